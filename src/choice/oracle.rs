@@ -1,0 +1,269 @@
+//! The seam between a draw and who answers it: the seed, a tape, a strategy; and the recorder.
+
+use super::distribution::{Distribution, Rate, spread};
+use super::site::{Lineage, Lineages, Site, Sort};
+use super::source::{Stream, key, keyed};
+use super::tape::{Drift, Tape, TapeOracle};
+use std::fmt;
+
+/// What outcomes a draw can have, and how a seed's bits choose among them.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape<'a> {
+    /// Any of 32 bits: the least goes first.
+    Rank,
+    /// 1 with this rate, else 0.
+    Chance(Rate),
+    /// 0 to this, both included, each as likely.
+    UpTo(u64),
+    /// Nanoseconds above the least of a distribution.
+    Above(&'a Distribution),
+    /// 0, or with this rate 1 to this number, each as likely.
+    Sometimes(Rate, u64),
+    /// These bits themselves: a program's own draw, from its stream.
+    Bits(u64),
+}
+
+impl Shape<'_> {
+    /// The outcome that these bits choose.
+    #[inline]
+    #[must_use]
+    pub fn outcome(self, bits: u64) -> u64 {
+        match self {
+            Shape::Rank => bits >> 32,
+            Shape::Chance(rate) => u64::from(rate.hit(bits)),
+            Shape::UpTo(most) => spread(bits, most),
+            Shape::Above(distribution) => distribution.above_least_ns(bits),
+            Shape::Sometimes(rate, most) => {
+                if rate.hit(bits) {
+                    1 + spread(bits.wrapping_mul(0x9E37_79B9_7F4A_7C15), most - 1)
+                } else {
+                    0
+                }
+            }
+            Shape::Bits(bits) => bits,
+        }
+    }
+
+    /// The greatest outcome it can have.
+    #[must_use]
+    pub fn most(self) -> u64 {
+        match self {
+            Shape::Rank => u64::from(u32::MAX),
+            Shape::Chance(_) => 1,
+            Shape::UpTo(most) | Shape::Sometimes(_, most) => most,
+            Shape::Above(distribution) => distribution.span_ns(),
+            Shape::Bits(_) => u64::MAX,
+        }
+    }
+}
+
+/// One draw, put to an oracle.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Its address.
+    pub site: Site,
+    /// What the seed would answer.
+    pub seeded: u64,
+    /// The greatest outcome that makes sense.
+    pub most: u64,
+}
+
+/// Who answers draws. The seed is one; a [`Tape`] is another; strategies of search are more.
+pub trait Oracle: fmt::Debug {
+    /// The outcome of this draw, at most `question.most`.
+    fn answer(&mut self, question: &Question) -> u64;
+
+    /// What did not fit, after the run: edits never asked for, outcomes out of bounds.
+    fn drift(&self) -> Vec<Drift> {
+        Vec::new()
+    }
+}
+
+/// A draw that was made, as the recorder keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its address.
+    pub site: Site,
+    /// What was answered.
+    pub outcome: u64,
+    /// What the seed would have answered.
+    pub seeded: u64,
+    /// The step of the run in which it was asked.
+    pub step: u64,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    oracle: Option<Box<dyn Oracle>>,
+    record: Option<Vec<Recorded>>,
+    names: Lineages,
+}
+
+/// The one door: whoever needs chance draws from here.
+#[derive(Debug)]
+pub struct Choice {
+    seed: u64,
+    key: u64,
+    /// Absent: the seed answers, nothing is kept, and a draw is one keyed hash.
+    asked: Option<Box<Asked>>,
+    /// The step of the run, as the kernel counts: recorded with each draw.
+    pub step: u64,
+}
+
+impl Choice {
+    /// The seed answers every draw.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Choice {
+        Choice {
+            seed,
+            key: key(seed),
+            asked: None,
+            step: 0,
+        }
+    }
+
+    /// `oracle` answers; where it asks what the seed would say, `seed` is meant.
+    #[must_use]
+    pub fn answered_by(seed: u64, oracle: Box<dyn Oracle>) -> Choice {
+        let asked = Asked {
+            oracle: Some(oracle),
+            ..Asked::default()
+        };
+        Choice {
+            asked: Some(Box::new(asked)),
+            ..Choice::seeded(seed)
+        }
+    }
+
+    /// A tape answers.
+    #[must_use]
+    pub fn taped(tape: &Tape) -> Choice {
+        Choice::answered_by(tape.seed, Box::new(TapeOracle::new(tape)))
+    }
+
+    /// Keeps the names of lineages from now on and, with `draws`, every draw.
+    #[must_use]
+    pub fn recorded(mut self, draws: bool) -> Choice {
+        self.asked.get_or_insert_default().record = draws.then(Vec::new);
+        self
+    }
+
+    /// Whether the seed alone answers: then a draw that could only be calm need not be asked.
+    #[inline]
+    #[must_use]
+    pub const fn is_seeded(&self) -> bool {
+        self.asked.is_none()
+    }
+
+    /// The seed of the run.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Draws: the outcome at this site.
+    #[inline]
+    pub fn draw(&mut self, site: Site, shape: Shape<'_>) -> u64 {
+        let seeded = match shape {
+            Shape::Bits(bits) => bits,
+            _ => shape.outcome(keyed(self.key, site)),
+        };
+        if self.asked.is_none() {
+            seeded
+        } else {
+            self.ask(site, shape, seeded)
+        }
+    }
+
+    /// Draws whether something of this rate happens. At a rate of 0 only a tape can make it happen.
+    #[inline]
+    pub fn chance(&mut self, site: Site, rate: Rate) -> bool {
+        if rate.is_never() && self.asked.is_none() {
+            return false;
+        }
+        self.draw(site, Shape::Chance(rate)) != 0
+    }
+
+    #[cold]
+    fn ask(&mut self, site: Site, shape: Shape<'_>, seeded: u64) -> u64 {
+        let step = self.step;
+        let Some(asked) = self.asked.as_mut() else {
+            return seeded;
+        };
+        let question = Question {
+            site,
+            seeded,
+            most: shape.most(),
+        };
+        let outcome = match asked.oracle.as_mut() {
+            Some(oracle) => oracle.answer(&question).min(question.most),
+            None => seeded,
+        };
+        if let Some(record) = asked.record.as_mut() {
+            record.push(Recorded {
+                site,
+                outcome,
+                seeded,
+                step,
+            });
+        }
+        outcome
+    }
+
+    /// A stream for the program's own draws by `who`.
+    #[must_use]
+    pub fn stream(&self, who: Lineage) -> Stream {
+        Stream::new(self.seed, who)
+    }
+
+    /// The lineage of a node.
+    pub fn node(&mut self, name: &str) -> Lineage {
+        if let Some(asked) = self.asked.as_mut() {
+            asked.names.node(name);
+        }
+        Lineage::node(name)
+    }
+
+    /// The lineage of a node's `n`-th boot.
+    pub fn boot(&mut self, node: Lineage, n: u32) -> Lineage {
+        if let Some(asked) = self.asked.as_mut() {
+            asked.names.boot(node, n);
+        }
+        node.boot(n)
+    }
+
+    /// The lineage of a process's `n`-th child.
+    #[inline]
+    pub fn child(&mut self, parent: Lineage, n: u32) -> Lineage {
+        if let Some(asked) = self.asked.as_mut() {
+            asked.names.child(parent, n);
+        }
+        parent.child(n)
+    }
+
+    /// What was recorded, the names that go with it, and what did not fit.
+    #[must_use]
+    pub fn finish(self) -> (Vec<Recorded>, Lineages, Vec<Drift>) {
+        match self.asked {
+            None => Default::default(),
+            Some(asked) => {
+                let drift = asked
+                    .oracle
+                    .map(|oracle| oracle.drift())
+                    .unwrap_or_default();
+                (asked.record.unwrap_or_default(), asked.names, drift)
+            }
+        }
+    }
+}
+
+impl Question {
+    /// The outcome that is calm for the adversary, and the seed's for the program.
+    #[must_use]
+    pub fn calm(&self) -> u64 {
+        match self.site.kind.sort() {
+            Sort::Adversary => 0,
+            Sort::Program => self.seeded,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Addresses of draws: what is decided, who asks, the how-manieth.
+
+use rustc_hash::FxHashMap;
+use std::fmt;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Whose draw it is: the adversary's can be calmed to 0, the program's keep what the seed gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// Scheduling, latency, loss, faults, clocks: outcome 0 is calm.
+    Adversary,
+    /// The program's own randomness: ids, jitter, a client's choices.
+    Program,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal, $sort:ident;)*) => {
+        /// What a draw decides. A closed list: a tape names its edits with these words.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Kind { $($(#[$doc])* $name = $code,)* }
+
+        impl Kind {
+            /// Every kind, in the order of its code.
+            pub const ALL: &'static [Kind] = &[$(Kind::$name,)*];
+
+            /// The word that a tape uses for it.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Kind::$name => $text,)* }
+            }
+
+            /// The adversary's or the program's.
+            #[must_use]
+            pub const fn sort(self) -> Sort {
+                match self { $(Kind::$name => Sort::$sort,)* }
+            }
+
+            /// The kind that a word stands for.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Kind> {
+                match word { $($text => Some(Kind::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The rank of a process's n-th wake: the least (rank, wake order) steps next.
+    Rank = 1, "rank", Adversary;
+    /// The rank of an entry of the agenda that is due together with others.
+    DueRank = 2, "due-rank", Adversary;
+    /// How late, in nanoseconds, a process's n-th timer fires.
+    Lateness = 3, "timer-late", Adversary;
+    /// Whether a process's n-th packet is lost.
+    Loss = 4, "lose", Adversary;
+    /// Whether a process's n-th packet is duplicated.
+    Duplicate = 5, "duplicate", Adversary;
+    /// Nanoseconds above the path's least latency of a process's n-th packet.
+    Latency = 6, "latency", Adversary;
+    /// The same for the duplicate of that packet.
+    CopyLatency = 7, "copy-latency", Adversary;
+    /// Extra nanoseconds for a packet that is held back, so that later ones overtake it.
+    Reorder = 8, "reorder", Adversary;
+    /// When in its n-th window a node crashes: 0 not at all, else 1 + nanoseconds into the window.
+    Crash = 9, "crash", Adversary;
+    /// At which call of the host, counted from then, that crash falls: 0 at once, between two steps.
+    CrashCall = 10, "crash-at-call", Adversary;
+    /// Nanoseconds that a node stays down after the crash in its n-th window.
+    Downtime = 11, "downtime", Adversary;
+    /// Nanoseconds that each step of a node costs during one boot.
+    StepCost = 12, "step-cost", Adversary;
+    /// A process's n-th own draw.
+    Program = 13, "random", Program;
+}
+
+/// Who draws, named by cause: a node, a boot of it, or a process by its line of descent.
+///
+/// Written `parent` (the node), `parent#0` (its first boot, and that boot's root process),
+/// `parent#0/2/1` (the first child of the root's second child). Never by a slot in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lineage(u64);
+
+impl Lineage {
+    /// The run itself.
+    pub const RUN: Lineage = Lineage(0);
+
+    /// A node, by its name.
+    #[must_use]
+    pub fn node(name: &str) -> Lineage {
+        Lineage(xxh3_64(name.as_bytes()))
+    }
+
+    /// The `n`-th boot of this node, from 0; also its root process.
+    #[must_use]
+    pub fn boot(self, n: u32) -> Lineage {
+        Lineage(xxh3_64_with_seed(
+            &u64::from(n).to_le_bytes(),
+            self.0 ^ 0xB007,
+        ))
+    }
+
+    /// The `n`-th child that this process spawned, from 1.
+    #[inline]
+    #[must_use]
+    pub fn child(self, n: u32) -> Lineage {
+        Lineage(xxh3_64_with_seed(&u64::from(n).to_le_bytes(), self.0))
+    }
+
+    /// The number that stands for it.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// Reads what [`Lineages::text`] wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Lineage> {
+        if text == "run" {
+            return Some(Lineage::RUN);
+        }
+        let (name, rest) = match text.split_once('#') {
+            Some((name, rest)) => (name, Some(rest)),
+            None => (text, None),
+        };
+        if !valid_name(name) {
+            return None;
+        }
+        let node = Lineage::node(name);
+        let Some(rest) = rest else { return Some(node) };
+        let mut numbers = rest.split('/').map(str::parse::<u32>);
+        let boot = node.boot(numbers.next()?.ok()?);
+        numbers.try_fold(boot, |parent, n| Some(parent.child(n.ok()?)))
+    }
+}
+
+/// Whether `name` may name a node: letters, digits, `_`, `-` and `.`, 1 to 64 of them, not `run`.
+#[must_use]
+pub fn valid_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 64
+        && name != "run"
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
+/// The address of one draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Site {
+    /// What is decided.
+    pub kind: Kind,
+    /// Who asks.
+    pub who: Lineage,
+    /// The how-manieth of that kind, for this asker.
+    pub nth: u64,
+}
+
+impl Site {
+    /// The site of the `nth` draw of `kind` by `who`.
+    #[inline]
+    #[must_use]
+    pub const fn new(kind: Kind, who: Lineage, nth: u64) -> Site {
+        Site { kind, who, nth }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Origin {
+    Node(String),
+    Boot(Lineage, u32),
+    Child(Lineage, u32),
+}
+
+/// The names behind lineages, kept only while draws are recorded or a log is.
+#[derive(Clone, Debug, Default)]
+pub struct Lineages(FxHashMap<Lineage, Origin>);
+
+impl Lineages {
+    /// Notes a node's name.
+    pub fn node(&mut self, name: &str) {
+        self.0
+            .insert(Lineage::node(name), Origin::Node(name.to_owned()));
+    }
+
+    /// Notes a boot.
+    pub fn boot(&mut self, node: Lineage, n: u32) {
+        self.0.insert(node.boot(n), Origin::Boot(node, n));
+    }
+
+    /// Notes a child.
+    pub fn child(&mut self, parent: Lineage, n: u32) {
+        self.0.insert(parent.child(n), Origin::Child(parent, n));
+    }
+
+    /// The text of a lineage, as [`Lineage::parse`] reads it; `?` where it was never noted.
+    #[must_use]
+    pub fn text(&self, lineage: Lineage) -> String {
+        if lineage == Lineage::RUN {
+            return "run".to_owned();
+        }
+        let mut steps = Vec::new();
+        let mut at = lineage;
+        loop {
+            match self.0.get(&at) {
+                None => return "?".to_owned(),
+                Some(Origin::Node(name)) => {
+                    let mut text = name.clone();
+                    for (i, n) in steps.iter().rev().enumerate() {
+                        text.push(if i == 0 { '#' } else { '/' });
+                        text.push_str(&format!("{n}"));
+                    }
+                    return text;
+                }
+                Some(Origin::Boot(up, n) | Origin::Child(up, n)) => {
+                    steps.push(*n);
+                    at = *up;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lineage_reads_back_from_its_text() {
+        let mut names = Lineages::default();
+        names.node("parent");
+        let node = Lineage::node("parent");
+        names.boot(node, 2);
+        names.child(node.boot(2), 7);
+        names.child(node.boot(2).child(7), 1);
+        let process = node.boot(2).child(7).child(1);
+        assert_eq!(names.text(process), "parent#2/7/1");
+        for lineage in [
+            node,
+            node.boot(2),
+            node.boot(2).child(7),
+            process,
+            Lineage::RUN,
+        ] {
+            assert_eq!(Lineage::parse(&names.text(lineage)), Some(lineage));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_lineage_is_refused() {
+        for text in ["", "a#", "a#x", "a#1/", "a b", "a#1/-2", "?"] {
+            assert_eq!(Lineage::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_boot_and_a_child_of_the_same_number_are_different() {
+        let node = Lineage::node("a");
+        assert_ne!(node.boot(1), node.child(1));
+    }
+
+    #[test]
+    fn every_kind_reads_back_from_its_word() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_word(kind.word()), Some(*kind));
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! Many runs: sweeps over seeds, the check of determinism, shrinking. It does not know how results are
+//! shown.

@@ -1,0 +1,281 @@
+//! The agenda: what will happen, and when.
+//!
+//! It owns the entries that wait for their moment (packets under way, timers) and the order in
+//! which they come: by `latest`, and of equals the one pushed first. It must not know what an
+//! entry means: it is generic in its event, and it has no clock of its own.
+//!
+//! Three parts hold an entry. The slab holds the entry itself and hands out the keys. The wheel
+//! holds the order of almost all entries: those of one moment, not before the wheel's cursor and
+//! not too far after it. Whatever is not the wheel's (windows, the far future, the past, too many
+//! at once) stands in ordered trees, which are slower and always right; while they are empty they
+//! cost one comparison.
+//!
+//! ```
+//! use netsplit::Time;
+//! use netsplit::kernel::agenda::Agenda;
+//!
+//! let mut agenda = Agenda::new();
+//! let timer = agenda.push(Time::from_nanos(500), "timer");
+//! agenda.push(Time::from_nanos(200), "packet");
+//! assert_eq!(agenda.cancel(timer).map(|entry| entry.event), Some("timer"));
+//!
+//! let (_, entry) = agenda.pop_due(Time::from_nanos(1_000)).unwrap();
+//! assert_eq!(entry.event, "packet");
+//! assert!(agenda.is_empty());
+//! ```
+
+mod bitmap;
+mod ordered;
+mod slab;
+#[cfg(test)]
+mod tests;
+mod wheel;
+
+use self::ordered::Ordered;
+use self::slab::{Home, Slab};
+use self::wheel::Wheel;
+use super::time::Time;
+
+/// The most entries that an agenda may be given between two calls of [`Agenda::clear`]: 2^52,
+/// which is a year of pushes at 142 million a second.
+pub(crate) const MOST_PUSHES: u64 = 1 << wheel::ORDER_BITS;
+
+/// Names one entry of one agenda. Once that entry was taken, cancelled or cleared away its key is
+/// dead, and no later entry ever has the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key(u64);
+
+impl Key {
+    fn new(index: u32, generation: u32) -> Key {
+        Key((u64::from(generation) << 32) | u64::from(index))
+    }
+
+    fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// Something that will happen, no sooner than `earliest` and no later than `latest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<E> {
+    /// It does not happen before this moment.
+    pub earliest: Time,
+    /// Time does not pass this moment before it has happened.
+    pub latest: Time,
+    /// How many entries were pushed before it, since the agenda was made or cleared.
+    pub order: u64,
+    /// What happens, in the words of whoever pushed it.
+    pub event: E,
+}
+
+/// What will happen, and when; see the module's page.
+pub struct Agenda<E> {
+    slab: Slab<E>,
+    wheel: Wheel,
+    ordered: Ordered,
+    pushes: u64,
+}
+
+impl<E: Copy> Default for Agenda<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Copy> Agenda<E> {
+    /// An agenda without entries.
+    #[must_use]
+    pub fn new() -> Self {
+        Agenda {
+            slab: Slab::new(),
+            wheel: Wheel::new(),
+            ordered: Ordered::new(),
+            pushes: 0,
+        }
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds an entry that happens at exactly this moment. The moment may lie before that of an
+    /// entry popped earlier: then it is simply the next.
+    ///
+    /// # Panics
+    /// At the push after [`MOST_PUSHES`], and when 2^32 entries wait.
+    #[inline]
+    pub fn push(&mut self, at: Time, event: E) -> Key {
+        let order = self.next_order();
+        let at_ns = at.as_nanos();
+        let key = self.slab.insert(at_ns, at_ns, order, event);
+        if !self.wheel.insert(&mut self.slab, key.index(), at_ns, order) {
+            self.push_ordered(key.index(), at_ns, at_ns, order);
+        }
+        key
+    }
+
+    /// Adds an entry that happens at some moment from `earliest` to `latest`. A `latest` before
+    /// `earliest` counts as `earliest`.
+    ///
+    /// # Panics
+    /// As [`Agenda::push`] does.
+    pub fn push_window(&mut self, earliest: Time, latest: Time, event: E) -> Key {
+        if latest <= earliest {
+            return self.push(earliest, event);
+        }
+        let order = self.next_order();
+        let (earliest_ns, latest_ns) = (earliest.as_nanos(), latest.as_nanos());
+        let key = self.slab.insert(earliest_ns, latest_ns, order, event);
+        self.push_ordered(key.index(), earliest_ns, latest_ns, order);
+        key
+    }
+
+    /// Removes an entry, at once and without a trace: the books of a cancelled timer are closed.
+    /// `None` when the key is dead.
+    #[inline]
+    pub fn cancel(&mut self, key: Key) -> Option<Entry<E>> {
+        let index = self.slab.find(key)?;
+        match self.slab.home(index) {
+            Home::Bucket { level, slot } => {
+                let (level, slot) = (usize::from(level), usize::from(slot));
+                self.wheel
+                    .remove_from_bucket(&mut self.slab, index, level, slot);
+            }
+            Home::LaidOut => self.wheel.remove_laid_out(&self.slab, index),
+            Home::Ordered => self.remove_ordered(index),
+        }
+        Some(self.slab.remove(index).1)
+    }
+
+    /// Removes the entry that a strategy chose among the [`Agenda::candidates`]. `None` when the
+    /// key is dead.
+    #[inline]
+    pub fn take(&mut self, key: Key) -> Option<Entry<E>> {
+        self.cancel(key)
+    }
+
+    /// The entry of this key. `None` when the key is dead.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<Entry<E>> {
+        Some(self.slab.entry(self.slab.find(key)?))
+    }
+
+    /// Whether the entry of this key still waits.
+    #[must_use]
+    pub fn contains(&self, key: Key) -> bool {
+        self.slab.find(key).is_some()
+    }
+
+    /// Whether any entry has an earliest before its latest: then there is something to choose.
+    #[inline]
+    #[must_use]
+    pub fn has_windows(&self) -> bool {
+        self.ordered.has_windows()
+    }
+
+    /// The least `latest` of all entries: time may not pass it. `None` when there are no entries.
+    ///
+    /// It moves the wheel there, and what is pushed before that moment afterwards takes the slower
+    /// path of the ordered trees; who only wants what is due calls [`Agenda::pop_due`] at once.
+    pub fn horizon(&mut self) -> Option<Time> {
+        let limit_ns = self.ordered.least_ns();
+        self.wheel.roll(&mut self.slab, &mut self.ordered, limit_ns);
+        let wheel = self.wheel.first().map(|(at_ns, _)| at_ns);
+        let ordered = self.ordered.first().map(|(latest_ns, _)| latest_ns);
+        wheel.into_iter().chain(ordered).min().map(Time::from_nanos)
+    }
+
+    /// Removes the least entry by (latest, order), provided that its latest is not after `until`.
+    /// The key returned is the one that its push gave; it is dead now.
+    #[inline]
+    pub fn pop_due(&mut self, until: Time) -> Option<(Key, Entry<E>)> {
+        let until_ns = until.as_nanos();
+        let limit_ns = until_ns.min(self.ordered.least_ns());
+        let end_ns = until_ns.saturating_add(1).min(self.ordered.least_ns());
+        if let Some(index) = self.wheel.pop_in_place(&mut self.slab, end_ns) {
+            return Some(self.slab.remove(index));
+        }
+        self.wheel.roll(&mut self.slab, &mut self.ordered, limit_ns);
+        match self.wheel.first() {
+            Some((at_ns, order)) if self.ordered.is_after(at_ns, order) => {
+                if at_ns > until_ns {
+                    return None;
+                }
+                let index = self.wheel.pop_first();
+                Some(self.slab.remove(index))
+            }
+            _ => self.pop_ordered(until_ns),
+        }
+    }
+
+    /// Every entry that may happen next, in the order of their pushes: those whose earliest is not
+    /// after the [`Agenda::horizon`]. `into` is emptied first; it stays empty when there are none.
+    pub fn candidates(&mut self, into: &mut Vec<(Key, Entry<E>)>) {
+        into.clear();
+        let Some(horizon) = self.horizon() else {
+            return;
+        };
+        let at_ns = horizon.as_nanos();
+        let found = self
+            .wheel
+            .at(at_ns)
+            .chain(self.ordered.may_happen_by(at_ns));
+        into.extend(found.map(|index| (self.slab.key(index), self.slab.entry(index))));
+        into.sort_unstable_by_key(|(_, entry)| entry.order);
+    }
+
+    /// Removes all entries; their keys are dead, and the orders of the entries to come begin at 0
+    /// again. Touches only what is in use, and keeps the memory for the next run.
+    pub fn clear(&mut self) {
+        self.slab.clear();
+        self.wheel.clear();
+        self.ordered.clear();
+        self.pushes = 0;
+    }
+
+    #[inline]
+    fn next_order(&mut self) -> u64 {
+        let order = self.pushes;
+        assert!(
+            order < MOST_PUSHES,
+            "an agenda was given {MOST_PUSHES} entries"
+        );
+        self.pushes = order + 1;
+        order
+    }
+
+    #[inline(never)]
+    fn push_ordered(&mut self, index: u32, earliest_ns: u64, latest_ns: u64, order: u64) {
+        self.slab.set_home(index, Home::Ordered);
+        self.ordered.insert(earliest_ns, latest_ns, order, index);
+    }
+
+    fn remove_ordered(&mut self, index: u32) {
+        let earliest_ns = self.slab.earliest_ns(index);
+        let (latest_ns, order) = self.slab.latest(index);
+        self.ordered.remove(earliest_ns, latest_ns, order);
+    }
+
+    fn pop_ordered(&mut self, until_ns: u64) -> Option<(Key, Entry<E>)> {
+        let (latest_ns, index) = self
+            .ordered
+            .first_index()
+            .filter(|first| first.0 <= until_ns)?;
+        self.remove_ordered(index);
+        self.wheel
+            .move_to(&mut self.slab, &mut self.ordered, latest_ns);
+        Some(self.slab.remove(index))
+    }
+}

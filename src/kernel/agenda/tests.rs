@@ -1,0 +1,372 @@
+//! The agenda against a model of it that is a plain list, and single sentences about it.
+
+use proptest::prelude::*;
+
+use super::{Agenda, Entry, Key, MOST_PUSHES, Time};
+
+const fn ns(nanos: u64) -> Time {
+    Time::from_nanos(nanos)
+}
+
+/// Pops all that is due; gives the events.
+fn drain(agenda: &mut Agenda<u32>, until: Time) -> Vec<u32> {
+    std::iter::from_fn(|| agenda.pop_due(until))
+        .map(|(_, entry)| entry.event)
+        .collect()
+}
+
+fn events(found: &[(Key, Entry<u32>)]) -> Vec<u32> {
+    found.iter().map(|(_, entry)| entry.event).collect()
+}
+
+#[test]
+fn entries_come_by_their_latest_and_equals_in_the_order_of_their_pushes() {
+    let mut agenda = Agenda::new();
+    for (event, at) in [9_000_000, 3, 70_000, 3, u64::MAX, 0, 1 << 50, 70_000]
+        .iter()
+        .enumerate()
+    {
+        agenda.push(ns(*at), event as u32);
+    }
+    assert_eq!(agenda.len(), 8);
+    assert_eq!(drain(&mut agenda, Time::MAX), [5, 1, 3, 2, 7, 0, 6, 4]);
+    assert!(agenda.is_empty());
+}
+
+#[test]
+fn what_is_not_due_stays() {
+    let mut agenda = Agenda::new();
+    agenda.push(ns(1_000_000), 1);
+    assert_eq!(agenda.pop_due(ns(999_999)), None);
+    assert_eq!(agenda.len(), 1);
+    assert_eq!(drain(&mut agenda, ns(1_000_000)), [1]);
+}
+
+#[test]
+fn a_push_before_the_last_popped_entry_comes_next() {
+    let mut agenda = Agenda::new();
+    agenda.push(ns(50_000_000), 1);
+    agenda.push(ns(60_000_000), 2);
+    assert_eq!(drain(&mut agenda, ns(50_000_000)), [1]);
+    agenda.push(ns(40_000_000), 3);
+    agenda.push(ns(10), 4);
+    agenda.push(ns(49_999_999), 5);
+    assert_eq!(drain(&mut agenda, Time::MAX), [4, 3, 5, 2]);
+}
+
+#[test]
+fn a_slot_of_the_wheel_belongs_to_one_rotation_only() {
+    for span in [1 << 12, 1 << 24, 1 << 34, 1 << 44, 1 << 63] {
+        let mut agenda = Agenda::new();
+        let begin = 12_345_678_901;
+        agenda.push(ns(begin), 0);
+        assert_eq!(drain(&mut agenda, Time::MAX), [0]);
+        let moments = [span + 1, 1, span, 0, span - 1, 2 * (span / 2), span / 2];
+        for (event, after) in moments.iter().enumerate() {
+            agenda.push(ns(begin + after), event as u32);
+        }
+        assert_eq!(
+            drain(&mut agenda, Time::MAX),
+            [3, 1, 6, 4, 2, 5, 0],
+            "a span of {span} ns"
+        );
+    }
+}
+
+#[test]
+fn many_entries_of_one_moment_come_in_the_order_of_their_pushes() {
+    let mut agenda = Agenda::new();
+    let keys: Vec<Key> = (0..100)
+        .map(|event| agenda.push(ns(5_000_000), event))
+        .collect();
+    assert_eq!(agenda.horizon(), Some(ns(5_000_000)));
+    for key in keys.iter().skip(1).step_by(2) {
+        assert!(agenda.cancel(*key).is_some());
+    }
+    for event in 100..150 {
+        agenda.push(ns(5_000_000), event);
+    }
+    let expected: Vec<u32> = (0..100).step_by(2).chain(100..150).collect();
+    let mut candidates = Vec::new();
+    agenda.candidates(&mut candidates);
+    assert_eq!(events(&candidates), expected);
+    assert_eq!(drain(&mut agenda, Time::MAX), expected);
+}
+
+#[test]
+fn a_cancelled_entry_is_gone_and_its_key_dead_for_ever() {
+    for at in [0, 5_000_000, 5_000_000_000, 1 << 40, u64::MAX] {
+        let mut agenda = Agenda::new();
+        let key = agenda.push(ns(at), 7);
+        assert_eq!(agenda.get(key).map(|entry| entry.latest), Some(ns(at)));
+        assert_eq!(agenda.cancel(key).map(|entry| entry.event), Some(7));
+        assert_eq!((agenda.len(), agenda.horizon()), (0, None));
+        let second = agenda.push(ns(at), 8);
+        assert_ne!(key, second);
+        assert_eq!((agenda.cancel(key), agenda.get(key)), (None, None));
+        assert!(agenda.contains(second) && !agenda.contains(key));
+    }
+}
+
+#[test]
+fn a_slot_that_has_had_all_its_keys_is_not_used_again() {
+    let mut agenda = Agenda::new();
+    let key = agenda.push(ns(1), 0);
+    let last = agenda.slab.wear_out(key);
+    assert!(agenda.contains(last));
+    agenda.take(last);
+    let next = agenda.push(ns(1), 1);
+    assert_ne!(next.index(), last.index());
+    let other_last = agenda.slab.wear_out(next);
+    agenda.clear();
+    let after_clear = agenda.push(ns(1), 2);
+    assert!(after_clear.index() != last.index() && after_clear.index() != next.index());
+    assert!(!agenda.contains(last) && !agenda.contains(other_last));
+}
+
+#[test]
+fn clear_makes_all_keys_dead_and_begins_the_order_again() {
+    let mut agenda = Agenda::new();
+    let mut keys: Vec<Key> = (0..60).map(|n| agenda.push(ns(1 << n), n)).collect();
+    keys.push(agenda.push_window(ns(3), ns(900), 60));
+    agenda.pop_due(ns(100));
+    agenda.clear();
+    assert_eq!((agenda.len(), agenda.horizon()), (0, None));
+    let again: Vec<Key> = (0..61).map(|n| agenda.push(ns(5), n)).collect();
+    assert!(
+        keys.iter()
+            .all(|key| !agenda.contains(*key) && !again.contains(key))
+    );
+    assert_eq!(agenda.get(again[0]).map(|entry| entry.order), Some(0));
+    assert_eq!(drain(&mut agenda, Time::MAX).len(), 61);
+}
+
+#[test]
+fn what_may_happen_next_is_what_may_happen_by_the_least_latest() {
+    let mut agenda = Agenda::new();
+    let mut candidates = vec![(agenda.push(ns(0), 9), agenda.pop_due(ns(0)).unwrap().1)];
+    agenda.candidates(&mut candidates);
+    assert_eq!(candidates, []);
+
+    agenda.push_window(ns(100), ns(900), 1);
+    agenda.push(ns(500), 2);
+    agenda.push_window(ns(501), ns(600), 3);
+    agenda.push_window(ns(500), ns(10_000_000), 4);
+    agenda.push(ns(500), 5);
+    assert_eq!(agenda.horizon(), Some(ns(500)));
+    agenda.candidates(&mut candidates);
+    assert_eq!(events(&candidates), [1, 2, 4, 5]);
+
+    let (key, entry) = candidates[2];
+    assert_eq!(agenda.take(key), Some(entry));
+    assert_eq!((entry.earliest, entry.latest), (ns(500), ns(10_000_000)));
+    assert_eq!(drain(&mut agenda, Time::MAX), [2, 5, 3, 1]);
+}
+
+#[test]
+fn a_latest_before_the_earliest_counts_as_the_earliest() {
+    let mut agenda = Agenda::new();
+    let key = agenda.push_window(ns(50), ns(40), 1);
+    let entry = agenda.get(key).unwrap();
+    assert_eq!((entry.earliest, entry.latest), (ns(50), ns(50)));
+}
+
+#[test]
+#[should_panic(expected = "an agenda was given")]
+fn the_push_after_the_most_pushes_panics() {
+    let mut agenda = Agenda::new();
+    agenda.pushes = MOST_PUSHES - 1;
+    agenda.push(ns(1), 0);
+    agenda.push(ns(1), 1);
+}
+
+/// A moment, as a step of the property names it.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// So long after the last popped entry.
+    After(u64),
+    At(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Push(When),
+    PushWindow(When, u64),
+    Cancel(usize),
+    CancelDead(usize),
+    PopDue(When),
+    Pop,
+    Horizon,
+    Candidates,
+    Take(usize),
+    Clear,
+}
+
+fn a_span() -> impl Strategy<Value = u64> {
+    let edges = prop::sample::select(vec![12u32, 24, 34, 44, 63]);
+    prop_oneof![
+        6 => 0..4u64,
+        4 => 0..20_000u64,
+        4 => 0..40_000_000u64,
+        2 => 0..60_000_000_000u64,
+        2 => (edges, 0..6u64).prop_map(|(bits, more)| (1u64 << bits) - 3 + more),
+        1 => any::<u64>(),
+    ]
+}
+
+fn a_when() -> impl Strategy<Value = When> {
+    prop_oneof![
+        8 => a_span().prop_map(When::After),
+        3 => (0..4u64, 0..3u64).prop_map(|(cluster, at)| When::At((cluster << 25) + at)),
+        1 => a_span().prop_map(When::At),
+        1 => (0..3u64).prop_map(|before| When::At(u64::MAX - before)),
+    ]
+}
+
+fn a_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        24 => a_when().prop_map(Step::Push),
+        3 => (a_when(), a_span()).prop_map(|(when, width)| Step::PushWindow(when, width)),
+        4 => any::<usize>().prop_map(Step::Cancel),
+        1 => any::<usize>().prop_map(Step::CancelDead),
+        6 => a_when().prop_map(Step::PopDue),
+        8 => Just(Step::Pop),
+        1 => Just(Step::Horizon),
+        1 => Just(Step::Candidates),
+        1 => any::<usize>().prop_map(Step::Take),
+        1 => Just(Step::Clear),
+    ]
+}
+
+/// The agenda beside a list of the same entries.
+struct Pair {
+    agenda: Agenda<u32>,
+    list: Vec<(Key, Entry<u32>)>,
+    dead: Vec<Key>,
+    pushes: u64,
+    now: Time,
+}
+
+impl Pair {
+    fn moment(&self, when: When) -> Time {
+        match when {
+            When::After(span) => self.now.plus_nanos(span),
+            When::At(at) => ns(at),
+        }
+    }
+
+    fn pushed(&mut self, key: Key, earliest: Time, latest: Time) {
+        let entry = Entry {
+            earliest,
+            latest,
+            order: self.pushes,
+            event: self.pushes as u32,
+        };
+        assert_eq!(self.agenda.get(key), Some(entry));
+        assert!(!self.dead.contains(&key));
+        self.list.push((key, entry));
+        self.pushes += 1;
+    }
+
+    fn horizon(&self) -> Option<Time> {
+        self.list.iter().map(|(_, entry)| entry.latest).min()
+    }
+
+    fn pop(&mut self, until: Time) -> bool {
+        let least = (0..self.list.len()).min_by_key(|at| {
+            let entry = self.list[*at].1;
+            (entry.latest, entry.order)
+        });
+        let due = least.filter(|at| self.list[*at].1.latest <= until);
+        let expected = due.map(|at| self.list.remove(at));
+        assert_eq!(self.agenda.pop_due(until), expected);
+        if let Some((key, entry)) = expected {
+            self.dead.push(key);
+            self.now = entry.latest;
+        }
+        expected.is_some()
+    }
+
+    fn cancel(&mut self, pick: usize) {
+        if !self.list.is_empty() {
+            let (key, entry) = self.list.remove(pick % self.list.len());
+            assert_eq!(self.agenda.cancel(key), Some(entry));
+            self.dead.push(key);
+        }
+    }
+
+    fn candidates(&mut self) -> Vec<(Key, Entry<u32>)> {
+        let mut found = Vec::new();
+        self.agenda.candidates(&mut found);
+        let mut expected = self.list.clone();
+        expected.retain(|(_, entry)| Some(entry.earliest) <= self.horizon());
+        assert_eq!(found, expected);
+        found
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Push(when) => {
+                let at = self.moment(when);
+                let key = self.agenda.push(at, self.pushes as u32);
+                self.pushed(key, at, at);
+            }
+            Step::PushWindow(when, width) => {
+                let earliest = self.moment(when);
+                let latest = earliest.plus_nanos(width);
+                let key = self
+                    .agenda
+                    .push_window(earliest, latest, self.pushes as u32);
+                self.pushed(key, earliest, latest);
+            }
+            Step::Cancel(pick) => self.cancel(pick),
+            Step::CancelDead(pick) => {
+                let key = self.dead.get(pick % self.dead.len().max(1));
+                assert_eq!(key.and_then(|key| self.agenda.cancel(*key)), None);
+            }
+            Step::PopDue(when) => {
+                self.pop(self.moment(when));
+            }
+            Step::Pop => {
+                self.pop(Time::MAX);
+            }
+            Step::Horizon => assert_eq!(self.agenda.horizon(), self.horizon()),
+            Step::Candidates => {
+                self.candidates();
+            }
+            Step::Take(pick) => {
+                let found = self.candidates();
+                if let Some((key, _)) = found.get(pick % found.len().max(1)) {
+                    let at = self.list.iter().position(|(live, _)| live == key);
+                    self.cancel(at.expect("a candidate is in the list"));
+                }
+            }
+            Step::Clear => {
+                self.agenda.clear();
+                self.dead.extend(self.list.drain(..).map(|(key, _)| key));
+                (self.pushes, self.now) = (0, Time::ZERO);
+            }
+        }
+        assert_eq!(self.agenda.len(), self.list.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_agenda_does_what_a_plain_list_does(steps in prop::collection::vec(a_step(), 1..150)) {
+        let (agenda, list, dead) = (Agenda::new(), Vec::new(), Vec::new());
+        let mut pair = Pair { agenda, list, dead, pushes: 0, now: Time::ZERO };
+        for step in steps {
+            pair.take(step);
+        }
+        while pair.pop(Time::MAX) {}
+        prop_assert!(pair.agenda.is_empty() && pair.list.is_empty());
+        prop_assert!(pair.dead.iter().all(|key| !pair.agenda.contains(*key)));
+    }
+}

@@ -1,0 +1,368 @@
+//! Addresses: where messages go.
+
+use super::exit::CallError;
+use super::host::Packet;
+use super::mailbox::Content;
+use super::message::{Message, Tag, encode};
+use super::reply::{ReplyTo, call_with};
+use super::system::{System, act, current, with};
+use crate::choice::Lineage;
+use crate::trace::{DeadReason, Event, Limit, MessageId, Name, NodeId, PacketKind, Pid, TextId};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// Where a message goes, whatever its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Target {
+    /// To this process.
+    Pid(Pid),
+    /// To whoever holds this name on that node when the message comes.
+    Name(NodeId, Name),
+    /// To a call of this process that waits for an answer.
+    Alias(Pid, u32),
+}
+
+impl Target {
+    /// The node that it lies on.
+    #[must_use]
+    pub const fn node(self) -> NodeId {
+        match self {
+            Target::Pid(pid) | Target::Alias(pid, _) => pid.node(),
+            Target::Name(node, _) => node,
+        }
+    }
+
+    /// One number of it, for events.
+    pub(crate) const fn as_u64(self) -> u64 {
+        match self {
+            Target::Pid(pid) | Target::Alias(pid, _) => pid.as_u64(),
+            Target::Name(_, name) => name.as_u64(),
+        }
+    }
+}
+
+/// The address of a process that takes messages of type `M`: a typed [`Pid`], or a name on a node.
+///
+/// `Copy`, can travel inside messages, and needs no context to send. An address by pid dies with its
+/// process; one by name stays good across restarts.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Address<M> {
+    target: Target,
+    #[serde(skip)]
+    message: PhantomData<fn(M)>,
+}
+
+impl<M> Clone for Address<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Address<M> {}
+
+impl<M> PartialEq for Address<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.target == other.target
+    }
+}
+
+impl<M> Eq for Address<M> {}
+
+impl<M> PartialOrd for Address<M> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<M> Ord for Address<M> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.target.cmp(&other.target)
+    }
+}
+
+impl<M> Hash for Address<M> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.target.hash(state);
+    }
+}
+
+impl<M> fmt::Debug for Address<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.target {
+            Target::Pid(pid) | Target::Alias(pid, _) => pid.fmt(f),
+            Target::Name(node, name) => write!(f, "<{node}:{:x}>", name.as_u64()),
+        }
+    }
+}
+
+impl<M: Message> Address<M> {
+    /// The address of a process whose pid came some other way. Messages of another type than the
+    /// process takes are dead letters.
+    #[must_use]
+    pub fn of(pid: Pid) -> Address<M> {
+        Address {
+            target: Target::Pid(pid),
+            message: PhantomData,
+        }
+    }
+
+    /// Whoever holds `name` on `node`, looked up when each message comes.
+    ///
+    /// # Panics
+    /// Outside a process, or where the cluster has no node of this name.
+    #[must_use]
+    pub fn named(node: &str, name: &str) -> Address<M> {
+        let id = with(|system| system.host.node(node));
+        let Some(id) = id else {
+            panic!("the cluster has no node named `{node}`")
+        };
+        Address::at(id, name)
+    }
+
+    /// Whoever holds `name` on the node with this id.
+    #[must_use]
+    pub fn at(node: NodeId, name: &str) -> Address<M> {
+        let hash = Name::new(name);
+        super::system::try_with(|system| system.kernel.trace.name(hash, name));
+        Address {
+            target: Target::Name(node, hash),
+            message: PhantomData,
+        }
+    }
+
+    /// Where it points.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// The pid, where it is an address by pid.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        match self.target {
+            Target::Pid(pid) => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// Sends a message. It never fails: what finds no receiver is a dead letter, with a reason.
+    ///
+    /// Within a node it is moved into the mailbox at once; to another node it goes as a datagram of kind
+    /// [`PacketKind::Data`].
+    ///
+    /// # Panics
+    /// Outside a process, or where the message does not encode.
+    #[inline]
+    pub fn send(self, message: M) {
+        self.send_as(PacketKind::Data, message);
+    }
+
+    /// Sends a message as a packet of this kind: faults can aim at a kind. Within a node it is [`send`].
+    ///
+    /// [`send`]: Address::send
+    ///
+    /// # Panics
+    /// Outside a process, or where the message does not encode.
+    pub fn send_as(self, kind: PacketKind, message: M) {
+        let (here, detail) = with(|system| {
+            let here = system.current.map(|current| current.pid.node());
+            (here, system.kernel.trace.wants_detail())
+        });
+        if here == Some(self.target.node()) {
+            let text = if detail { local_detail(&message) } else { None };
+            let left = act(|system, current| {
+                let id = system.next_id(current);
+                system.deliver_local(current.pid.node(), self.target, id, message, text)
+            });
+            drop(left);
+        } else {
+            let _ = current();
+            let text = detail.then(|| format!("{message:?}"));
+            let buffer = with(|system| system.buffers.pop().unwrap_or_default());
+            hand_over(
+                self.target,
+                kind,
+                Tag::of::<M>(),
+                encode(&message, buffer),
+                text,
+            );
+        }
+    }
+
+    /// Asks and waits for the answer, at most for `timeout`.
+    ///
+    /// # Errors
+    /// [`CallError`]: no answer in time, no such process, the server's end, or a call to itself.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn call<R: Message>(
+        self,
+        ask: impl FnOnce(ReplyTo<R>) -> M,
+        timeout: Duration,
+    ) -> Result<R, CallError> {
+        call_with(self, ask, timeout).await
+    }
+}
+
+/// The text and, where payloads are digested, the bytes of a local message.
+#[cold]
+fn local_detail<M: Message>(message: &M) -> Option<String> {
+    if with(|system| system.kernel.trace.wants_payloads()) {
+        let bytes = encode(message, Vec::new());
+        with(|system| system.kernel.trace.payload(&bytes));
+    }
+    with(|system| system.kernel.trace.logs()).then(|| format!("{message:?}"))
+}
+
+/// Hands a packet to the host.
+pub(crate) fn hand_over(
+    to: Target,
+    kind: PacketKind,
+    tag: Tag,
+    bytes: Vec<u8>,
+    text: Option<String>,
+) {
+    let _ = act(|system, current| {
+        let id = system.next_id(current);
+        let Some(task) = system.kernel.tasks.get(current.slot) else {
+            return;
+        };
+        let who = task.lineage;
+        system.hand_over(
+            Packet {
+                id,
+                who,
+                to,
+                kind,
+                tag,
+                bytes,
+            },
+            text,
+        );
+    });
+}
+
+/// Sends a message when a timer fires: no process is polled then, and its setter may have ended.
+pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Lineage) {
+    let node = id.from.node();
+    let detail = with(|system| system.kernel.trace.wants_detail());
+    if to.node() == node {
+        let text = if detail { local_detail(&message) } else { None };
+        let left = with(|system| system.deliver_local(node, to, id, message, text));
+        drop(left);
+    } else {
+        let text = detail.then(|| format!("{message:?}"));
+        let buffer = with(|system| system.buffers.pop().unwrap_or_default());
+        let bytes = encode(&message, buffer);
+        let packet = Packet {
+            id,
+            who,
+            to,
+            kind: PacketKind::Data,
+            tag: Tag::of::<M>(),
+            bytes,
+        };
+        with(|system| system.hand_over(packet, text));
+    }
+}
+
+impl System {
+    /// Notes a packet and gives it to the host.
+    fn hand_over(&mut self, packet: Packet, text: Option<String>) {
+        self.kernel
+            .trace
+            .books
+            .sent(packet.id.from.node(), packet.id);
+        let text = text.map_or(TextId::NONE, |text| self.kernel.trace.text(|| text));
+        self.kernel.trace.emit(Event::Packet {
+            id: packet.id,
+            to: packet.to.node(),
+            kind: packet.kind,
+            len: packet.bytes.len() as u32,
+            bytes: xxhash_rust::xxh3::xxh3_64(&packet.bytes),
+            text,
+        });
+        let (host, core) = self.core();
+        host.send(core, packet);
+    }
+
+    /// Puts a message into a mailbox on the current process's node; gives back what nobody took.
+    #[inline]
+    fn deliver_local<M: Message>(
+        &mut self,
+        node: NodeId,
+        target: Target,
+        id: MessageId,
+        message: M,
+        text: Option<String>,
+    ) -> Option<M> {
+        self.kernel.trace.books.sent(node, id);
+        let text = text.map_or(TextId::NONE, |text| self.kernel.trace.text(|| text));
+        let (to, slot) = match self.resolve(target) {
+            Ok(found) => found,
+            Err(why) => {
+                let to = target.pid_or_nobody();
+                self.kernel.trace.emit(Event::Send { id, to, text });
+                self.dead_letter(node, id, target.as_u64(), why);
+                return Some(message);
+            }
+        };
+        self.kernel.trace.emit(Event::Send { id, to, text });
+        self.put(slot, to, id, message)
+    }
+
+    /// The process that a target stands for now, with its slot in the kernel.
+    #[inline]
+    pub(crate) fn resolve(&mut self, target: Target) -> Result<(Pid, u32), DeadReason> {
+        let pid = match target {
+            Target::Pid(pid) | Target::Alias(pid, _) => pid,
+            Target::Name(node, name) => {
+                let state = self.nodes.get(node.index()).ok_or(DeadReason::NoName)?;
+                state.whereis(name).ok_or(DeadReason::NoName)?
+            }
+        };
+        let slot = self.find(pid)?;
+        match self.process(slot) {
+            Some(process) if !process.dying => Ok((pid, slot)),
+            _ => Err(DeadReason::NoProc),
+        }
+    }
+
+    /// Puts a message into the mailbox of a live process.
+    #[inline]
+    pub(crate) fn put<M: Message>(
+        &mut self,
+        slot: u32,
+        to: Pid,
+        id: MessageId,
+        message: M,
+    ) -> Option<M> {
+        let most = self.kernel.bounds.mailbox;
+        let process = self.process(slot)?;
+        let make = process.receiver.mailbox;
+        let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() else {
+            self.dead_letter(to.node(), id, to.as_u64(), DeadReason::OtherType);
+            return Some(message);
+        };
+        mailbox.0.push_back(Content::Message(id, message));
+        if mailbox.0.len() > most {
+            self.fail(Limit::Mailbox, most as u64);
+        }
+        self.came(slot, super::system::wants::MAIL);
+        None
+    }
+}
+
+impl Target {
+    const fn pid_or_nobody(self) -> Pid {
+        match self {
+            Target::Pid(pid) | Target::Alias(pid, _) => pid,
+            Target::Name(..) => Pid::NOBODY,
+        }
+    }
+}

@@ -1,0 +1,517 @@
+//! What a process can do: its view of itself and of the world.
+
+use super::address::Address;
+use super::exit::{ExitReason, IntoExit};
+use super::mailbox::{AnyMailbox, Content, Info, Mailbox, MonitorRef, Received};
+use super::message::Message;
+use super::signal::NameError;
+use super::spawn::{Tie, spawn};
+use super::system::{System, act, wants, with};
+use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
+use crate::choice::{Kind, Shape, Site, Stream};
+use crate::kernel::Time;
+use crate::trace::{Event, Name, NodeId, Pid};
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+/// The message type of a process that takes no messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Never {}
+
+/// A process's own view: its mailbox of messages `M`, its links, its timers, its randomness.
+///
+/// It belongs to one process and is used while that process runs.
+pub struct Context<M = Never> {
+    pid: Pid,
+    message: PhantomData<fn(M)>,
+}
+
+impl<M> fmt::Debug for Context<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({})", self.pid)
+    }
+}
+
+impl<M: Message> Context<M> {
+    pub(crate) fn new(pid: Pid) -> Context<M> {
+        Context {
+            pid,
+            message: PhantomData,
+        }
+    }
+
+    /// This process.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The address of this process.
+    #[must_use]
+    pub fn address(&self) -> Address<M> {
+        Address::of(self.pid)
+    }
+
+    /// The node on which this process runs.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.pid.node()
+    }
+
+    /// Lets properties read a state of this process.
+    pub(crate) fn expose(&self, state: Rc<dyn Any>) {
+        let _ = act(|system, current| {
+            if let Some(process) = system.process(current.slot) {
+                process.extra().state = Some(state);
+            }
+        });
+    }
+
+    // ---- receiving
+
+    /// Takes the oldest thing out of the mailbox; waits where it is empty. Dropped, it has lost nothing.
+    pub async fn receive(&self) -> Received<M> {
+        poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// The same, at most for `timeout`; nothing when that is over.
+    pub async fn receive_within(&self, timeout: Duration) -> Option<Received<M>> {
+        let mut alarm = Alarm::new(timeout);
+        poll_fn(|cx| match self.poll_receive(cx) {
+            Poll::Ready(received) => Poll::Ready(Some(received)),
+            Poll::Pending if alarm.poll_over(cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Takes the oldest message; what the system tells stays in the mailbox.
+    pub async fn receive_message(&self) -> M {
+        self.receive_where(|_| true).await
+    }
+
+    /// Takes the oldest message for which `wanted` holds; everything else stays, in its order.
+    pub async fn receive_where(&self, mut wanted: impl FnMut(&M) -> bool) -> M {
+        let mut wants_it = |content: &Content<M>| match content {
+            Content::Message(_, message) => wanted(message),
+            Content::Info(_) => false,
+        };
+        loop {
+            let selected = poll_fn(|cx| self.poll_select(cx, &mut wants_it)).await;
+            if let Received::Message(message) = selected {
+                return message;
+            }
+        }
+    }
+
+    /// Takes the oldest [`Info`] for which `wanted` holds; everything else stays, in its order.
+    pub async fn receive_info(&self, mut wanted: impl FnMut(&Info) -> bool) -> Info {
+        let mut wants_it = |content: &Content<M>| match content {
+            Content::Message(..) => false,
+            Content::Info(info) => wanted(info),
+        };
+        loop {
+            let selected = poll_fn(|cx| self.poll_select(cx, &mut wants_it)).await;
+            if let Received::Info(info) = selected {
+                return info;
+            }
+        }
+    }
+
+    /// How many messages and infos wait in the mailbox.
+    #[must_use]
+    pub fn mailbox_len(&self) -> usize {
+        with(|system| {
+            system
+                .own_mailbox(self.pid)
+                .map_or(0, |mailbox| mailbox.len())
+        })
+    }
+
+    fn poll_receive(&self, cx: &TaskContext<'_>) -> Poll<Received<M>> {
+        let own = crate::kernel::is_own(cx.waker());
+        let got = with(|system| {
+            let taken = system.take_oldest::<M>(self.pid);
+            if taken.is_none() && own {
+                system.want_mail(self.pid);
+            }
+            taken
+        });
+        match got {
+            Some(Content::Message(_, message)) => Poll::Ready(Received::Message(message)),
+            Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
+            None => {
+                if !own {
+                    wait(wants::MAIL, cx);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_select(
+        &self,
+        cx: &TaskContext<'_>,
+        wanted: &mut dyn FnMut(&Content<M>) -> bool,
+    ) -> Poll<Received<M>> {
+        // The mailbox is taken out while the user's code looks at it: nothing is borrowed meanwhile.
+        let taken = with(|system| system.lift_mailbox(self.pid));
+        let selected = taken.and_then(|mut mailbox| {
+            let queue = &mut mailbox.of::<M>()?.0;
+            let content = queue
+                .iter()
+                .position(wanted)
+                .and_then(|index| queue.remove(index));
+            with(|system| system.lower_mailbox::<M>(self.pid, mailbox));
+            content
+        });
+        match selected {
+            Some(Content::Message(id, message)) => {
+                with(|system| system.received(self.pid, id));
+                Poll::Ready(Received::Message(message))
+            }
+            Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
+            None => {
+                wait(wants::MAIL, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    // ---- other processes
+
+    /// Starts a process on this node.
+    ///
+    /// ```
+    /// # use netsplit::{Context, Scenario, secs};
+    /// # let scenario = Scenario::new("doubler").client("a", |ctx: Context| async move {
+    /// let doubler = ctx.spawn(|child: Context<(u64, netsplit::ReplyTo<u64>)>| async move {
+    ///     let (number, reply_to) = child.receive_message().await;
+    ///     reply_to.reply(2 * number);
+    /// });
+    /// assert_eq!(doubler.call(|reply_to| (21, reply_to), secs(1)).await, Ok(42));
+    /// # }).finally("ended", |_| true);
+    /// # assert!(scenario.run(7).unwrap().is_ok());
+    /// ```
+    pub fn spawn<N: Message, F>(&self, process: impl FnOnce(Context<N>) -> F) -> Address<N>
+    where
+        F: Future<Output: IntoExit> + 'static,
+    {
+        spawn(Tie::None, process).0
+    }
+
+    /// Starts a process that is linked to this one from its beginning.
+    pub fn spawn_link<N: Message, F>(&self, process: impl FnOnce(Context<N>) -> F) -> Address<N>
+    where
+        F: Future<Output: IntoExit> + 'static,
+    {
+        spawn(Tie::Link, process).0
+    }
+
+    /// Starts a process that this one monitors from its beginning.
+    pub fn spawn_monitor<N: Message, F>(
+        &self,
+        process: impl FnOnce(Context<N>) -> F,
+    ) -> (Address<N>, MonitorRef)
+    where
+        F: Future<Output: IntoExit> + 'static,
+    {
+        let (address, monitor) = spawn(Tie::Monitor, process);
+        (
+            address,
+            monitor.unwrap_or(MonitorRef {
+                of: Pid::NOBODY,
+                number: 0,
+            }),
+        )
+    }
+
+    /// Links this process to another; a pair has one link at most. Linking a dead process brings an exit
+    /// signal `noproc`, a process on another node `noconnection`.
+    pub fn link(&self, pid: Pid) {
+        let _ = act(|system, current| system.link(current, pid));
+    }
+
+    /// Removes a link. What the link has already put into the mailbox stays there.
+    pub fn unlink(&self, pid: Pid) {
+        let _ = act(|system, current| system.unlink(current, pid));
+    }
+
+    /// Monitors another process: brings one [`Info::Down`]. Monitors stack.
+    #[must_use]
+    pub fn monitor(&self, pid: Pid) -> MonitorRef {
+        let monitor = act(|system, current| system.monitor(current, pid));
+        monitor.unwrap_or(MonitorRef { of: pid, number: 0 })
+    }
+
+    /// Ends a monitor. With `flush`, a `Down` that it has already put into the mailbox is removed too.
+    pub fn demonitor(&self, monitor: MonitorRef, flush: bool) {
+        let _ = act(|system, current| system.demonitor(current, monitor, flush));
+    }
+
+    /// From now on exit signals come as [`Info::Exit`] instead of ending this process, or again not.
+    pub fn trap_exit(&self, trap: bool) {
+        let _ = act(|system, current| {
+            if let Some(process) = system.process(current.slot) {
+                process.trap = trap;
+            }
+        });
+    }
+
+    /// Sends an exit signal to a process. [`ExitReason::Kill`] cannot be trapped.
+    ///
+    /// Sent to itself, a process that does not trap it ends with this step, and nothing that it still
+    /// sends is sent.
+    pub fn send_exit(&self, pid: Pid, reason: ExitReason) {
+        let _ = act(|system, current| {
+            system.send_exit(current.pid, pid, reason);
+            system.fence_the_doomed(current);
+        });
+    }
+
+    /// Ends this process with this reason. Never returns.
+    pub async fn exit(&self, reason: ExitReason) -> Infallible {
+        let _ = act(|system, current| {
+            system.doom(current.slot, current.pid, reason);
+            system.fence_the_doomed(current);
+        });
+        std::future::pending().await
+    }
+
+    /// Whether a process of this node is alive.
+    #[must_use]
+    pub fn is_alive(&self, pid: Pid) -> bool {
+        with(|system| system.resolve(super::address::Target::Pid(pid)).is_ok())
+    }
+
+    // ---- names
+
+    /// Takes a name on this node. It is given back on every way out.
+    ///
+    /// # Errors
+    /// Where another process holds it, or this one has a name already.
+    pub fn register(&self, name: &str) -> Result<(), NameError> {
+        act(|system, current| system.register(current, name)).unwrap_or(Ok(()))
+    }
+
+    /// Gives the name of this process back.
+    pub fn unregister(&self) {
+        let _ = act(System::unregister);
+    }
+
+    /// Who holds a name on this node.
+    #[must_use]
+    pub fn whereis(&self, name: &str) -> Option<Pid> {
+        let node = self.node().index();
+        with(|system| system.nodes[node].whereis(Name::new(name)))
+    }
+
+    // ---- time
+
+    /// Virtual time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        with(|system| system.kernel.now())
+    }
+
+    /// Wall time on this node, since 1970.
+    #[must_use]
+    pub fn wall_clock(&self) -> Duration {
+        with(|system| {
+            Duration::from_nanos(system.host.wall_ns(self.pid.node(), system.kernel.now()))
+        })
+    }
+
+    /// Waits for a while of virtual time.
+    pub async fn sleep(&self, duration: Duration) {
+        Sleep(Alarm::new(duration)).await;
+    }
+
+    /// Works for a while: this node steps nothing else until it is over.
+    pub async fn work(&self, duration: Duration) {
+        let _ = act(|system, current| {
+            let until = system.kernel.now() + duration;
+            let node = current.pid.node();
+            system.kernel.trace.emit(Event::Busy {
+                node,
+                until_ns: until.as_nanos(),
+            });
+            let group = system.nodes[node.index()].group;
+            if let Err(reached) = system.kernel.stall_until(group, until) {
+                system.error.get_or_insert(reached);
+            }
+        });
+        self.yield_now().await;
+    }
+
+    /// Lets every other process that is ready step first, as far as the drawn order allows.
+    pub async fn yield_now(&self) {
+        let mut yielded = false;
+        poll_fn(|cx| {
+            if yielded {
+                return Poll::Ready(());
+            }
+            yielded = true;
+            wait(0, cx);
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Sends `message` to `to` after a while. A timer to a pid dies with that process; a timer to a name
+    /// looks the name up when it fires.
+    pub fn send_after<N: Message>(&self, to: Address<N>, message: N, after: Duration) -> TimerRef {
+        send_after(to, message, after)
+    }
+
+    /// Cancels a timer: the time that was left, and then it never fires; or nothing, and then its message
+    /// may already be there.
+    pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
+        cancel(timer)
+    }
+
+    /// The time that a timer has left; nothing where it has fired or was cancelled.
+    #[must_use]
+    pub fn read_timer(&self, timer: TimerRef) -> Option<Duration> {
+        left(timer)
+    }
+
+    // ---- chance, and what observers see
+
+    /// 64 random bits of this process's own: from the seed, and never calmed.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        act(|system, current| {
+            let task = system.kernel.tasks.get_mut(current.slot)?;
+            let (who, choice) = (task.lineage, &mut system.kernel.choice);
+            let stream: &mut Stream = task
+                .data
+                .extra()
+                .stream
+                .get_or_insert_with(|| Box::new(choice.stream(who)));
+            let (nth, bits) = stream.draw();
+            Some(choice.draw(Site::new(Kind::Program, who, nth), Shape::Bits(bits)))
+        })
+        .flatten()
+        .unwrap_or(0)
+    }
+
+    /// A random number below `n`.
+    ///
+    /// # Panics
+    /// Where `n` is 0.
+    #[must_use]
+    pub fn random_below(&self, n: u64) -> u64 {
+        assert!(n > 0, "there is no number below 0 to draw");
+        ((u128::from(self.random()) * u128::from(n)) >> 64) as u64
+    }
+
+    /// Writes a line into the log of the run. No digest and no property sees it.
+    pub fn note(&self, text: impl fmt::Display) {
+        let logs = with(|system| system.kernel.trace.logs());
+        let text = if logs { text.to_string() } else { return };
+        let _ = act(|system, current| system.kernel.trace.note(current.pid, || text));
+    }
+
+    /// Notes something on the observers' board, for properties to read. The board lies outside the
+    /// simulated world: crashes leave it alone, and it never changes a run.
+    ///
+    /// The value under `key` begins as its default; one key holds one type.
+    ///
+    /// # Panics
+    /// Where `key` holds a value of another type.
+    pub fn observe<T: Any + Default>(&self, key: &str, note: impl FnOnce(&mut T)) {
+        let taken = act(|system, _| system.board.remove(key));
+        let Some(entry) = taken else { return };
+        let mut entry = entry.unwrap_or_else(|| Box::new(T::default()));
+        let Some(value) = entry.downcast_mut::<T>() else {
+            panic!(
+                "the board holds `{key}` with another type than {}",
+                std::any::type_name::<T>()
+            );
+        };
+        note(value);
+        with(|system| system.board.insert(key.to_owned(), entry));
+    }
+}
+
+impl System {
+    #[inline]
+    fn own_slot(&mut self, pid: Pid) -> u32 {
+        match self.current {
+            Some(current) if current.pid == pid => current.slot,
+            _ => panic!("a Context is used by its own process only, while that process runs"),
+        }
+    }
+
+    fn own_mailbox(&mut self, pid: Pid) -> Option<&mut Box<dyn AnyMailbox>> {
+        let slot = self.own_slot(pid);
+        self.process(slot)?.mailbox.as_mut()
+    }
+
+    #[inline]
+    fn take_oldest<M: Message>(&mut self, pid: Pid) -> Option<Content<M>> {
+        let content = self.own_mailbox(pid)?.of::<M>()?.0.pop_front()?;
+        if let Content::Message(id, _) = &content {
+            self.received(pid, *id);
+        }
+        Some(content)
+    }
+
+    #[inline]
+    fn received(&mut self, pid: Pid, id: crate::trace::MessageId) {
+        self.kernel.trace.emit(Event::Receive { id, by: pid });
+        self.kernel.trace.books.received(pid.node(), id);
+    }
+
+    #[inline]
+    fn want_mail(&mut self, pid: Pid) {
+        let slot = self.own_slot(pid);
+        if let Some(task) = self.kernel.tasks.get_mut(slot) {
+            task.waits = true;
+            task.data.wants |= wants::MAIL;
+        }
+    }
+
+    fn lift_mailbox(&mut self, pid: Pid) -> Option<Box<dyn AnyMailbox>> {
+        let slot = self.own_slot(pid);
+        self.process(slot)?.mailbox.take()
+    }
+
+    /// Puts a lifted mailbox back, before whatever came meanwhile.
+    fn lower_mailbox<M: Message>(&mut self, pid: Pid, mut lifted: Box<dyn AnyMailbox>) {
+        let slot = self.own_slot(pid);
+        let Some(process) = self.process(slot) else {
+            return;
+        };
+        if let Some(mut newer) = process.mailbox.take()
+            && let (Some(old), Some(new)) = (lifted.of::<M>(), newer.of::<M>())
+        {
+            let Mailbox(new) = new;
+            old.0.append(new);
+        }
+        process.mailbox = Some(lifted);
+    }
+
+    /// What a process that has doomed itself still does in this poll does not happen.
+    fn fence_the_doomed(&mut self, current: super::system::Current) {
+        if self
+            .process(current.slot)
+            .is_some_and(|process| process.dying)
+        {
+            let node = &mut self.nodes[current.pid.node().index()];
+            if node.fuse != u64::MAX {
+                node.fuse = self.budget;
+            }
+            self.budget = 0;
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The seam: what a node's processes ask of the world outside, and what it hands in.
+
+use super::address::Target;
+use super::message::Tag;
+use super::system::Process;
+use crate::choice::{Choice, Lineage, Site};
+use crate::kernel::{Due, Kernel, Key, Reached, Time, What};
+use crate::trace::{MessageId, NodeId, PacketKind, Pid, Trace};
+use std::any::Any;
+
+/// A message on its way between nodes: bytes with a tag.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Sender, sender's count, copy.
+    pub id: MessageId,
+    /// Who sent it, for draws.
+    pub who: Lineage,
+    /// Where to: a process, a name, or one who waits for an answer.
+    pub to: Target,
+    /// What it carries.
+    pub kind: PacketKind,
+    /// The type and version of the bytes.
+    pub tag: Tag,
+    /// The message, encoded.
+    pub bytes: Vec<u8>,
+}
+
+/// The world outside a node, as its processes ask for it. Inward, a host calls the node's table: a packet
+/// came, step; and it moves the clock of the [`Core`] on which the processes' timers lie.
+///
+/// A simulator drives many nodes; a host on tokio, TCP and files drives one.
+pub trait Host: Any {
+    /// Takes a packet; it will be handed in again at its receiver's node, or not.
+    fn send(&mut self, core: Core<'_>, packet: Packet);
+
+    /// Wall time on a node, in nanoseconds since 1970.
+    fn wall_ns(&self, node: NodeId, now: Time) -> u64;
+
+    /// How many nanoseconds later than asked a timer fires; the draw has this site.
+    fn lateness_ns(&mut self, choice: &mut Choice, site: Site) -> u64;
+
+    /// The node of this name.
+    fn node(&self, name: &str) -> Option<NodeId>;
+}
+
+/// What a host may use of the run's core while it is asked something.
+#[allow(missing_debug_implementations, reason = "the kernel holds futures")]
+pub struct Core<'a> {
+    pub(crate) kernel: &'a mut Kernel<Process>,
+    pub(crate) error: &'a mut Option<Reached>,
+    pub(crate) buffers: &'a mut Vec<Vec<u8>>,
+}
+
+impl Core<'_> {
+    /// The virtual time.
+    #[inline]
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.kernel.now()
+    }
+
+    /// The one door for chance.
+    #[inline]
+    pub fn choice(&mut self) -> &mut Choice {
+        &mut self.kernel.choice
+    }
+
+    /// The trace of the run.
+    #[inline]
+    pub fn trace(&mut self) -> &mut Trace {
+        &mut self.kernel.trace
+    }
+
+    /// Comes back to the host at `at` with this number (below 2^30); `who` and `nth` address the draw that
+    /// decides among entries due at once.
+    #[inline]
+    pub fn arm(&mut self, at: Time, who: Lineage, nth: u32, number: u32) -> Option<Key> {
+        match self.kernel.arm(
+            at,
+            Due {
+                who,
+                nth,
+                what: What::host(number),
+            },
+        ) {
+            Ok(key) => Some(key),
+            Err(reached) => {
+                self.error.get_or_insert(reached);
+                None
+            }
+        }
+    }
+
+    /// An empty buffer, used before where there is one.
+    #[must_use]
+    pub fn buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back for later use.
+    #[inline]
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        if self.buffers.len() < 256 && buffer.capacity() <= 4096 {
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// Whether the process that sent something still lives.
+    #[must_use]
+    pub fn lives(&self, pid: Pid, slot: u32) -> bool {
+        self.kernel
+            .tasks
+            .get(slot)
+            .is_some_and(|task| task.data.pid == pid)
+    }
+}

@@ -1,0 +1,33 @@
+//! Processes: mailboxes, signals, links, monitors, names, timers, and the seam to the world outside.
+//!
+//! A process is an async function over its [`Context`]. It sees the outside only through [`Host`], so it
+//! cannot tell simulation from life.
+
+mod address;
+mod context;
+mod exit;
+mod host;
+mod mailbox;
+mod message;
+mod node;
+mod reply;
+mod signal;
+mod spawn;
+mod step;
+mod system;
+mod timer;
+
+pub use address::{Address, Target};
+pub use context::{Context, Never};
+pub use exit::{CallError, ExitReason, IntoExit};
+pub use host::{Core, Host, Packet};
+pub use mailbox::{Info, MonitorRef, Received};
+pub use message::{Message, Tag};
+pub use reply::ReplyTo;
+pub use signal::NameError;
+pub use timer::TimerRef;
+
+pub(crate) use reply::started_by;
+pub(crate) use spawn::spawn_root;
+pub(crate) use step::{StepError, Stepped, arrive, bury, step};
+pub(crate) use system::{Remains, System, install, with};

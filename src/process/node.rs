@@ -1,0 +1,148 @@
+//! The table of one node: its processes by slot, and its local names.
+
+use crate::choice::Lineage;
+use crate::kernel::GroupId;
+use crate::trace::{DeadReason, Name, NodeId, Pid};
+use rustc_hash::FxHashMap;
+
+#[derive(Clone, Copy, Debug)]
+struct PidSlot {
+    generation: u16,
+    /// The task's slot in the kernel, plus one; 0 where the slot is free.
+    task: u32,
+}
+
+/// One node of the cluster, through all its incarnations.
+#[derive(Debug)]
+pub(crate) struct NodeState {
+    pub(crate) id: NodeId,
+    pub(crate) lineage: Lineage,
+    pub(crate) up: bool,
+    pub(crate) boots: u32,
+    pub(crate) group: GroupId,
+    /// Calls of the host until the node crashes inside a poll; `u64::MAX` for never.
+    pub(crate) fuse: u64,
+    /// The crash that is armed or was last: at which call, and for how long the node goes down.
+    crash: (u32, u64),
+    slots: Vec<PidSlot>,
+    free: Vec<u32>,
+    names: FxHashMap<Name, Pid>,
+}
+
+impl NodeState {
+    pub(crate) fn new(id: NodeId, lineage: Lineage) -> NodeState {
+        NodeState {
+            id,
+            lineage,
+            up: false,
+            boots: 0,
+            group: 0,
+            fuse: u64::MAX,
+            crash: (0, 0),
+            slots: Vec::new(),
+            free: Vec::new(),
+            names: FxHashMap::default(),
+        }
+    }
+
+    /// The incarnation that is up, or was last.
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.boots.saturating_sub(1)
+    }
+
+    /// Begins a new incarnation with no process and no name.
+    pub(crate) fn boot(&mut self, group: GroupId) {
+        self.boots += 1;
+        self.up = true;
+        self.group = group;
+        self.fuse = u64::MAX;
+        self.slots.clear();
+        self.free.clear();
+        self.names.clear();
+    }
+
+    /// The node crashes at its `call`-th call of the host from now; at 0 its owner crashes it at once.
+    pub(crate) fn arm_crash(&mut self, call: u64, down_ns: u64) {
+        self.crash = (call as u32, down_ns);
+        if call > 0 {
+            self.fuse = call;
+        }
+    }
+
+    /// No crash is armed any more.
+    pub(crate) fn disarm(&mut self) {
+        self.fuse = u64::MAX;
+    }
+
+    /// At which call the crash falls, and for how many nanoseconds the node goes down.
+    pub(crate) fn crash_armed(&self) -> (u32, u64) {
+        self.crash
+    }
+
+    pub(crate) fn processes(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// A pid for the task in this slot of the kernel.
+    pub(crate) fn give_pid(&mut self, task: u32) -> Pid {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(PidSlot {
+                generation: 0,
+                task: 0,
+            });
+            self.slots.len() as u32 - 1
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.task = task + 1;
+        Pid::new(self.id, self.boots - 1, slot, entry.generation)
+    }
+
+    /// Frees a pid; it will never be found again. A slot whose generation would wrap is retired.
+    pub(crate) fn free_pid(&mut self, pid: Pid) {
+        let entry = &mut self.slots[pid.slot() as usize];
+        entry.task = 0;
+        if entry.generation < u16::MAX {
+            entry.generation += 1;
+            self.free.push(pid.slot());
+        }
+    }
+
+    /// The kernel's slot of the task with this pid.
+    #[inline]
+    pub(crate) fn find(&self, pid: Pid) -> Result<u32, DeadReason> {
+        match self.slots.get(pid.slot() as usize) {
+            Some(entry)
+                if entry.generation == pid.generation()
+                    && entry.task != 0
+                    && self.up
+                    && self.boots == pid.incarnation() + 1 =>
+            {
+                Ok(entry.task - 1)
+            }
+            _ if !self.up => Err(DeadReason::NodeDown),
+            _ if self.boots != pid.incarnation() + 1 => Err(DeadReason::OldIncarnation),
+            _ => Err(DeadReason::NoProc),
+        }
+    }
+
+    /// The kernel's slots of all its tasks, in the order of their pids.
+    pub(crate) fn tasks(&self) -> Vec<u32> {
+        self.slots
+            .iter()
+            .filter(|s| s.task != 0)
+            .map(|s| s.task - 1)
+            .collect()
+    }
+
+    pub(crate) fn whereis(&self, name: Name) -> Option<Pid> {
+        self.names.get(&name).copied()
+    }
+
+    pub(crate) fn set_name(&mut self, name: Name, pid: Pid) {
+        self.names.insert(name, pid);
+    }
+
+    pub(crate) fn free_name(&mut self, name: Name) {
+        self.names.remove(&name);
+    }
+}

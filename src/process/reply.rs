@@ -1,0 +1,334 @@
+//! Calls: a question with a one-use place for its answer.
+
+use super::address::{Address, Target};
+use super::exit::{CallError, ExitReason};
+use super::host::Packet;
+use super::message::{Message, Tag, decode, encode};
+use super::system::{Deliver, Watch, act, current, try_with, wants, with};
+use super::timer::{Alarm, wait};
+use crate::trace::{DeadReason, Event, Fate, MessageId, PacketKind, Pid};
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+/// A typed, one-use place for an answer. It may travel inside a message, and anybody who holds it may
+/// answer. It stands for the caller only while the call waits: a late answer is dropped, and counted.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct ReplyTo<R> {
+    to: Pid,
+    alias: u32,
+    #[serde(skip)]
+    answer: PhantomData<fn(R)>,
+}
+
+impl<R> fmt::Debug for ReplyTo<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReplyTo({}:{})", self.to, self.alias)
+    }
+}
+
+/// A call of a process that still waits for its answer.
+pub(crate) struct Alias {
+    id: u32,
+    /// Holds an `Option<R>`.
+    cell: Box<dyn Any>,
+    pub(crate) arrived: Option<MessageId>,
+    failed: Option<ExitReason>,
+    deliver: Deliver,
+}
+
+impl<R: Message> ReplyTo<R> {
+    /// Who waits for the answer.
+    #[must_use]
+    pub fn caller(&self) -> Pid {
+        self.to
+    }
+
+    /// Answers.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub fn reply(self, answer: R) {
+        let here = current().pid.node();
+        if self.to.node() == here {
+            self.reply_local(answer)
+        } else {
+            self.reply_remote(&answer)
+        }
+    }
+
+    fn reply_local(self, answer: R) {
+        let logs = with(|system| system.kernel.trace.logs());
+        let text = logs.then(|| format!("{answer:?}"));
+        let left = act(|system, current| {
+            let id = system.next_id(current);
+            let text = system.kernel.trace.text(|| text.unwrap_or_default());
+            system.kernel.trace.books.sent(current.pid.node(), id);
+            system.kernel.trace.emit(Event::Reply {
+                id,
+                to: self.to,
+                text,
+            });
+            system.put_answer(self.to, self.alias, id, answer)
+        });
+        drop(left);
+    }
+
+    fn reply_remote(self, answer: &R) {
+        let buffer = with(|system| system.buffers.pop().unwrap_or_default());
+        let bytes = encode(answer, buffer);
+        let logs = with(|system| system.kernel.trace.logs());
+        let text = logs.then(|| format!("{answer:?}"));
+        let to = Target::Alias(self.to, self.alias);
+        super::address::hand_over(to, PacketKind::Reply, Tag::of::<R>(), bytes, text);
+    }
+}
+
+impl super::system::System {
+    /// Puts an answer into the place that waits for it; gives back one that came too late.
+    fn put_answer<R: Message>(
+        &mut self,
+        to: Pid,
+        alias: u32,
+        id: MessageId,
+        answer: R,
+    ) -> Option<R> {
+        let place = self.find(to).ok().and_then(|slot| {
+            let extra = self.process(slot)?.extra.as_mut()?;
+            let alias = extra
+                .aliases
+                .iter_mut()
+                .find(|a| a.id == alias && a.arrived.is_none())?;
+            let cell = alias.cell.downcast_mut::<Option<R>>()?;
+            alias.arrived = Some(id);
+            Some((slot, cell))
+        });
+        let Some((slot, cell)) = place else {
+            self.kernel.trace.emit(Event::Stale { id, to });
+            self.kernel.trace.books.ended(to.node(), id, Fate::Stale);
+            return Some(answer);
+        };
+        *cell = Some(answer);
+        self.came(slot, wants::REPLY);
+        None
+    }
+
+    /// The server that a call waits for has ended.
+    pub(crate) fn fail_alias(&mut self, slot: u32, alias: u32, reason: ExitReason) {
+        let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut()) else {
+            return;
+        };
+        if let Some(alias) = extra.aliases.iter_mut().find(|a| a.id == alias) {
+            alias.failed = Some(reason);
+            self.came(slot, wants::REPLY);
+        }
+    }
+
+    /// Where the bytes of an answer go, if somebody still waits for it.
+    pub(crate) fn answer_taker(&mut self, to: Pid, alias: u32) -> Option<Deliver> {
+        let slot = self.find(to).ok()?;
+        let extra = self.process(slot)?.extra.as_ref()?;
+        extra
+            .aliases
+            .iter()
+            .find(|a| a.id == alias)
+            .map(|a| a.deliver)
+    }
+}
+
+fn deliver_answer<R: Message>(to: Pid, alias: u32, packet: &Packet) {
+    let answer = decode::<R>(packet.tag, &packet.bytes);
+    let left = with(|system| match answer {
+        Ok(answer) => system.put_answer(to, alias, packet.id, answer),
+        Err(why) => {
+            system.dead_letter(to.node(), packet.id, to.as_u64(), why);
+            None
+        }
+    });
+    drop(left);
+}
+
+/// The wait of one call; ends its alias, its timer and its monitor when it is dropped.
+struct Call<R> {
+    caller: Pid,
+    alias: u32,
+    server: Option<Pid>,
+    /// Absent where it waits for ever.
+    alarm: Option<Alarm>,
+    answer: PhantomData<fn() -> R>,
+}
+
+impl<R: Message> Call<R> {
+    /// Opens a place for the answer.
+    fn open(timeout: Option<Duration>) -> Option<Call<R>> {
+        let (caller, alias) = act(|system, current| {
+            let process = system.process(current.slot)?;
+            process.counts += 1;
+            let id = process.counts;
+            let extra = process.extra();
+            let spare = extra.spare.take().filter(|cell| cell.is::<Option<R>>());
+            let cell = spare.unwrap_or_else(|| Box::new(None::<R>));
+            let deliver = deliver_answer::<R>;
+            extra.aliases.push(Alias {
+                id,
+                cell,
+                arrived: None,
+                failed: None,
+                deliver,
+            });
+            Some((current.pid, id))
+        })??;
+        let alarm = timeout.map(Alarm::new);
+        Some(Call {
+            caller,
+            alias,
+            server: None,
+            alarm,
+            answer: PhantomData,
+        })
+    }
+
+    /// Watches the server, where it lives on this node: its end is the call's.
+    fn watch(&mut self, target: Target) -> Result<(), CallError> {
+        let watched = act(|system, current| {
+            let pid = match target {
+                Target::Pid(pid) => pid,
+                Target::Name(node, _) if node != current.pid.node() => return Ok(None),
+                Target::Name(node, name) => system.nodes[node.index()]
+                    .whereis(name)
+                    .ok_or(CallError::NoProc)?,
+                Target::Alias(pid, _) => pid,
+            };
+            if pid == current.pid {
+                return Err(CallError::CallingSelf);
+            }
+            if pid.node() != current.pid.node() {
+                return Ok(None);
+            }
+            let slot = system
+                .find(pid)
+                .map_err(|_: DeadReason| CallError::NoProc)?;
+            if let Some(process) = system.process(slot) {
+                process
+                    .extra()
+                    .watchers
+                    .push((current.pid, Watch::Call(self.alias)));
+            }
+            Ok(Some(pid))
+        });
+        self.server = watched.unwrap_or(Ok(None))?;
+        Ok(())
+    }
+}
+
+impl<R: Message> Future for Call<R> {
+    type Output = Result<R, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let (caller, alias) = (self.caller, self.alias);
+        let got = with(|system| {
+            let slot = system.find(caller).ok()?;
+            let process = system.process(slot)?;
+            let extra = process.extra.as_mut()?;
+            let alias = extra.aliases.iter_mut().find(|a| a.id == alias)?;
+            if let Some(id) = alias.arrived.take() {
+                let answer = alias.cell.downcast_mut::<Option<R>>()?.take()?;
+                system.kernel.trace.emit(Event::Receive { id, by: caller });
+                system.kernel.trace.books.received(caller.node(), id);
+                return Some(Ok(answer));
+            }
+            alias.failed.take().map(|reason| {
+                Err(match reason {
+                    ExitReason::NoProc => CallError::NoProc,
+                    reason => CallError::Exit(reason),
+                })
+            })
+        });
+        if let Some(result) = got {
+            return Poll::Ready(result);
+        }
+        if self.alarm.as_mut().is_some_and(|alarm| alarm.poll_over(cx)) {
+            return Poll::Ready(Err(CallError::Timeout));
+        }
+        wait(wants::REPLY, cx);
+        Poll::Pending
+    }
+}
+
+impl<R> Drop for Call<R> {
+    fn drop(&mut self) {
+        let (caller, id) = (self.caller, self.alias);
+        let left = try_with(|system| {
+            if let Some(server) = self.server
+                && let Ok(slot) = system.find(server)
+                && let Some(extra) = system.process(slot).and_then(|p| p.extra.as_mut())
+            {
+                extra
+                    .watchers
+                    .retain(|entry| *entry != (caller, Watch::Call(id)));
+            }
+            let slot = system.find(caller).ok()?;
+            let extra = system.process(slot)?.extra.as_mut()?;
+            let index = extra.aliases.iter().position(|a| a.id == id)?;
+            let mut alias = extra.aliases.remove(index);
+            let unread = alias.arrived.take();
+            if unread.is_none() {
+                // The cell is empty: the next call with the same type of answer uses it again.
+                extra.spare = Some(alias.cell);
+                return None;
+            }
+            if let Some(id) = unread {
+                system.kernel.trace.emit(Event::Unread { id, by: caller });
+                system
+                    .kernel
+                    .trace
+                    .books
+                    .ended(caller.node(), id, Fate::Unread);
+            }
+            Some(alias.cell)
+        });
+        drop(left);
+    }
+}
+
+/// Sends a question that `ask` makes of a place for its answer, and waits for the answer.
+pub(crate) async fn call_with<M: Message, R: Message>(
+    to: Address<M>,
+    ask: impl FnOnce(ReplyTo<R>) -> M,
+    timeout: Duration,
+) -> Result<R, CallError> {
+    let Some(mut call) = Call::<R>::open(Some(timeout)) else {
+        return std::future::pending().await;
+    };
+    let reply_to = ReplyTo {
+        to: call.caller,
+        alias: call.alias,
+        answer: PhantomData,
+    };
+    call.watch(to.target())?;
+    to.send(ask(reply_to));
+    call.await
+}
+
+/// Starts a process with a place for its first answer, and waits for that answer or the process's end.
+pub(crate) async fn started_by<R: Message>(
+    start: impl FnOnce(ReplyTo<R>) -> Option<Pid>,
+) -> Result<R, CallError> {
+    let Some(mut call) = Call::<R>::open(None) else {
+        return std::future::pending().await;
+    };
+    let reply_to = ReplyTo {
+        to: call.caller,
+        alias: call.alias,
+        answer: PhantomData,
+    };
+    if let Some(pid) = start(reply_to) {
+        call.watch(Target::Pid(pid))?;
+    }
+    call.await
+}

@@ -1,0 +1,373 @@
+//! The state of a run as processes see it, in a thread-local while the run steps.
+//!
+//! No code of a user runs while it is borrowed: futures are taken out to be polled, and what is to be
+//! dropped goes to a graveyard first.
+
+use super::exit::ExitReason;
+use super::host::{Core, Host, Packet};
+use super::mailbox::{AnyMailbox, Info, MonitorRef};
+use super::node::NodeState;
+use super::reply::Alias;
+use super::timer::Delayed;
+use crate::choice::{Choice, Lineage, Stream};
+use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData};
+use crate::trace::{DeadReason, Event, Fate, Limit, MessageId, Name, NodeId, Pid, TextId, Trace};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Decodes a packet and gives it to a process: its pid, and its slot or its call's alias.
+pub(crate) type Deliver = fn(Pid, u32, &Packet);
+
+/// How bytes become a message in a mailbox of the right type: one static table a message type.
+pub(crate) struct Receiver {
+    pub(crate) mailbox: fn() -> Box<dyn AnyMailbox>,
+    pub(crate) deliver: Deliver,
+}
+
+/// What a process waits for; an event of that sort wakes it.
+pub(crate) mod wants {
+    pub(crate) const MAIL: u8 = 1;
+    pub(crate) const REPLY: u8 = 2;
+    pub(crate) const TIME: u8 = 4;
+}
+
+/// A process, beside its future.
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    pub(crate) receiver: &'static Receiver,
+    pub(crate) mailbox: Option<Box<dyn AnyMailbox>>,
+    pub(crate) extra: Option<Box<Extra>>,
+    /// An exit signal that it will not survive: the reason is in the system's list.
+    pub(crate) dying: bool,
+    /// A node's first process.
+    pub(crate) root: bool,
+    pub(crate) trap: bool,
+    pub(crate) wants: u8,
+    pub(crate) sent: u32,
+    pub(crate) counts: u32,
+}
+
+/// What few processes have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) children: u32,
+    pub(crate) links: SmallVec<[Pid; 2]>,
+    /// Monitors that this process holds.
+    pub(crate) monitors: SmallVec<[MonitorRef; 1]>,
+    /// Those who monitor it, and under which number of theirs.
+    pub(crate) watchers: SmallVec<[(Pid, Watch); 2]>,
+    pub(crate) name: Option<Name>,
+    pub(crate) aliases: SmallVec<[Alias; 1]>,
+    pub(crate) spare: Option<Box<dyn Any>>,
+    /// Messages that timers will send to it.
+    pub(crate) delayed: SmallVec<[u32; 1]>,
+    pub(crate) stream: Option<Box<Stream>>,
+    pub(crate) state: Option<Rc<dyn Any>>,
+    pub(crate) foreign: Vec<Waker>,
+}
+
+/// How a watcher wants to hear of an end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// A `Down` in its mailbox.
+    Monitor(u32),
+    /// Its call of this alias fails.
+    Call(u32),
+}
+
+impl TaskData for Process {
+    type Output = ExitReason;
+
+    fn pid(&self) -> Pid {
+        self.pid
+    }
+}
+
+impl Process {
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+}
+
+/// The process that is polled.
+#[derive(Clone, Copy)]
+pub(crate) struct Current {
+    pub(crate) slot: u32,
+    pub(crate) pid: Pid,
+}
+
+/// What must be dropped outside any borrow.
+#[allow(dead_code, reason = "kept only to be dropped")]
+pub(crate) enum Remains {
+    Body(Body<ExitReason>),
+    Mailbox(Box<dyn AnyMailbox>),
+    Extra(Box<Extra>),
+    Delayed(Delayed),
+}
+
+pub(crate) struct System {
+    pub(crate) kernel: Kernel<Process>,
+    pub(crate) nodes: Vec<NodeState>,
+    pub(crate) host: Box<dyn Host>,
+    pub(crate) current: Option<Current>,
+    /// Calls of the host that the current poll may still make; 0 where it is fenced off.
+    pub(crate) budget: u64,
+    /// The node whose fuse burnt down in the current poll, and after how many calls.
+    pub(crate) tripped: Option<NodeId>,
+    pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
+    pub(crate) graveyard: Vec<Remains>,
+    pub(crate) wake_later: Vec<Waker>,
+    pub(crate) delayed: Slab<Delayed>,
+    pub(crate) board: FxHashMap<String, Box<dyn Any>>,
+    pub(crate) buffers: Vec<Vec<u8>>,
+    pub(crate) error: Option<Reached>,
+    pub(crate) beat: Option<Arc<Beat>>,
+    /// Root processes that ended by a panic or an error: their node, and the reason.
+    pub(crate) ended_roots: Vec<(Pid, ExitReason)>,
+}
+
+thread_local! {
+    static SYSTEM: RefCell<Option<Box<System>>> = const { RefCell::new(None) };
+}
+
+/// Puts a run's state into the thread-local for as long as `code` runs.
+pub(crate) fn install<R>(system: Box<System>, code: impl FnOnce() -> R) -> (Box<System>, R) {
+    struct Restore(Option<Box<System>>, u32);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            crate::kernel::Epoch::pause(self.1);
+            let before = self.0.take();
+            SYSTEM.with(|slot| *slot.borrow_mut() = before);
+        }
+    }
+    let epoch_before = system.kernel.epoch.resume();
+    let before = SYSTEM.with(|slot| slot.borrow_mut().replace(system));
+    let restore = Restore(before, epoch_before);
+    let result = code();
+    let system = SYSTEM.with(|slot| slot.borrow_mut().take());
+    drop(restore);
+    match system {
+        Some(system) => (system, result),
+        None => unreachable!("the state of a run stays where it was put"),
+    }
+}
+
+const ADVICE: &str = "this must be called by a process while it runs: \
+    inside `node(…)`, `client(…)`, `spawn(…)` or a GenServer, not in a property or in plain test code";
+
+/// Borrows the state of the run on this thread.
+///
+/// # Panics
+/// Outside a run, with advice.
+#[inline]
+pub(crate) fn with<R>(code: impl FnOnce(&mut System) -> R) -> R {
+    SYSTEM.with(|slot| match slot.borrow_mut().as_mut() {
+        Some(system) => code(system),
+        None => panic!("{ADVICE}"),
+    })
+}
+
+/// A call of the host by the current process: counted, and not made where the process is fenced off.
+///
+/// # Panics
+/// Outside a poll, with advice.
+#[inline]
+pub(crate) fn act<R>(code: impl FnOnce(&mut System, Current) -> R) -> Option<R> {
+    with(|system| {
+        let Some(current) = system.current else {
+            panic!("{ADVICE}")
+        };
+        if system.budget == 0 {
+            return None;
+        }
+        system.budget -= 1;
+        if system.budget == 0 {
+            system.tripped = Some(current.pid.node());
+            return None;
+        }
+        Some(code(system, current))
+    })
+}
+
+/// The process that is polled.
+///
+/// # Panics
+/// Outside a poll, with advice.
+#[inline]
+pub(crate) fn current() -> Current {
+    with(|system| system.current.unwrap_or_else(|| panic!("{ADVICE}")))
+}
+
+/// Whether some of our own cleaning up should still be done: not in a run's last moments.
+pub(crate) fn try_with<R>(code: impl FnOnce(&mut System) -> R) -> Option<R> {
+    SYSTEM
+        .try_with(|slot| Some(code(slot.try_borrow_mut().ok()?.as_mut()?)))
+        .ok()?
+}
+
+impl System {
+    pub(crate) fn new(choice: Choice, trace: Trace, bounds: Bounds, host: Box<dyn Host>) -> System {
+        System {
+            kernel: Kernel::new(choice, trace, bounds),
+            nodes: Vec::new(),
+            host,
+            current: None,
+            budget: u64::MAX,
+            tripped: None,
+            dying: Vec::new(),
+            graveyard: Vec::new(),
+            wake_later: Vec::new(),
+            delayed: Slab::default(),
+            board: FxHashMap::default(),
+            buffers: Vec::new(),
+            error: None,
+            beat: None,
+            ended_roots: Vec::new(),
+        }
+    }
+
+    /// Adds a node; it is down until it boots.
+    pub(crate) fn add_node(&mut self, name: &str) -> NodeId {
+        let id = NodeId::new(self.nodes.len());
+        let lineage = self.kernel.choice.node(name);
+        self.nodes.push(NodeState::new(id, lineage));
+        self.kernel.trace.books.open(self.nodes.len());
+        id
+    }
+
+    pub(crate) fn core(&mut self) -> (&mut dyn Host, Core<'_>) {
+        let core = Core {
+            kernel: &mut self.kernel,
+            error: &mut self.error,
+            buffers: &mut self.buffers,
+        };
+        (&mut *self.host, core)
+    }
+
+    #[inline]
+    pub(crate) fn process(&mut self, slot: u32) -> Option<&mut Process> {
+        Some(&mut self.kernel.tasks.get_mut(slot)?.data)
+    }
+
+    /// The kernel's slot of a live process that no exit signal has reached.
+    #[inline]
+    pub(crate) fn find(&mut self, pid: Pid) -> Result<u32, DeadReason> {
+        let node = self
+            .nodes
+            .get(pid.node().index())
+            .ok_or(DeadReason::NoProc)?;
+        node.find(pid)
+    }
+
+    pub(crate) fn fail(&mut self, limit: Limit, most: u64) {
+        let reached = self.kernel.reached(limit, most);
+        self.error.get_or_insert(reached);
+    }
+
+    /// Makes room for a process: a task without a body, with a pid, not yet awake.
+    pub(crate) fn reserve(
+        &mut self,
+        node: NodeId,
+        lineage: Lineage,
+        parent: Pid,
+        receiver: &'static Receiver,
+    ) -> (u32, Pid) {
+        let most = self.kernel.bounds.processes.min(Pid::SLOTS as usize);
+        if self.nodes[node.index()].processes() >= most {
+            self.fail(Limit::Processes, most as u64);
+        }
+        let group: GroupId = self.nodes[node.index()].group;
+        let process = Process {
+            pid: Pid::NOBODY,
+            receiver,
+            mailbox: None,
+            extra: None,
+            dying: false,
+            root: parent == Pid::NOBODY,
+            trap: false,
+            wants: 0,
+            sent: 0,
+            counts: 0,
+        };
+        let (slot, _) = self.kernel.insert(lineage, group, process);
+        let pid = self.nodes[node.index()].give_pid(slot);
+        if let Some(process) = self.process(slot) {
+            process.pid = pid;
+        }
+        self.kernel.trace.emit(Event::Spawn { pid, parent });
+        (slot, pid)
+    }
+
+    /// Gives a reserved process its future, and wakes it for the first time.
+    pub(crate) fn fill(&mut self, slot: u32, body: Body<ExitReason>) {
+        if let Some(task) = self.kernel.tasks.get_mut(slot) {
+            task.body = Some(body);
+        }
+        self.kernel.wake(slot);
+    }
+
+    /// Something of sort `what` came for a process: wakes it where it waits for that.
+    #[inline]
+    pub(crate) fn came(&mut self, slot: u32, what: u8) {
+        let Some(task) = self.kernel.tasks.get_mut(slot) else {
+            return;
+        };
+        if task.data.wants & what == 0 {
+            return;
+        }
+        if let Some(extra) = task.data.extra.as_mut()
+            && !extra.foreign.is_empty()
+        {
+            self.wake_later.append(&mut extra.foreign);
+            return;
+        }
+        self.kernel.wake(slot);
+    }
+
+    /// The next message id of the current process.
+    #[inline]
+    pub(crate) fn next_id(&mut self, current: Current) -> MessageId {
+        let nth = match self.process(current.slot) {
+            Some(process) => {
+                process.sent += 1;
+                process.sent
+            }
+            None => 0,
+        };
+        MessageId {
+            from: current.pid,
+            nth,
+            copy: 0,
+        }
+    }
+
+    /// A message that found no receiver.
+    #[cold]
+    pub(crate) fn dead_letter(&mut self, node: NodeId, id: MessageId, to: u64, why: DeadReason) {
+        self.kernel.trace.emit(Event::DeadLetter { id, to, why });
+        self.kernel.trace.books.ended(node, id, Fate::Dead(why));
+    }
+
+    /// Puts something that the system tells into a process's mailbox.
+    pub(crate) fn inform(&mut self, slot: u32, info: Info) {
+        let Some(process) = self.process(slot) else {
+            return;
+        };
+        let make = process.receiver.mailbox;
+        process.mailbox.get_or_insert_with(make).push_info(info);
+        self.came(slot, wants::MAIL);
+    }
+
+    /// The text of a reason, where a log is kept.
+    pub(crate) fn reason_text(&mut self, reason: &ExitReason) -> TextId {
+        match reason.detail() {
+            Some(detail) => self.kernel.trace.text(|| detail.to_owned()),
+            None => TextId::NONE,
+        }
+    }
+}

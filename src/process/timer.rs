@@ -1,0 +1,267 @@
+//! Timers: sleeping, waiting with a timeout, and messages sent after a while.
+
+use super::address::{Address, Target};
+use super::message::Message;
+use super::system::{Current, Remains, System, act, current, try_with, wants};
+use crate::choice::{Kind, Lineage, Site};
+use crate::kernel::{Due, Key, Time, What};
+use crate::trace::{Event, MessageId, NodeId, Pid};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+/// A message that a timer will send.
+pub(crate) struct Delayed {
+    to: Target,
+    key: Option<Key>,
+    /// The message's id: who set the timer, and that process's count.
+    id: MessageId,
+    who: Lineage,
+    send: Send,
+}
+
+type Send = Box<dyn FnOnce(MessageId, Lineage)>;
+
+/// A timer that was set: for cancelling it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerRef {
+    index: u32,
+    generation: u16,
+    key: Option<Key>,
+}
+
+impl System {
+    /// Arms a timer of the current process.
+    fn arm_timer(&mut self, current: Current, at: Time, what: What) -> Option<Key> {
+        let task = self.kernel.tasks.get_mut(current.slot)?;
+        task.data.counts += 1;
+        let (who, nth) = (task.lineage, task.data.counts);
+        self.kernel.trace.emit(Event::TimerSet {
+            pid: current.pid,
+            at_ns: at.as_nanos(),
+        });
+        let site = Site::new(Kind::Lateness, who, u64::from(nth));
+        let late = self.host.lateness_ns(&mut self.kernel.choice, site);
+        match self.kernel.arm(at.plus_nanos(late), Due { who, nth, what }) {
+            Ok(key) => Some(key),
+            Err(reached) => {
+                self.error.get_or_insert(reached);
+                None
+            }
+        }
+    }
+
+    /// Arms a timer that wakes the current process.
+    pub(crate) fn arm_wake(&mut self, current: Current, after: Duration) -> Option<Key> {
+        let at = self.kernel.now() + after;
+        self.arm_timer(current, at, What::wake(current.slot))
+    }
+
+    /// Takes a timer off the agenda; whether it was still to come.
+    pub(crate) fn disarm(&mut self, pid: Pid, key: Key) -> Option<Duration> {
+        let (at, _) = self.kernel.disarm(key)?;
+        self.kernel.trace.emit(Event::TimerCancelled { pid });
+        Some(at.since(self.kernel.now()))
+    }
+
+    /// The timer with this number is due: what it has to send is taken out, for sending outside.
+    pub(crate) fn take_delayed(&mut self, index: u32) -> Option<(Send, MessageId, Lineage)> {
+        let delayed = self.delayed.remove(index)?;
+        self.kernel.trace.emit(Event::TimerFired {
+            pid: delayed.id.from,
+        });
+        if let Target::Pid(pid) = delayed.to {
+            self.forget_delayed(pid, index);
+        }
+        Some((delayed.send, delayed.id, delayed.who))
+    }
+
+    /// Timers die with the node on which they were set.
+    pub(crate) fn drop_delayed_of(&mut self, node: NodeId) {
+        let of = self
+            .delayed
+            .iter()
+            .filter(|(_, d)| d.id.from.node() == node);
+        for index in of.map(|(index, _)| index).collect::<Vec<_>>() {
+            self.drop_delayed(index);
+        }
+    }
+
+    fn forget_delayed(&mut self, pid: Pid, index: u32) {
+        if let Ok(slot) = self.find(pid)
+            && let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut())
+        {
+            extra.delayed.retain(|i| *i != index);
+        }
+    }
+
+    /// At the end of a run.
+    pub(crate) fn drop_all_delayed(&mut self) {
+        let all = self.delayed.drain();
+        self.graveyard.extend(all.map(Remains::Delayed));
+    }
+
+    /// Cancels a message that a timer would have sent.
+    pub(crate) fn drop_delayed(&mut self, index: u32) -> Option<Duration> {
+        let delayed = self.delayed.remove(index)?;
+        let left = delayed
+            .key
+            .and_then(|key| self.disarm(delayed.id.from, key));
+        self.graveyard.push(Remains::Delayed(delayed));
+        left
+    }
+}
+
+/// Sends `message` to `to` after a while.
+pub(crate) fn send_after<M: Message>(to: Address<M>, message: M, after: Duration) -> TimerRef {
+    let nothing = TimerRef {
+        index: u32::MAX,
+        generation: 0,
+        key: None,
+    };
+    let target = to.target();
+    let send: Send = Box::new(move |id, who| super::address::fire(target, message, id, who));
+    let set = act(|system, current| {
+        let id = system.next_id(current);
+        let who = system
+            .kernel
+            .tasks
+            .get(current.slot)
+            .map_or(Lineage::RUN, |t| t.lineage);
+        let delayed = Delayed {
+            to: target,
+            key: None,
+            id,
+            who,
+            send,
+        };
+        let (index, generation) = system.delayed.insert(delayed);
+        let at = system.kernel.now() + after;
+        let key = system.arm_timer(current, at, What::process(index));
+        if let Some(delayed) = system.delayed.get_mut(index) {
+            delayed.key = key;
+        }
+        if let Target::Pid(pid) = target
+            && let Ok(slot) = system.find(pid)
+            && let Some(process) = system.process(slot)
+        {
+            process.extra().delayed.push(index);
+        }
+        TimerRef {
+            index,
+            generation,
+            key,
+        }
+    });
+    set.unwrap_or(nothing)
+}
+
+/// Cancels a timer: the time that was left, or nothing where it has fired or was cancelled before.
+pub(crate) fn cancel(timer: TimerRef) -> Option<Duration> {
+    act(|system, _| {
+        system.delayed.find(timer.index, timer.generation)?;
+        if let Some(Target::Pid(pid)) = system.delayed.get(timer.index).map(|d| d.to) {
+            system.forget_delayed(pid, timer.index);
+        }
+        system.drop_delayed(timer.index)
+    })?
+}
+
+/// The time that a timer has left.
+pub(crate) fn left(timer: TimerRef) -> Option<Duration> {
+    act(|system, _| {
+        system.delayed.find(timer.index, timer.generation)?;
+        system.kernel.time_left(timer.key?)
+    })?
+}
+
+/// A timer that wakes the process which polls it; cancelled when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    after: Duration,
+    state: AlarmState,
+}
+
+#[derive(Debug)]
+enum AlarmState {
+    New,
+    Set(Pid, Key),
+    Over,
+}
+
+impl Alarm {
+    pub(crate) fn new(after: Duration) -> Alarm {
+        Alarm {
+            after,
+            state: AlarmState::New,
+        }
+    }
+
+    /// Whether it has gone off; sets it at the first call.
+    pub(crate) fn poll_over(&mut self, cx: &TaskContext<'_>) -> bool {
+        match self.state {
+            AlarmState::Over => return true,
+            AlarmState::New => {
+                let set = act(|system, current| {
+                    let key = system.arm_wake(current, self.after)?;
+                    Some((current.pid, key))
+                });
+                if let Some(Some((pid, key))) = set {
+                    self.state = AlarmState::Set(pid, key);
+                }
+            }
+            AlarmState::Set(_, key) => {
+                if !super::system::with(|system| system.kernel.is_armed(key)) {
+                    self.state = AlarmState::Over;
+                    return true;
+                }
+            }
+        }
+        wait(wants::TIME, cx);
+        false
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let AlarmState::Set(pid, key) = self.state {
+            let _ = try_with(|system| system.disarm(pid, key));
+        }
+    }
+}
+
+/// Registers that the current process waits for events of these sorts.
+pub(crate) fn wait(sorts: u8, cx: &TaskContext<'_>) {
+    let foreign = if crate::kernel::is_own(cx.waker()) {
+        None
+    } else {
+        Some(cx.waker().clone())
+    };
+    let current = current();
+    super::system::with(|system| {
+        let Some(task) = system.kernel.tasks.get_mut(current.slot) else {
+            return;
+        };
+        task.waits = true;
+        task.data.wants |= sorts;
+        if let Some(waker) = foreign {
+            task.data.extra().foreign.push(waker);
+        }
+    });
+}
+
+/// Waits for a while.
+#[derive(Debug)]
+pub(crate) struct Sleep(pub(crate) Alarm);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if self.0.poll_over(cx) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}

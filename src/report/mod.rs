@@ -1,0 +1,1 @@
+//! How results are shown: text and JSON. It does not know how runs are made.

@@ -1,0 +1,20 @@
+//! The world: nodes that boot, crash and reboot, the network wired to the kernel, faults, scenarios.
+//!
+//! It makes one run of one seed or tape. How runs are searched is the business of the floor below.
+
+mod faults;
+mod outcome;
+mod plan;
+mod property;
+mod run;
+mod scenario;
+mod view;
+mod world;
+
+pub use faults::{FaultError, Faults};
+pub use outcome::{Outcome, RunError, Violation};
+pub use plan::{Fault, Plan, Planned};
+pub use property::Verdict;
+pub use run::{Chance, Keep};
+pub use scenario::{Form, Scenario, ScenarioError};
+pub use view::{Unreadable, View};

@@ -1,0 +1,424 @@
+//! One run: the cluster booted, stepped to its horizon, looked at, and taken down.
+
+use super::faults::Rates;
+use super::outcome::{Outcome, RunError, Violation, print_pid};
+use super::plan::{Fault, Plan};
+use super::property::{Property, Verdict, When};
+use super::view::View;
+use super::world::{Due, World};
+use crate::choice::{Choice, Lineage, Oracle, Tape};
+use crate::kernel::{Beat, Bounds, Reached, Time, nanos, run_user};
+use crate::net::Model;
+use crate::process::{
+    ExitReason, Remains, StepError, Stepped, System, arrive, bury, install, step, with,
+};
+use crate::trace::{Event, Fate, Limit, Names, NodeId, Pid, Trace, set_names};
+use rustc_hash::FxHashMap;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// What a node boots: spawns its first process.
+pub(crate) type Boot = Arc<dyn Fn(NodeId, Lineage) -> Pid + Send + Sync>;
+
+/// A node, as it is declared.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) client: bool,
+    pub(crate) boot: Boot,
+}
+
+/// Who answers the draws of a run.
+#[derive(Debug)]
+pub enum Chance {
+    /// A seed.
+    Seed(u64),
+    /// A tape.
+    Tape(Tape),
+    /// An oracle of one's own, over a seed.
+    Oracle(u64, Box<dyn Oracle>),
+}
+
+/// What is kept of a run besides its digest and its books. Nothing of it changes the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Every event, with texts.
+    pub log: bool,
+    /// Every draw.
+    pub draws: bool,
+    /// A second digest, over local payloads.
+    pub payloads: bool,
+}
+
+/// What all runs of a scenario share.
+pub(crate) struct Cluster {
+    pub(crate) scenario: String,
+    pub(crate) names: Names,
+    pub(crate) ids: Arc<FxHashMap<String, NodeId>>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) model: Model,
+    pub(crate) rates: Rates,
+    pub(crate) calm: bool,
+    pub(crate) properties: Vec<Property>,
+    pub(crate) horizon: Time,
+    pub(crate) faults_end: Time,
+    pub(crate) bounds: Bounds,
+}
+
+/// How a run ended.
+#[derive(Default)]
+struct End {
+    violation: Option<Violation>,
+    error: Option<RunError>,
+}
+
+thread_local! {
+    static BEAT: RefCell<Option<Arc<Beat>>> = const { RefCell::new(None) };
+}
+
+impl Cluster {
+    /// Makes one run.
+    pub(crate) fn run(&self, chance: Chance, keep: Keep) -> Outcome {
+        let choice = match chance {
+            Chance::Seed(seed) => Choice::seeded(seed),
+            Chance::Tape(tape) => Choice::taped(&tape),
+            Chance::Oracle(seed, oracle) => Choice::answered_by(seed, oracle),
+        };
+        let choice = if keep.draws || keep.log {
+            choice.recorded(keep.draws)
+        } else {
+            choice
+        };
+        let seed = choice.seed();
+        let mut trace = Trace::new();
+        if keep.log {
+            trace.keep_log();
+        }
+        if keep.payloads {
+            trace.digest_payloads();
+        }
+        let world = World::new(self.model.clone(), self.rates.clone(), self.ids.clone());
+        let mut system = System::new(choice, trace, self.bounds.clone(), Box::new(world));
+        system.beat = Some(self.beat(seed));
+        for node in &self.nodes {
+            system.add_node(&node.name);
+        }
+        let before = set_names(Some(self.names.clone()));
+        let (system, outcome) = install(Box::new(system), || {
+            let end = self.drive();
+            self.conclude(seed, end)
+        });
+        set_names(before);
+        let (draws, lineages, drift) = system.kernel.choice.finish();
+        Outcome {
+            draws,
+            lineages,
+            drift,
+            ..outcome
+        }
+    }
+
+    fn beat(&self, seed: u64) -> Arc<Beat> {
+        BEAT.with(|slot| {
+            let mut slot = slot.borrow_mut();
+            let beat = match slot.take().filter(|beat| beat.is_of(&self.scenario)) {
+                Some(beat) => beat,
+                None => Beat::new(&self.scenario, self.names.clone(), self.bounds.poll),
+            };
+            beat.seed(seed);
+            slot.insert(beat).clone()
+        })
+    }
+
+    fn drive(&self) -> End {
+        self.plan();
+        for index in 0..self.nodes.len() {
+            if let Err(error) = self.boot(NodeId::new(index)) {
+                return End {
+                    error: Some(error),
+                    ..End::default()
+                };
+            }
+        }
+        let always = self
+            .properties
+            .iter()
+            .any(|property| property.when == When::Always);
+        let mut end = End::default();
+        loop {
+            match self.advance() {
+                Err(error) => {
+                    end.error = Some(error);
+                    return end;
+                }
+                Ok(Some(over)) => {
+                    end.error = over.then(unknown_wait).flatten();
+                    break;
+                }
+                Ok(None) => {}
+            }
+            if always {
+                end.violation = self.look(When::Always);
+            }
+            if end.violation.is_none() && with(|system| !system.ended_roots.is_empty()) {
+                end.violation = self.client_panic();
+            }
+            if end.violation.is_some() {
+                return end;
+            }
+        }
+        if end.error.is_none() {
+            end.violation = self.client_panic().or_else(|| self.look(When::Finally));
+        }
+        end
+    }
+
+    /// Does the next thing. Gives, at the end of the run, whether nothing more could happen at all.
+    #[inline]
+    fn advance(&self) -> Result<Option<bool>, RunError> {
+        match step(self.horizon).map_err(step_error)? {
+            Stepped::Polled => {}
+            Stepped::Host(number) => self.host_event(Due::of(number))?,
+            Stepped::Tripped(node) => self.crash(node),
+            Stepped::Quiet(over) => return Ok(Some(over)),
+        }
+        Ok(None)
+    }
+
+    /// Draws the node faults, and puts them on the agenda.
+    fn plan(&self) {
+        with(|system| {
+            let nodes = system.nodes.iter().zip(&self.nodes);
+            let servers = nodes
+                .filter(|(_, node)| !node.client)
+                .map(|(s, _)| (s.id, s.lineage));
+            let servers: Vec<_> = servers.collect();
+            let (world, mut core) = system.world();
+            let plan = Plan::draw(core.choice(), &world.rates, &servers, self.faults_end);
+            for (index, planned) in plan.faults().iter().enumerate() {
+                let index = index as u32;
+                core.arm(
+                    planned.at,
+                    Lineage::RUN,
+                    index,
+                    Due::Planned(index).number(),
+                );
+            }
+            if !self.calm {
+                core.arm(self.faults_end, Lineage::RUN, u32::MAX, Due::Quiet.number());
+            }
+            world.plan = plan;
+        });
+    }
+
+    fn host_event(&self, due: Due) -> Result<(), RunError> {
+        match due {
+            Due::Packet(index) => {
+                if let Some(packet) = with(|system| system.world().0.take_packet(index)) {
+                    arrive(packet);
+                }
+            }
+            Due::Planned(index) => self.fault(index as usize),
+            Due::Reboot(node) => self.boot(node)?,
+            Due::Quiet => with(|system| {
+                system.world().0.quiet();
+                for index in 0..system.nodes.len() {
+                    system.nodes[index].disarm();
+                    let group = system.nodes[index].group;
+                    system.kernel.set_step_cost(group, 0);
+                }
+            }),
+        }
+        Ok(())
+    }
+
+    /// A planned fault is due.
+    fn fault(&self, index: usize) {
+        let at_once = with(|system| {
+            let planned = system.world().0.plan.faults()[index];
+            let Fault::Crash { call, down_for } = planned.fault;
+            let node = &mut system.nodes[planned.node.index()];
+            if !node.up {
+                return None;
+            }
+            node.arm_crash(call, nanos(down_for));
+            (call == 0).then_some(planned.node)
+        });
+        if let Some(node) = at_once {
+            self.crash(node);
+        }
+    }
+
+    /// A node goes down, and will reboot.
+    fn crash(&self, node: NodeId) {
+        with(|system| {
+            let (call, down_ns) = system.nodes[node.index()].crash_armed();
+            system.crash_node(node.index(), call);
+            let (world, mut core) = system.world();
+            world.schedule_reboot(&mut core, node, down_ns);
+        });
+        bury();
+    }
+
+    /// A node comes up, with a new incarnation.
+    fn boot(&self, node: NodeId) -> Result<(), RunError> {
+        let lineage = with(|system| {
+            let (lineage, boots) = {
+                let state = &system.nodes[node.index()];
+                (state.lineage, state.boots)
+            };
+            if boots >= Pid::INCARNATIONS {
+                let most = u64::from(Pid::INCARNATIONS);
+                return Err(system.kernel.reached(Limit::Incarnations, most));
+            }
+            let boot = system.kernel.choice.boot(lineage, boots);
+            let group = system.kernel.group(boot);
+            let (world, mut core) = system.world();
+            let cost = world.step_cost_ns(core.choice(), boot);
+            system.kernel.set_step_cost(group, cost);
+            system.nodes[node.index()].boot(group);
+            system.kernel.trace.emit(Event::Boot {
+                node,
+                incarnation: boots,
+            });
+            Ok(boot)
+        });
+        let lineage = lineage.map_err(RunError::Bound)?;
+        (self.nodes[node.index()].boot)(node, lineage);
+        bury();
+        Ok(())
+    }
+
+    /// Looks at the properties of this sort; gives the first that does not hold.
+    fn look(&self, when: When) -> Option<Violation> {
+        let view = View {
+            board: with(|system| std::mem::take(&mut system.board)),
+        };
+        let mut violated = None;
+        for property in self
+            .properties
+            .iter()
+            .filter(|property| property.when == when)
+        {
+            let detail = match run_user(|| (property.look)(&view)) {
+                Ok(Verdict::Holds) => continue,
+                Ok(Verdict::Violated(detail)) => detail,
+                Err(panicked) => format!("the property panicked: {}", panicked.message),
+            };
+            violated = Some(violation(&property.name, detail));
+            break;
+        }
+        with(|system| system.board = view.board);
+        violated
+    }
+
+    /// A panic of a client fails the run.
+    fn client_panic(&self) -> Option<Violation> {
+        let ended = with(|system| std::mem::take(&mut system.ended_roots));
+        ended.into_iter().find_map(|(pid, reason)| match reason {
+            ExitReason::Panic(message) if self.nodes[pid.node().index()].client => {
+                Some(violation("no client panics", format!("{pid}: {message}")))
+            }
+            _ => None,
+        })
+    }
+
+    /// Closes the books, takes the cluster down, and gathers what is kept.
+    fn conclude(&self, seed: u64, end: End) -> Outcome {
+        let End {
+            violation,
+            mut error,
+        } = end;
+        let outcome = with(|system| {
+            let books = system.close_books();
+            if let Err(unbalanced) = books {
+                error = Some(RunError::Books(unbalanced));
+            }
+            let trace = &mut system.kernel.trace;
+            let (digest, payloads) = (trace.digest(), trace.payload_digest());
+            let (events, checkpoints) = (trace.events(), trace.checkpoints().to_vec());
+            let (books, log) = (trace.books.totals(), trace.take_log());
+            let (steps, at) = (system.kernel.steps(), system.kernel.now());
+            let plan = std::mem::take(&mut system.world().0.plan);
+            Outcome {
+                seed,
+                digest,
+                payloads,
+                steps,
+                events,
+                at,
+                violation,
+                error,
+                books,
+                checkpoints,
+                plan,
+                names: self.names.clone(),
+                log,
+                draws: Vec::new(),
+                lineages: Default::default(),
+                drift: Vec::new(),
+            }
+        });
+        with(System::take_down);
+        bury();
+        outcome
+    }
+}
+
+fn violation(property: &str, detail: String) -> Violation {
+    let (at, step) = with(|system| (system.kernel.now(), system.kernel.steps()));
+    Violation {
+        property: property.to_owned(),
+        detail,
+        at,
+        step,
+    }
+}
+
+fn step_error(error: StepError) -> RunError {
+    match error {
+        StepError::Reached(Reached { limit, most }) => RunError::Bound(Reached { limit, most }),
+        StepError::OutsideWake(pid) => RunError::OutsideWake {
+            pid: print_pid(pid),
+        },
+    }
+}
+
+fn unknown_wait() -> Option<RunError> {
+    let pid = with(System::unknown_wait)?;
+    Some(RunError::UnknownWait {
+        pid: print_pid(pid),
+    })
+}
+
+impl System {
+    /// Gives every copy that is still on its way its fate, and balances the books.
+    fn close_books(&mut self) -> Result<crate::trace::Totals, crate::trace::BooksError> {
+        let books = &mut self.kernel.trace.books;
+        for (_, task) in self.kernel.tasks.iter() {
+            let node = task.data.pid.node();
+            if let Some(mailbox) = task.data.mailbox.as_ref() {
+                mailbox.ids(&mut |id| books.ended(node, id, Fate::InFlight));
+            }
+            let aliases = task.data.extra.iter().flat_map(|extra| &extra.aliases);
+            for id in aliases.filter_map(|alias| alias.arrived) {
+                books.ended(node, id, Fate::InFlight);
+            }
+        }
+        for packet in World::of(&mut *self.host).drain_packets() {
+            books.ended(packet.to.node(), packet.id, Fate::InFlight);
+        }
+        books.balance()
+    }
+
+    /// Puts everything that code of users has made into the graveyard.
+    fn take_down(&mut self) {
+        for task in self.kernel.tasks.drain() {
+            self.graveyard.extend(task.body.map(Remains::Body));
+            self.graveyard
+                .extend(task.data.mailbox.map(Remains::Mailbox));
+            self.graveyard.extend(task.data.extra.map(Remains::Extra));
+        }
+        self.drop_all_delayed();
+    }
+}

@@ -1,0 +1,424 @@
+//! A scenario: nodes and what they boot, clients, network, faults, properties, a horizon.
+
+use super::faults::{FaultError, Faults};
+use super::outcome::Outcome;
+use super::property::{Property, Verdict, When};
+use super::run::{Boot, Chance, Cluster, Keep, Node};
+use super::view::View;
+use crate::choice::{DistributionError, valid_name};
+use crate::kernel::{Bounds, Time};
+use crate::net::{Model, Network};
+use crate::process::{Context, IntoExit, Message, spawn_root};
+use crate::trace::NodeId;
+use rustc_hash::FxHashMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Whether a scenario is meant to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Every seed must survive.
+    Sound,
+    /// Its design is broken: some seed must violate this property.
+    Broken {
+        /// The property's name.
+        property: String,
+    },
+}
+
+/// Why a scenario cannot be run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ScenarioError {
+    /// There is no node.
+    #[error("it has no nodes: add at least one with `node(…)` or `client(…)`")]
+    NoNodes,
+    /// There is no property.
+    #[error("it has no properties, so no run of it could fail: add one with `always` or `finally`")]
+    NoProperties,
+    /// A node's name does not do.
+    #[error(
+        "`{0}` cannot name a node: use 1 to 64 letters, digits, `_`, `-` or `.`, and not `run`"
+    )]
+    NodeName(String),
+    /// Two nodes have one name.
+    #[error("two nodes are named `{0}`: every node needs a name of its own")]
+    NodeTwice(String),
+    /// Too many nodes.
+    #[error("it has {0} nodes, and a cluster has at most 16,384")]
+    TooManyNodes(usize),
+    /// Two properties have one name.
+    #[error("two properties are named \"{0}\": a report could not tell them apart")]
+    PropertyTwice(String),
+    /// The property that a broken form must violate is none of its own.
+    #[error("it must violate \"{0}\", and has no property of this name")]
+    NoSuchProperty(String),
+    /// A run would end where it begins.
+    #[error("its horizon is zero: say how long a run lasts with `horizon(…)`")]
+    ZeroHorizon,
+    /// The quiet end is longer than the run.
+    #[error("its quiet end ({quiet:?}) is longer than its horizon ({horizon:?})")]
+    QuietTooLong {
+        /// How long no faults are drawn at the end.
+        quiet: Duration,
+        /// How long a run lasts.
+        horizon: Duration,
+    },
+    /// A path names a node that is not there.
+    #[error("a path names the node `{0}`, which the scenario does not have")]
+    PathNode(String),
+    /// A latency makes no sense.
+    #[error("the latency of a path: {0}")]
+    Latency(#[from] DistributionError),
+    /// A profile of faults makes no sense.
+    #[error("its faults: {0}")]
+    Faults(#[from] FaultError),
+    /// The crate was built without unwinding.
+    #[error(
+        "this program was built with `panic = \"abort\"`, so a panic of one process would end them \
+         all: build tests and scenarios with `panic = \"unwind\"` (the default of every profile)"
+    )]
+    PanicAbort,
+}
+
+/// A declared scenario. It is `Sync`: many threads make runs of it at once, one seed each.
+///
+/// ```
+/// use netsplit::{Context, Scenario, secs};
+///
+/// let scenario = Scenario::new("greeting")
+///     .node("greeter", |ctx: Context<String>| async move {
+///         ctx.register("greeter").expect("a free name");
+///         let name = ctx.receive_message().await;
+///         ctx.observe("greeted", |all: &mut Vec<String>| all.push(name));
+///     })
+///     .client("guest", |_: Context| async move {
+///         netsplit::Address::named("greeter", "greeter").send("Ada".to_owned());
+///     })
+///     .finally("the guest is greeted", |view| {
+///         view.observed::<Vec<String>>("greeted").is_some_and(|all| all == &["Ada"])
+///     })
+///     .horizon(secs(1));
+///
+/// assert!(scenario.run(311).unwrap().is_ok());
+/// ```
+#[derive(Clone)]
+pub struct Scenario {
+    name: String,
+    summary: String,
+    form: Form,
+    nodes: Vec<Node>,
+    network: Network,
+    faults: Faults,
+    properties: Vec<Property>,
+    horizon: Duration,
+    quiet: Option<Duration>,
+    bounds: Bounds,
+    cluster: Arc<OnceLock<Result<Arc<Cluster>, ScenarioError>>>,
+}
+
+impl fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scenario")
+            .field("name", &self.name)
+            .field("form", &self.form)
+            .field(
+                "nodes",
+                &self.nodes.iter().map(|node| &node.name).collect::<Vec<_>>(),
+            )
+            .field("faults", &self.faults)
+            .field("properties", &self.properties)
+            .field("horizon", &self.horizon)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scenario {
+    /// A scenario of this name, with a horizon of 60 s and no faults.
+    #[must_use]
+    pub fn new(name: &str) -> Scenario {
+        Scenario {
+            name: name.to_owned(),
+            summary: String::new(),
+            form: Form::Sound,
+            nodes: Vec::new(),
+            network: Network::default(),
+            faults: Faults::calm(),
+            properties: Vec::new(),
+            horizon: Duration::from_secs(60),
+            quiet: None,
+            bounds: Bounds::default(),
+            cluster: Arc::default(),
+        }
+    }
+
+    /// One line that says what it is about.
+    #[must_use]
+    pub fn summary(mut self, summary: &str) -> Scenario {
+        summary.clone_into(&mut self.summary);
+        self
+    }
+
+    /// Says that its design is broken, and that some seed must violate this property. Default: sound.
+    #[must_use]
+    pub fn broken(mut self, property: &str) -> Scenario {
+        self.form = Form::Broken {
+            property: property.to_owned(),
+        };
+        self.changed()
+    }
+
+    /// A node that boots this process, at the beginning and after each crash.
+    #[must_use]
+    pub fn node<M, F>(
+        self,
+        name: &str,
+        boot: impl Fn(Context<M>) -> F + Send + Sync + 'static,
+    ) -> Scenario
+    where
+        M: Message,
+        F: Future<Output: IntoExit> + 'static,
+    {
+        self.add(name, false, boot)
+    }
+
+    /// A client of the workload: a process on a node of its own, which faults of nodes spare. A panic of
+    /// it fails the run.
+    #[must_use]
+    pub fn client<M, F>(
+        self,
+        name: &str,
+        work: impl Fn(Context<M>) -> F + Send + Sync + 'static,
+    ) -> Scenario
+    where
+        M: Message,
+        F: Future<Output: IntoExit> + 'static,
+    {
+        self.add(name, true, work)
+    }
+
+    fn add<M, F>(
+        mut self,
+        name: &str,
+        client: bool,
+        boot: impl Fn(Context<M>) -> F + Send + Sync + 'static,
+    ) -> Scenario
+    where
+        M: Message,
+        F: Future<Output: IntoExit> + 'static,
+    {
+        let boot: Boot = Arc::new(move |node, lineage| spawn_root(node, lineage, &boot));
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            client,
+            boot,
+        });
+        self.changed()
+    }
+
+    /// The paths between nodes. Default: 1 to 10 ms everywhere, nothing lost.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Scenario {
+        self.network = network;
+        self.changed()
+    }
+
+    /// The faults that runs may have. Default: none.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Scenario {
+        self.faults = faults;
+        self.changed()
+    }
+
+    /// A property that must hold after each step.
+    #[must_use]
+    pub fn always<V: Into<Verdict>>(
+        self,
+        name: &str,
+        look: impl Fn(&View) -> V + Send + Sync + 'static,
+    ) -> Scenario {
+        self.property(name, When::Always, look)
+    }
+
+    /// A property that must hold at the end of the run: faults have stopped a while before.
+    #[must_use]
+    pub fn finally<V: Into<Verdict>>(
+        self,
+        name: &str,
+        look: impl Fn(&View) -> V + Send + Sync + 'static,
+    ) -> Scenario {
+        self.property(name, When::Finally, look)
+    }
+
+    fn property<V: Into<Verdict>>(
+        mut self,
+        name: &str,
+        when: When,
+        look: impl Fn(&View) -> V + Send + Sync + 'static,
+    ) -> Scenario {
+        let look = Arc::new(move |view: &View| look(view).into());
+        self.properties.push(Property {
+            name: name.to_owned(),
+            when,
+            look,
+        });
+        self.changed()
+    }
+
+    /// How long a run lasts in virtual time; it ends before where nothing more can happen. Default 60 s.
+    #[must_use]
+    pub fn horizon(mut self, horizon: Duration) -> Scenario {
+        self.horizon = horizon;
+        self.changed()
+    }
+
+    /// How long before the horizon faults stop. Default: a quarter of the horizon.
+    #[must_use]
+    pub fn quiet(mut self, quiet: Duration) -> Scenario {
+        self.quiet = Some(quiet);
+        self.changed()
+    }
+
+    /// The bounds of a run.
+    #[must_use]
+    pub fn bounds(mut self, bounds: Bounds) -> Scenario {
+        self.bounds = bounds;
+        self.changed()
+    }
+
+    /// A builder's change: what was compiled before no longer counts.
+    fn changed(mut self) -> Scenario {
+        self.cluster = Arc::default();
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is meant to hold.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// The line that says what it is about.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.summary
+    }
+
+    /// Whether it can be run.
+    ///
+    /// # Errors
+    /// [`ScenarioError`], which says what is missing or wrong and what to do.
+    pub fn validate(&self) -> Result<(), ScenarioError> {
+        self.cluster().map(drop)
+    }
+
+    /// The run of a seed.
+    ///
+    /// # Errors
+    /// Where the scenario cannot be run. A violated property is no error: it is in the [`Outcome`].
+    pub fn run(&self, seed: u64) -> Result<Outcome, ScenarioError> {
+        self.run_with(Chance::Seed(seed), Keep::default())
+    }
+
+    /// The run of a seed or a tape, keeping more or less of it.
+    ///
+    /// # Errors
+    /// Where the scenario cannot be run.
+    pub fn run_with(&self, chance: Chance, keep: Keep) -> Result<Outcome, ScenarioError> {
+        Ok(self.cluster()?.run(chance, keep))
+    }
+
+    /// What all runs share, made at the first use.
+    pub(crate) fn cluster(&self) -> Result<&Arc<Cluster>, ScenarioError> {
+        self.cluster
+            .get_or_init(|| self.compile().map(Arc::new))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    fn compile(&self) -> Result<Cluster, ScenarioError> {
+        if cfg!(panic = "abort") {
+            return Err(ScenarioError::PanicAbort);
+        }
+        let ids = self.node_ids()?;
+        self.check_properties()?;
+        if self.horizon.is_zero() {
+            return Err(ScenarioError::ZeroHorizon);
+        }
+        let (horizon, quiet) = (self.horizon, self.quiet.unwrap_or(self.horizon / 4));
+        if quiet > horizon {
+            return Err(ScenarioError::QuietTooLong { quiet, horizon });
+        }
+        let rates = self.faults.rates()?;
+        let default = self.network.default_path().clone();
+        default.latency.validate()?;
+        let mut model = Model::new(default, rates.packets.clone());
+        for (from, to, path) in self.network.paths() {
+            path.latency.validate()?;
+            let id = |name: &String| {
+                ids.get(name)
+                    .copied()
+                    .ok_or_else(|| ScenarioError::PathNode(name.clone()))
+            };
+            model.set_path(id(from)?, id(to)?, path.clone());
+        }
+        Ok(Cluster {
+            scenario: self.name.clone(),
+            names: self.nodes.iter().map(|node| node.name.clone()).collect(),
+            ids: Arc::new(ids),
+            nodes: self.nodes.clone(),
+            model,
+            rates,
+            calm: self.faults == Faults::calm(),
+            properties: self.properties.clone(),
+            horizon: Time::ZERO + horizon,
+            faults_end: Time::ZERO + (horizon - quiet),
+            bounds: self.bounds.clone(),
+        })
+    }
+
+    fn node_ids(&self) -> Result<FxHashMap<String, NodeId>, ScenarioError> {
+        if self.nodes.is_empty() {
+            return Err(ScenarioError::NoNodes);
+        }
+        if self.nodes.len() >= NodeId::MOST {
+            return Err(ScenarioError::TooManyNodes(self.nodes.len()));
+        }
+        let mut ids = FxHashMap::default();
+        for (index, Node { name, .. }) in self.nodes.iter().enumerate() {
+            if !valid_name(name) {
+                return Err(ScenarioError::NodeName(name.clone()));
+            }
+            if ids.insert(name.clone(), NodeId::new(index)).is_some() {
+                return Err(ScenarioError::NodeTwice(name.clone()));
+            }
+        }
+        Ok(ids)
+    }
+
+    fn check_properties(&self) -> Result<(), ScenarioError> {
+        if self.properties.is_empty() {
+            return Err(ScenarioError::NoProperties);
+        }
+        for (index, property) in self.properties.iter().enumerate() {
+            if self.properties[..index]
+                .iter()
+                .any(|other| other.name == property.name)
+            {
+                return Err(ScenarioError::PropertyTwice(property.name.clone()));
+            }
+        }
+        match &self.form {
+            Form::Broken { property } if self.properties.iter().all(|p| p.name != *property) => {
+                Err(ScenarioError::NoSuchProperty(property.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+}

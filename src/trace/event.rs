@@ -1,0 +1,354 @@
+//! The closed list of events: everything that can happen in a run, as plain data.
+
+use super::ids::{MessageId, Name, NodeId, PacketKind, Pid, TextId};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a process ended, as a code: what a digest may hold of an exit reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Reason {
+    /// It returned.
+    Normal = 0,
+    /// It was asked to stop.
+    Shutdown = 1,
+    /// It was asked to stop, with a detail.
+    ShutdownWith = 2,
+    /// A `kill`, as it comes along a link.
+    Kill = 3,
+    /// It was killed.
+    Killed = 4,
+    /// There is no such process.
+    NoProc = 5,
+    /// The connection to its node was lost, or there is none.
+    NoConnection = 6,
+    /// It panicked.
+    Panic = 7,
+    /// It returned an error, or stopped with a reason of its own.
+    Error = 8,
+}
+
+/// Why a message found no receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum DeadReason {
+    /// The process has ended, or was never there.
+    NoProc = 0,
+    /// Nobody holds the name.
+    NoName = 1,
+    /// The process belonged to an earlier incarnation of the node.
+    OldIncarnation = 2,
+    /// The node is down.
+    NodeDown = 3,
+    /// The receiver takes messages of another type.
+    OtherType = 4,
+    /// The bytes do not decode.
+    Undecodable = 5,
+    /// The sender had already been killed, or its node had crashed.
+    SenderGone = 6,
+}
+
+impl DeadReason {
+    /// How many there are.
+    pub const COUNT: usize = 7;
+}
+
+/// A bound of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Limit {
+    /// Steps in one run.
+    Steps = 0,
+    /// Steps within one instant of virtual time.
+    StepsAtOnce = 1,
+    /// Messages in one mailbox.
+    Mailbox = 2,
+    /// Live processes on one node.
+    Processes = 3,
+    /// Incarnations of one node.
+    Incarnations = 4,
+    /// Entries of the agenda.
+    Agenda = 5,
+}
+
+macro_rules! words {
+    ($code:literal) => {
+        ([$code, 0, 0, 0], 1)
+    };
+    ($code:literal, $a:expr) => {
+        ([$code | ($a) << 8, 0, 0, 0], 1)
+    };
+    ($code:literal, $a:expr, $b:expr) => {
+        ([$code | ($a) << 8, $b, 0, 0], 2)
+    };
+    ($code:literal, $a:expr, $b:expr, $c:expr) => {
+        ([$code | ($a) << 8, $b, $c, 0], 3)
+    };
+    ($code:literal, $a:expr, $b:expr, $c:expr, $d:expr) => {
+        ([$code | ($a) << 8, $b, $c, $d], 4)
+    };
+}
+
+/// One thing that happened. Texts are for readers and stay out of the digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "fields are named in OTP's words, and each variant's line uses them"
+)]
+pub enum Event {
+    /// Virtual time moved to this many nanoseconds.
+    Clock { now_ns: u64 },
+    /// A node came up.
+    Boot { node: NodeId, incarnation: u32 },
+    /// A node went down at once; `call`: inside a step, at its how-manieth call of the host.
+    Crash {
+        node: NodeId,
+        incarnation: u32,
+        call: u32,
+    },
+    /// A process began.
+    Spawn { pid: Pid, parent: Pid },
+    /// A process was polled.
+    Step { pid: Pid },
+    /// A process ended.
+    Exit {
+        pid: Pid,
+        reason: Reason,
+        text: TextId,
+    },
+    /// A message was put into a mailbox on the same node.
+    Send {
+        id: MessageId,
+        to: Pid,
+        text: TextId,
+    },
+    /// An answer was given to a process on the same node.
+    Reply {
+        id: MessageId,
+        to: Pid,
+        text: TextId,
+    },
+    /// A packet left its node. `bytes` is the hash of what it carries.
+    Packet {
+        id: MessageId,
+        to: NodeId,
+        kind: PacketKind,
+        len: u32,
+        bytes: u64,
+        text: TextId,
+    },
+    /// A fault lost a packet.
+    Lost { id: MessageId, to: NodeId },
+    /// A fault duplicated a packet; `id` is the copy's.
+    Duplicated { id: MessageId, to: NodeId },
+    /// A fault held a packet back for so many nanoseconds.
+    Delayed {
+        id: MessageId,
+        to: NodeId,
+        by_ns: u64,
+    },
+    /// A packet came to its node.
+    Arrive { id: MessageId, node: NodeId },
+    /// A process took a message out of its mailbox.
+    Receive { id: MessageId, by: Pid },
+    /// A message was still unread when its receiver ended.
+    Unread { id: MessageId, by: Pid },
+    /// An answer came too late.
+    Stale { id: MessageId, to: Pid },
+    /// A message found no receiver.
+    DeadLetter {
+        id: MessageId,
+        to: u64,
+        why: DeadReason,
+    },
+    /// Two processes were linked.
+    Link { from: Pid, to: Pid },
+    /// A link was removed.
+    Unlink { from: Pid, to: Pid },
+    /// A monitor was set.
+    Monitor { by: Pid, of: Pid },
+    /// A monitor was removed.
+    Demonitor { by: Pid, of: Pid },
+    /// An exit signal reached a process.
+    ExitSignal { from: Pid, to: Pid, reason: Reason },
+    /// A monitor fired.
+    Down { to: Pid, of: Pid, reason: Reason },
+    /// A timer was set, to fire not before this moment.
+    TimerSet { pid: Pid, at_ns: u64 },
+    /// A timer fired.
+    TimerFired { pid: Pid },
+    /// A timer was cancelled.
+    TimerCancelled { pid: Pid },
+    /// A name was taken.
+    Named { pid: Pid, name: Name },
+    /// A name was given back.
+    Unnamed { pid: Pid, name: Name },
+    /// A node works until this moment and steps no process before it.
+    Busy { node: NodeId, until_ns: u64 },
+    /// A bound was reached.
+    Bound { limit: Limit, most: u64 },
+    /// A user's note.
+    Note { pid: Pid, text: TextId },
+}
+
+#[inline]
+fn id_word(id: MessageId) -> u64 {
+    u64::from(id.nth) | u64::from(id.copy) << 32
+}
+
+impl Event {
+    /// Its words for the digest: one to four, the code in the lowest byte of the first.
+    #[inline]
+    #[must_use]
+    pub fn words(&self) -> ([u64; 4], usize) {
+        match *self {
+            Event::Clock { now_ns } => words!(1, 0, now_ns),
+            Event::Boot { node, incarnation } => {
+                words!(2, u64::from(node.0) | u64::from(incarnation) << 16)
+            }
+            Event::Crash {
+                node,
+                incarnation,
+                call,
+            } => {
+                words!(
+                    3,
+                    u64::from(node.0) | u64::from(incarnation) << 16,
+                    u64::from(call)
+                )
+            }
+            Event::Spawn { pid, parent } => words!(4, 0, pid.as_u64(), parent.as_u64()),
+            Event::Step { pid } => words!(5, 0, pid.as_u64()),
+            Event::Exit { pid, reason, .. } => words!(6, reason as u64, pid.as_u64()),
+            Event::Send { id, to, .. } => words!(7, id_word(id), id.from.as_u64(), to.as_u64()),
+            Event::Reply { id, to, .. } => words!(8, id_word(id), id.from.as_u64(), to.as_u64()),
+            Event::Packet {
+                id,
+                to,
+                kind,
+                len,
+                bytes,
+                ..
+            } => words!(
+                9,
+                id_word(id),
+                id.from.as_u64(),
+                u64::from(to.0) | (kind as u64) << 16 | u64::from(len) << 24,
+                bytes
+            ),
+            Event::Lost { id, to } => {
+                words!(10, id_word(id), id.from.as_u64(), u64::from(to.0))
+            }
+            Event::Duplicated { id, to } => {
+                words!(11, id_word(id), id.from.as_u64(), u64::from(to.0))
+            }
+            Event::Delayed { id, to, by_ns } => {
+                words!(12, id_word(id), id.from.as_u64(), u64::from(to.0), by_ns)
+            }
+            Event::Arrive { id, node } => {
+                words!(13, id_word(id), id.from.as_u64(), u64::from(node.0))
+            }
+            Event::Receive { id, by } => words!(14, id_word(id), id.from.as_u64(), by.as_u64()),
+            Event::Unread { id, by } => words!(15, id_word(id), id.from.as_u64(), by.as_u64()),
+            Event::Stale { id, to } => words!(16, id_word(id), id.from.as_u64(), to.as_u64()),
+            Event::DeadLetter { id, to, why } => {
+                words!(17, id_word(id) | (why as u64) << 48, id.from.as_u64(), to)
+            }
+            Event::Link { from, to } => words!(18, 0, from.as_u64(), to.as_u64()),
+            Event::Unlink { from, to } => words!(19, 0, from.as_u64(), to.as_u64()),
+            Event::Monitor { by, of } => words!(20, 0, by.as_u64(), of.as_u64()),
+            Event::Demonitor { by, of } => words!(21, 0, by.as_u64(), of.as_u64()),
+            Event::ExitSignal { from, to, reason } => {
+                words!(22, reason as u64, from.as_u64(), to.as_u64())
+            }
+            Event::Down { to, of, reason } => {
+                words!(23, reason as u64, to.as_u64(), of.as_u64())
+            }
+            Event::TimerSet { pid, at_ns } => words!(24, 0, pid.as_u64(), at_ns),
+            Event::TimerFired { pid } => words!(25, 0, pid.as_u64()),
+            Event::TimerCancelled { pid } => words!(26, 0, pid.as_u64()),
+            Event::Named { pid, name } => words!(27, 0, pid.as_u64(), name.as_u64()),
+            Event::Unnamed { pid, name } => words!(28, 0, pid.as_u64(), name.as_u64()),
+            Event::Busy { node, until_ns } => words!(29, u64::from(node.0), until_ns),
+            Event::Bound { limit, most } => words!(30, limit as u64, most),
+            Event::Note { .. } => ([0; 4], 0),
+        }
+    }
+
+    /// The process of which a reader should think first, where there is one.
+    #[must_use]
+    pub fn actor(&self) -> Option<Pid> {
+        match *self {
+            Event::Spawn { pid, .. }
+            | Event::Step { pid }
+            | Event::Exit { pid, .. }
+            | Event::TimerSet { pid, .. }
+            | Event::TimerFired { pid }
+            | Event::TimerCancelled { pid }
+            | Event::Named { pid, .. }
+            | Event::Unnamed { pid, .. }
+            | Event::Note { pid, .. } => Some(pid),
+            Event::Send { id, .. } | Event::Reply { id, .. } | Event::Packet { id, .. } => {
+                Some(id.from)
+            }
+            Event::Receive { by, .. } | Event::Unread { by, .. } => Some(by),
+            Event::Stale { to, .. } => Some(to),
+            Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
+            Event::Monitor { by, .. } | Event::Demonitor { by, .. } => Some(by),
+            Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
+            Event::Lost { .. }
+            | Event::Duplicated { .. }
+            | Event::Delayed { .. }
+            | Event::Arrive { .. }
+            | Event::DeadLetter { .. }
+            | Event::Clock { .. }
+            | Event::Boot { .. }
+            | Event::Crash { .. }
+            | Event::Busy { .. }
+            | Event::Bound { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Normal => "normal",
+            Reason::Shutdown => "shutdown",
+            Reason::ShutdownWith => "shutdown(…)",
+            Reason::Kill => "kill",
+            Reason::Killed => "killed",
+            Reason::NoProc => "noproc",
+            Reason::NoConnection => "noconnection",
+            Reason::Panic => "panic",
+            Reason::Error => "error",
+        })
+    }
+}
+
+impl fmt::Display for DeadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DeadReason::NoProc => "no such process",
+            DeadReason::NoName => "nobody has that name",
+            DeadReason::OldIncarnation => "a process of an earlier incarnation",
+            DeadReason::NodeDown => "the node is down",
+            DeadReason::OtherType => "a message of another type",
+            DeadReason::Undecodable => "it does not decode",
+            DeadReason::SenderGone => "its sender had ended",
+        })
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Steps => "steps in one run",
+            Limit::StepsAtOnce => "steps within one instant of virtual time",
+            Limit::Mailbox => "messages in one mailbox",
+            Limit::Processes => "processes on one node",
+            Limit::Incarnations => "incarnations of one node",
+            Limit::Agenda => "timers and packets waiting at once",
+        })
+    }
+}

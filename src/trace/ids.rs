@@ -1,0 +1,271 @@
+//! Plain ids: nodes, processes, messages, names. Numbers that every build gives alike.
+
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A node, by the order in which the scenario declares it. At most 16,384.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodeId(pub(crate) u16);
+
+impl NodeId {
+    /// How many nodes a cluster can have.
+    pub const MOST: usize = 1 << 14;
+
+    /// The node declared as the `index`-th, from 0.
+    ///
+    /// # Panics
+    /// Where `index` is 16,384 or more.
+    #[must_use]
+    pub fn new(index: usize) -> NodeId {
+        assert!(
+            index < NodeId::MOST,
+            "a cluster has at most {} nodes",
+            NodeId::MOST
+        );
+        NodeId(index as u16)
+    }
+
+    /// Its place in the order of declaration, from 0.
+    #[inline]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A process: node, incarnation of the node, slot counted per node, generation of the slot.
+///
+/// Two processes never have the same pid within a run. Prints as `<a.17.0>` (node, slot, generation),
+/// as `<a#2.17.0>` where the node has crashed and is in its third incarnation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Pid(u64);
+
+impl Pid {
+    /// Slots that a node can have at a time.
+    pub const SLOTS: u32 = 1 << 22;
+    /// Incarnations that a node can have in a run.
+    pub const INCARNATIONS: u32 = 1 << 12;
+
+    /// Who sends where no process does: the world.
+    pub const NOBODY: Pid = Pid(u64::MAX);
+
+    pub(crate) fn new(node: NodeId, incarnation: u32, slot: u32, generation: u16) -> Pid {
+        debug_assert!(slot < Pid::SLOTS && incarnation < Pid::INCARNATIONS);
+        Pid(u64::from(node.0) << 50
+            | u64::from(incarnation) << 38
+            | u64::from(slot) << 16
+            | u64::from(generation))
+    }
+
+    /// The node on which it lives or lived.
+    #[inline]
+    #[must_use]
+    pub const fn node(self) -> NodeId {
+        NodeId((self.0 >> 50) as u16)
+    }
+
+    /// Which incarnation of that node, from 0.
+    #[inline]
+    #[must_use]
+    pub const fn incarnation(self) -> u32 {
+        (self.0 >> 38) as u32 & (Pid::INCARNATIONS - 1)
+    }
+
+    /// Its slot on that node.
+    #[inline]
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        (self.0 >> 16) as u32 & (Pid::SLOTS - 1)
+    }
+
+    /// The generation of that slot.
+    #[inline]
+    #[must_use]
+    pub const fn generation(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// All of it in one number.
+    #[inline]
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Pid::NOBODY {
+            return f.write_str("<world>");
+        }
+        write!(f, "<{}", self.node())?;
+        if self.incarnation() > 0 {
+            write!(f, "#{}", self.incarnation())?;
+        }
+        write!(f, ".{}.{}>", self.slot(), self.generation())
+    }
+}
+
+impl fmt::Debug for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The names of a cluster's nodes, by [`NodeId`].
+pub type Names = Arc<[String]>;
+
+thread_local! {
+    static NAMES: RefCell<Option<Names>> = const { RefCell::new(None) };
+}
+
+/// Sets the names with which ids print on this thread; gives back the ones before.
+pub(crate) fn set_names(names: Option<Names>) -> Option<Names> {
+    NAMES.with(|slot| slot.replace(names))
+}
+
+/// The name of a node in the run that this thread makes; its number elsewhere.
+#[must_use]
+pub fn node_name(node: NodeId) -> String {
+    let name = NAMES.with(|names| Some(names.borrow().as_ref()?.get(node.index())?.clone()));
+    name.unwrap_or_else(|| format!("n{}", node.0))
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&node_name(*self))
+    }
+}
+
+/// A copy of a message: its sender, the sender's own count, and which copy it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MessageId {
+    /// Who sent it.
+    pub from: Pid,
+    /// The how-manieth that it sent, from 1.
+    pub nth: u32,
+    /// 0 for the original, 1 for its duplicate.
+    pub copy: u8,
+}
+
+impl MessageId {
+    /// Nearly unique among copies: the books add these up on both ends.
+    #[inline]
+    #[must_use]
+    pub const fn fingerprint(self) -> u64 {
+        let mixed = (self.from.0 ^ ((self.nth as u64) << 32 | self.copy as u64))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}·{}", self.from, self.nth)?;
+        if self.copy > 0 {
+            write!(f, "'")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A registered name: 64 bits of its text's hash, so that every node and every build agree on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Name(u64);
+
+impl Name {
+    /// The name with this text.
+    #[must_use]
+    pub fn new(text: &str) -> Name {
+        Name(xxh3_64(text.as_bytes()))
+    }
+
+    /// The number that stands for it.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// A text kept by the log; [`TextId::NONE`] where no log is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TextId(pub(crate) u32);
+
+impl TextId {
+    /// No text.
+    pub const NONE: TextId = TextId(0);
+}
+
+/// What a packet carries: a fault can aim at one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum PacketKind {
+    /// A message.
+    Data = 0,
+    /// A message that acknowledges another.
+    Ack = 1,
+    /// The answer to a call.
+    Reply = 2,
+    /// An exit, link or monitor signal.
+    Signal = 3,
+    /// A sign of life.
+    Heartbeat = 4,
+    /// What a protocol needs for itself.
+    Control = 5,
+}
+
+impl PacketKind {
+    /// How many kinds there are.
+    pub const COUNT: usize = 6;
+    /// Every kind, in the order of its code.
+    pub const ALL: [PacketKind; PacketKind::COUNT] = [
+        PacketKind::Data,
+        PacketKind::Ack,
+        PacketKind::Reply,
+        PacketKind::Signal,
+        PacketKind::Heartbeat,
+        PacketKind::Control,
+    ];
+}
+
+impl fmt::Display for PacketKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PacketKind::Data => "data",
+            PacketKind::Ack => "ack",
+            PacketKind::Reply => "reply",
+            PacketKind::Signal => "signal",
+            PacketKind::Heartbeat => "heartbeat",
+            PacketKind::Control => "control",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_keeps_its_parts() {
+        let pid = Pid::new(NodeId::new(16_383), 4095, Pid::SLOTS - 1, u16::MAX - 1);
+        assert_eq!(pid.node().index(), 16_383);
+        assert_eq!(
+            (pid.incarnation(), pid.slot(), pid.generation()),
+            (4095, Pid::SLOTS - 1, u16::MAX - 1)
+        );
+    }
+
+    #[test]
+    fn a_pid_prints_its_node_slot_and_generation() {
+        let names: Names = vec!["a".to_owned()].into();
+        let before = set_names(Some(names));
+        assert_eq!(Pid::new(NodeId(0), 0, 17, 0).to_string(), "<a.17.0>");
+        assert_eq!(Pid::new(NodeId(0), 2, 17, 3).to_string(), "<a#2.17.3>");
+        set_names(before);
+        assert_eq!(Pid::new(NodeId(1), 0, 17, 0).to_string(), "<n1.17.0>");
+    }
+}

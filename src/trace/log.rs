@@ -1,0 +1,62 @@
+//! The log: every event with its time and step, and the texts that go with them. Kept on demand.
+
+use super::event::Event;
+use super::ids::{Name, TextId};
+use rustc_hash::FxHashMap;
+
+/// One line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Virtual time, in nanoseconds.
+    pub at_ns: u64,
+    /// The step of the run in which it happened.
+    pub step: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// All events of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    entries: Vec<Entry>,
+    texts: Vec<String>,
+    names: FxHashMap<Name, String>,
+}
+
+impl Log {
+    /// Appends a line.
+    pub fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// Keeps a text.
+    pub fn intern(&mut self, text: String) -> TextId {
+        self.texts.push(text);
+        TextId(self.texts.len() as u32)
+    }
+
+    /// Keeps the text of a name.
+    pub fn name(&mut self, name: Name, text: &str) {
+        self.names.entry(name).or_insert_with(|| text.to_owned());
+    }
+
+    /// All lines, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The text kept under this id; none for [`TextId::NONE`].
+    #[must_use]
+    pub fn text(&self, id: TextId) -> Option<&str> {
+        self.texts
+            .get((id.0 as usize).checked_sub(1)?)
+            .map(String::as_str)
+    }
+
+    /// The text of a name.
+    #[must_use]
+    pub fn name_text(&self, name: Name) -> &str {
+        self.names.get(&name).map_or("?", String::as_str)
+    }
+}

@@ -1,0 +1,155 @@
+//! What happened: plain ids, the one closed list of events, the rolling digest, the log, and the books.
+//!
+//! The digest and the books are always on; the log is kept on demand, since a second run yields it.
+//! This floor does not know who produces events: it sees plain numbers.
+
+mod books;
+mod digest;
+mod event;
+mod ids;
+mod log;
+
+pub use books::{Books, BooksError, Fate, Totals};
+pub use digest::{Checkpoint, Digest, DigestValue};
+pub use event::{DeadReason, Event, Limit, Reason};
+pub(crate) use ids::set_names;
+pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
+pub use log::{Entry, Log};
+
+/// Everything that is kept of a run while it goes on.
+#[derive(Debug, Default)]
+pub struct Trace {
+    digest: Digest,
+    payloads: Option<Box<Digest>>,
+    log: Option<Box<Log>>,
+    /// One line per copy of a message, in numbers.
+    pub books: Books,
+    now_ns: u64,
+    step: u64,
+}
+
+impl Trace {
+    /// A trace that keeps the digest and the books.
+    #[must_use]
+    pub fn new() -> Trace {
+        Trace::default()
+    }
+
+    /// Keeps the log as well.
+    pub fn keep_log(&mut self) {
+        self.log.get_or_insert_default();
+    }
+
+    /// Takes the payloads of local messages into a second digest, for the check of determinism.
+    pub fn digest_payloads(&mut self) {
+        self.payloads.get_or_insert_default();
+    }
+
+    /// Whether a log is kept: then texts are worth making.
+    #[inline]
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Whether local payloads are digested: then they must be encoded.
+    #[inline]
+    #[must_use]
+    pub fn wants_payloads(&self) -> bool {
+        self.payloads.is_some()
+    }
+
+    /// Whether a sender should hand over the text or the bytes of a local message.
+    #[inline]
+    #[must_use]
+    pub fn wants_detail(&self) -> bool {
+        self.log.is_some() || self.payloads.is_some()
+    }
+
+    /// Adds the bytes of a local payload to the second digest.
+    pub fn payload(&mut self, bytes: &[u8]) {
+        if let Some(digest) = self.payloads.as_mut() {
+            digest.absorb_bytes(bytes);
+        }
+    }
+
+    /// Tells the trace where the run is: the log's lines carry it.
+    #[inline]
+    pub fn at(&mut self, now_ns: u64, step: u64) {
+        self.now_ns = now_ns;
+        self.step = step;
+    }
+
+    /// Something happened.
+    #[inline]
+    pub fn emit(&mut self, event: Event) {
+        let (words, count) = event.words();
+        self.digest.absorb(&words, count);
+        if self.log.is_some() {
+            self.log_event(event);
+        }
+    }
+
+    #[cold]
+    fn log_event(&mut self, event: Event) {
+        if let Some(log) = self.log.as_mut() {
+            log.push(Entry {
+                at_ns: self.now_ns,
+                step: self.step,
+                event,
+            });
+        }
+    }
+
+    /// Keeps a text for an event, where a log is kept.
+    pub fn text(&mut self, text: impl FnOnce() -> String) -> TextId {
+        self.log
+            .as_mut()
+            .map_or(TextId::NONE, |log| log.intern(text()))
+    }
+
+    /// Keeps a name's text, where a log is kept.
+    pub fn name(&mut self, name: Name, text: &str) {
+        if let Some(log) = self.log.as_mut() {
+            log.name(name, text);
+        }
+    }
+
+    /// Something that a user noted: in the log, never in the digest.
+    pub fn note(&mut self, pid: Pid, text: impl FnOnce() -> String) {
+        let text = self.text(text);
+        if text != TextId::NONE {
+            self.log_event(Event::Note { pid, text });
+        }
+    }
+
+    /// How many events were digested so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.digest.events()
+    }
+
+    /// The digest of all events so far.
+    #[must_use]
+    pub fn digest(&self) -> DigestValue {
+        self.digest.value()
+    }
+
+    /// The digest of the local payloads, where it was asked for.
+    #[must_use]
+    pub fn payload_digest(&self) -> Option<DigestValue> {
+        self.payloads.as_ref().map(|digest| digest.value())
+    }
+
+    /// The checkpoints of the digest, oldest first.
+    #[must_use]
+    pub fn checkpoints(&self) -> &[Checkpoint] {
+        self.digest.checkpoints()
+    }
+
+    /// The log, where one was kept.
+    #[must_use]
+    pub fn take_log(&mut self) -> Option<Log> {
+        self.log.take().map(|log| *log)
+    }
+}
