@@ -56,6 +56,8 @@ pub(crate) struct Cluster {
     pub(crate) names: Names,
     pub(crate) ids: Arc<FxHashMap<String, NodeId>>,
     pub(crate) nodes: Vec<Node>,
+    /// Which nodes do not crash and are not slow.
+    pub(crate) spared: Vec<bool>,
     pub(crate) model: Model,
     pub(crate) rates: Rates,
     pub(crate) calm: bool,
@@ -188,9 +190,9 @@ impl Cluster {
     /// Draws the node faults, and puts them on the agenda.
     fn plan(&self) {
         with(|system| {
-            let nodes = system.nodes.iter().zip(&self.nodes);
+            let nodes = system.nodes.iter().zip(&self.spared);
             let servers = nodes
-                .filter(|(_, node)| !node.client)
+                .filter(|(_, spared)| !**spared)
                 .map(|(s, _)| (s.id, s.lineage));
             let servers: Vec<_> = servers.collect();
             let (world, mut core) = system.world();
@@ -273,9 +275,11 @@ impl Cluster {
             }
             let boot = system.kernel.choice.boot(lineage, boots);
             let group = system.kernel.group(boot);
-            let (world, mut core) = system.world();
-            let cost = world.step_cost_ns(core.choice(), boot);
-            system.kernel.set_step_cost(group, cost);
+            if !self.spared[node.index()] {
+                let (world, mut core) = system.world();
+                let cost = world.step_cost_ns(core.choice(), boot);
+                system.kernel.set_step_cost(group, cost);
+            }
             system.nodes[node.index()].boot(group);
             system.kernel.trace.emit(Event::Boot {
                 node,

@@ -202,40 +202,44 @@ enum Step {
     Clear,
 }
 
-fn a_span() -> impl Strategy<Value = u64> {
-    let edges = prop::sample::select(vec![12u32, 24, 34, 44, 63]);
-    prop_oneof![
-        6 => 0..4u64,
-        4 => 0..20_000u64,
-        4 => 0..40_000_000u64,
-        2 => 0..60_000_000_000u64,
-        2 => (edges, 0..6u64).prop_map(|(bits, more)| (1u64 << bits) - 3 + more),
-        1 => any::<u64>(),
-    ]
+/// Mostly short; sometimes about as long as a bucket or a level of the wheel, or as time itself.
+fn span(shape: u8, number: u64) -> u64 {
+    match shape % 16 {
+        0..6 => number % 4,
+        6..9 => number % 20_000,
+        9..12 => number % 40_000_000,
+        12..14 => number % 60_000_000_000,
+        14 => (1 << [12, 24, 34, 44, 63][(number % 5) as usize]) - 3 + number / 5 % 6,
+        _ => number,
+    }
 }
 
-fn a_when() -> impl Strategy<Value = When> {
-    prop_oneof![
-        8 => a_span().prop_map(When::After),
-        3 => (0..4u64, 0..3u64).prop_map(|(cluster, at)| When::At((cluster << 25) + at)),
-        1 => a_span().prop_map(When::At),
-        1 => (0..3u64).prop_map(|before| When::At(u64::MAX - before)),
-    ]
+/// Mostly relative to now; sometimes one of a few crowded moments, or near the end of time.
+fn when(shape: u8, number: u64) -> When {
+    match shape / 16 {
+        0..9 => When::After(span(shape, number)),
+        9..13 => When::At((number % 4 << 25) + number / 4 % 3),
+        13..15 => When::At(span(shape, number)),
+        _ => When::At(u64::MAX - number % 3),
+    }
 }
 
+/// One draw per number and no choice between strategies, which would take most of the test's time.
 fn a_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        24 => a_when().prop_map(Step::Push),
-        3 => (a_when(), a_span()).prop_map(|(when, width)| Step::PushWindow(when, width)),
-        4 => any::<usize>().prop_map(Step::Cancel),
-        1 => any::<usize>().prop_map(Step::CancelDead),
-        6 => a_when().prop_map(Step::PopDue),
-        8 => Just(Step::Pop),
-        1 => Just(Step::Horizon),
-        1 => Just(Step::Candidates),
-        1 => any::<usize>().prop_map(Step::Take),
-        1 => Just(Step::Clear),
-    ]
+    (0..100u8, any::<u8>(), any::<u64>(), any::<usize>()).prop_map(|(kind, shape, number, pick)| {
+        match kind {
+            0..48 => Step::Push(when(shape, number)),
+            48..54 => Step::PushWindow(when(shape, number), span(shape, number >> 8)),
+            54..62 => Step::Cancel(pick),
+            62..64 => Step::CancelDead(pick),
+            64..76 => Step::PopDue(when(shape, number)),
+            76..92 => Step::Pop,
+            92..94 => Step::Horizon,
+            94..96 => Step::Candidates,
+            96..99 => Step::Take(pick),
+            _ => Step::Clear,
+        }
+    })
 }
 
 /// The agenda beside a list of the same entries.
