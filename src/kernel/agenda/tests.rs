@@ -35,11 +35,48 @@ fn entries_come_by_their_latest_and_equals_in_the_order_of_their_pushes() {
 
 #[test]
 fn what_is_not_due_stays() {
+    for at in [1_000_000, 3 << 12, 3 << 24, 3 << 34, 3 << 44] {
+        let mut agenda = Agenda::new();
+        (0..5).for_each(|event| _ = agenda.push(ns(at), event));
+        assert_eq!(agenda.pop_due(ns(at - 1)), None);
+        assert_eq!(agenda.len(), 5);
+        assert_eq!(drain(&mut agenda, ns(at)), [0, 1, 2, 3, 4], "at {at} ns");
+    }
+}
+
+#[test]
+fn what_is_pushed_for_the_near_future_stands_in_the_wheel() {
     let mut agenda = Agenda::new();
-    agenda.push(ns(1_000_000), 1);
-    assert_eq!(agenda.pop_due(ns(999_999)), None);
-    assert_eq!(agenda.len(), 1);
-    assert_eq!(drain(&mut agenda, ns(1_000_000)), [1]);
+    let far = agenda.push(ns(5_000_000_000), 0);
+    assert_eq!(agenda.pop_due(ns(1_000)), None);
+    agenda.push(ns(2_000_000), 1);
+    agenda.cancel(far);
+    assert_eq!(
+        (drain(&mut agenda, Time::MAX), agenda.horizon()),
+        (vec![1], None)
+    );
+    agenda.push(ns(3_000_000), 2);
+    agenda.push(ns(4_000_000_000), 3);
+    assert_eq!(agenda.ordered.first(), None);
+
+    agenda.clear();
+    assert_eq!(agenda.horizon(), None);
+    agenda.push(ns(1_000_000), 4);
+    assert_eq!(agenda.ordered.first(), None);
+
+    let ten_hours = 36_000_000_000_000;
+    agenda.push(ns(ten_hours), 5);
+    assert_eq!(drain(&mut agenda, Time::MAX), [4, 5]);
+    (6..12).for_each(|event| _ = agenda.push(ns(ten_hours + 9_000_000), event));
+    assert_eq!(agenda.ordered.first(), None);
+
+    agenda.push_window(ns(ten_hours), ns(ten_hours + 1_000_000), 12);
+    assert_eq!(
+        agenda.pop_due(Time::MAX).map(|(_, entry)| entry.event),
+        Some(12)
+    );
+    agenda.push(ns(ten_hours + 2_000_000), 13);
+    assert_eq!(agenda.ordered.first(), None);
 }
 
 #[test]
@@ -218,7 +255,7 @@ fn span(shape: u8, number: u64) -> u64 {
 fn when(shape: u8, number: u64) -> When {
     match shape / 16 {
         0..9 => When::After(span(shape, number)),
-        9..13 => When::At((number % 4 << 25) + number / 4 % 3),
+        9..13 => When::At(((number % 4) << 25) + number / 4 % 3),
         13..15 => When::At(span(shape, number)),
         _ => When::At(u64::MAX - number % 3),
     }
@@ -352,6 +389,9 @@ impl Pair {
             }
         }
         assert_eq!(self.agenda.len(), self.list.len());
+        let mut entries = self.list.iter().map(|(_, entry)| entry);
+        let has_windows = entries.any(|entry| entry.earliest < entry.latest);
+        assert_eq!(self.agenda.has_windows(), has_windows);
     }
 }
 
