@@ -199,7 +199,13 @@ impl<M: Message> Address<M> {
         } else {
             let text = detail.then(|| format!("{message:?}"));
             let buffer = with(|system| system.buffers.pop().unwrap_or_default());
-            hand_over(self.target, kind, Tag::of::<M>(), encode(&message, buffer), text);
+            hand_over(
+                self.target,
+                kind,
+                Tag::of::<M>(),
+                encode(&message, buffer),
+                text,
+            );
         }
     }
 
@@ -311,7 +317,7 @@ impl System {
     }
 
     /// Puts a message into a mailbox on the current process's node; gives back what nobody took.
-    #[inline]
+    #[inline(always)]
     fn deliver_local<M: Message>(
         &mut self,
         node: NodeId,
@@ -357,7 +363,7 @@ impl System {
     }
 
     /// Puts a message into the mailbox of a live process, and wakes it where it waits for mail.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put<M: Message>(
         &mut self,
         slot: u32,
@@ -365,35 +371,30 @@ impl System {
         id: MessageId,
         message: M,
     ) -> Left<M> {
-        let (most, wake_later) = (self.kernel.bounds.mailbox, &mut self.wake_later);
-        let mut result = Err((DeadReason::NoProc, message));
-        self.kernel.visit(slot, |task, _| {
-            let process = &mut task.data;
-            let Err((_, message)) = std::mem::replace(&mut result, Ok(0)) else { return false };
-            if process.dying {
-                result = Err((DeadReason::NoProc, message));
-                return false;
-            }
+        let most = self.kernel.bounds.mailbox;
+        let Some(mut live) = self.kernel.live(slot) else {
+            return Left::Dropped(message);
+        };
+        let process = &mut live.task.data;
+        let why = if process.dying {
+            DeadReason::NoProc
+        } else {
             let make = process.receiver.mailbox;
-            let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() else {
-                result = Err((DeadReason::OtherType, message));
-                return false;
-            };
-            mailbox.0.push_back(Content::Message(id, message));
-            result = Ok(mailbox.0.len());
-            process.came(wants::MAIL, wake_later)
-        });
-        match result {
-            Ok(len) if len <= most => Left::Nothing,
-            Ok(_) => {
-                self.fail(Limit::Mailbox, most as u64);
-                Left::Nothing
+            if let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() {
+                mailbox.0.push_back(Content::Message(id, message));
+                let full = mailbox.0.len() > most;
+                if process.came(wants::MAIL, &mut self.wake_later) {
+                    live.wake();
+                }
+                if full {
+                    self.fail(Limit::Mailbox, most as u64);
+                }
+                return Left::Nothing;
             }
-            Err((why, message)) => {
-                self.dead_letter(to.node(), id, to.as_u64(), why);
-                Left::Dropped(message)
-            }
-        }
+            DeadReason::OtherType
+        };
+        self.dead_letter(to.node(), id, to.as_u64(), why);
+        Left::Dropped(message)
     }
 }
 

@@ -458,7 +458,11 @@ impl System {
     fn take_oldest<M: Message>(&mut self, pid: Pid, wait: bool) -> Option<Content<M>> {
         let slot = self.own_slot(pid);
         let task = self.kernel.tasks.get_mut(slot)?;
-        let mailbox = task.data.mailbox.as_mut().and_then(|mailbox| mailbox.of::<M>());
+        let mailbox = task
+            .data
+            .mailbox
+            .as_mut()
+            .and_then(|mailbox| mailbox.of::<M>());
         let content = mailbox.and_then(|mailbox| mailbox.0.pop_front());
         match &content {
             Some(Content::Message(id, _)) => self.received(pid, *id),

@@ -33,7 +33,11 @@ pub(crate) enum StepError {
 }
 
 enum Begin {
-    Poll { slot: u32, body: Body<ExitReason>, waker: Waker },
+    Poll {
+        slot: u32,
+        body: Body<ExitReason>,
+        waker: Waker,
+    },
     Process(u32),
     Nothing,
     Other(Stepped),
@@ -51,7 +55,12 @@ enum After {
 pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
     let mut begin = with(|system| system.begin(until))?;
     loop {
-        let Begin::Poll { slot, mut body, waker } = begin else {
+        let Begin::Poll {
+            slot,
+            mut body,
+            waker,
+        } = begin
+        else {
             return step_other(begin);
         };
         let mut cx = TaskContext::from_waker(&waker);
@@ -91,7 +100,7 @@ fn step_other(begin: Begin) -> Result<Stepped, StepError> {
 }
 
 impl System {
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, until: Time) -> Result<Begin, StepError> {
         match self.kernel.next(until).map_err(StepError::Reached)? {
             Next::Step(slot) => {
@@ -100,7 +109,9 @@ impl System {
                 let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
                     return Ok(Begin::Nothing);
                 };
-                let Some(body) = task.body.take() else { return Ok(Begin::Nothing) };
+                let Some(body) = task.body.take() else {
+                    return Ok(Begin::Nothing);
+                };
                 task.waits = false;
                 task.data.wants = 0;
                 if let Some(extra) = task.data.extra.as_mut() {
@@ -109,11 +120,15 @@ impl System {
                 let pid = task.data.pid;
                 self.current = Current { slot, pid };
                 self.budget = self.nodes[pid.node().index()].fuse;
-                self.kernel.trace.emit(Event::Step { pid });
+                self.kernel.trace.log_only(Event::Step { pid });
                 if let Some(beat) = self.beat.as_ref() {
                     beat.begin(pid, steps);
                 }
-                Ok(Begin::Poll { slot, body, waker: own_waker(slot, generation, epoch) })
+                Ok(Begin::Poll {
+                    slot,
+                    body,
+                    waker: own_waker(slot, generation, epoch),
+                })
             }
             Next::Process(number) => Ok(Begin::Process(number)),
             Next::Host(number) => Ok(Begin::Other(Stepped::Host(number))),
@@ -122,7 +137,7 @@ impl System {
     }
 
     /// After a poll.
-    #[inline]
+    #[inline(always)]
     fn end(
         &mut self,
         slot: u32,
@@ -160,7 +175,9 @@ impl System {
         }
         if self.tripped.is_some() || !self.ended_roots.is_empty() {
             let tripped = self.tripped.take();
-            return Ok(After::Tell(tripped.map_or(Stepped::RootEnded, Stepped::Tripped)));
+            return Ok(After::Tell(
+                tripped.map_or(Stepped::RootEnded, Stepped::Tripped),
+            ));
         }
         let remains = !self.graveyard.is_empty() || !self.wake_later.is_empty();
         Ok(if remains { After::Bury } else { After::Nothing })
@@ -194,7 +211,9 @@ impl System {
         }
         match self.kernel.epoch.foreign() {
             Some((slot, _)) => {
-                let pid = self.process(slot).map_or(Pid::NOBODY, |process| process.pid);
+                let pid = self
+                    .process(slot)
+                    .map_or(Pid::NOBODY, |process| process.pid);
                 Err(StepError::OutsideWake(pid))
             }
             None => Ok(()),

@@ -120,9 +120,15 @@ pub(crate) struct Current {
 
 impl Current {
     /// Nobody: no poll runs.
-    pub(crate) const NONE: Current = Current { slot: u32::MAX, pid: Pid::NOBODY };
+    pub(crate) const NONE: Current = Current {
+        slot: u32::MAX,
+        pid: Pid::NOBODY,
+    };
     /// One that has ended, while what it left is dropped.
-    pub(crate) const ENDED: Current = Current { slot: u32::MAX - 1, pid: Pid::NOBODY };
+    pub(crate) const ENDED: Current = Current {
+        slot: u32::MAX - 1,
+        pid: Pid::NOBODY,
+    };
 }
 
 /// What must be dropped outside any borrow.
@@ -206,7 +212,11 @@ pub(crate) fn with<R>(code: impl FnOnce(&mut System) -> R) -> R {
 #[inline]
 pub(crate) fn act<R>(code: impl FnOnce(&mut System, Current) -> R) -> Option<R> {
     with(|system| {
-        if system.may_call() { Some(code(system, system.current)) } else { None }
+        if system.may_call() {
+            Some(code(system, system.current))
+        } else {
+            None
+        }
     })
 }
 
@@ -357,8 +367,11 @@ impl System {
     /// Something of sort `what` came for a process: wakes it where it waits for that.
     #[inline]
     pub(crate) fn came(&mut self, slot: u32, what: u8) {
-        let wake_later = &mut self.wake_later;
-        self.kernel.visit(slot, |task, _| task.data.came(what, wake_later));
+        if let Some(mut live) = self.kernel.live(slot)
+            && live.task.data.came(what, &mut self.wake_later)
+        {
+            live.wake();
+        }
     }
 
     /// The next message id of the current process.
@@ -372,7 +385,11 @@ impl System {
             }
             None => 0,
         };
-        MessageId { from: pid, nth, copy: 0 }
+        MessageId {
+            from: pid,
+            nth,
+            copy: 0,
+        }
     }
 
     /// A message that found no receiver.

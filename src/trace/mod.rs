@@ -101,6 +101,14 @@ impl Trace {
         }
     }
 
+    /// Something happened that is for the log alone.
+    #[inline(always)]
+    pub fn log_only(&mut self, event: Event) {
+        if self.log.is_some() {
+            self.log_event(event);
+        }
+    }
+
     /// Keeps a text for an event, where a log is kept.
     pub fn text(&mut self, text: impl FnOnce() -> String) -> TextId {
         self.log
