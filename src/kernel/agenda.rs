@@ -220,6 +220,15 @@ impl<E: Copy> Agenda<E> {
         }
     }
 
+    /// Whether there may be an entry at `at` or before it, once one of that moment was popped. It may say
+    /// yes where there is none, never no where there is one; it costs next to nothing.
+    #[inline(always)]
+    #[must_use]
+    pub fn may_be_due(&self, at: Time) -> bool {
+        let at_ns = at.as_nanos();
+        self.ordered.least_ns() <= at_ns || self.wheel.may_hold(at_ns)
+    }
+
     /// Every entry that may happen next, in the order of their pushes: those whose earliest is not
     /// after the [`Agenda::least_latest`]. `into` is emptied first; it stays empty when there are none.
     pub fn candidates(&mut self, into: &mut Vec<(Key, Entry<E>)>) {

@@ -157,6 +157,10 @@ pub struct Kernel<D: TaskData> {
     ready: Ready,
     due: Vec<(Key, Option<Due>)>,
     groups: Vec<Group>,
+    /// How many groups are stalled.
+    stalled: usize,
+    /// Whether steps of any group cost time.
+    costs: bool,
     scratch: Vec<(Key, super::agenda::Entry<Due>)>,
     woken: Vec<(u32, u16)>,
 }
@@ -179,6 +183,8 @@ impl<D: TaskData> Kernel<D> {
             ready: Ready::default(),
             due: Vec::new(),
             groups: Vec::new(),
+            stalled: 0,
+            costs: false,
             scratch: Vec::new(),
             woken: Vec::new(),
         };
@@ -212,6 +218,7 @@ impl<D: TaskData> Kernel<D> {
     /// From now on each step of the group costs so many nanoseconds, in which it steps nothing else.
     pub fn set_step_cost(&mut self, group: GroupId, nanos: u64) {
         self.groups[group as usize].step_cost_ns = nanos;
+        self.costs |= nanos > 0;
     }
 
     /// A new task; its body is filled in later. It is not ready before it is woken.
@@ -336,8 +343,8 @@ impl<D: TaskData> Kernel<D> {
     /// # Errors
     /// [`Reached`] where the agenda is full.
     pub fn stall_until(&mut self, group: GroupId, until: Time) -> Result<(), Reached> {
+        self.stall(group);
         let state = &mut self.groups[group as usize];
-        state.stalls += 1;
         state.stalled += 1;
         let who = state.lineage.unwrap_or(Lineage::RUN);
         let due = Due {
@@ -350,14 +357,20 @@ impl<D: TaskData> Kernel<D> {
 
     /// Stalls a group until it is resumed.
     pub fn stall(&mut self, group: GroupId) {
-        self.groups[group as usize].stalls += 1;
+        let state = &mut self.groups[group as usize];
+        self.stalled += usize::from(state.stalls == 0);
+        state.stalls += 1;
     }
 
     /// Ends one stall of a group; with the last, its ready tasks may step again.
     pub fn resume(&mut self, group: GroupId) {
         let state = &mut self.groups[group as usize];
-        state.stalls = state.stalls.saturating_sub(1);
         if state.stalls == 0 {
+            return;
+        }
+        state.stalls -= 1;
+        if state.stalls == 0 {
+            self.stalled -= 1;
             self.ready.draw_first(&mut self.choice);
             for item in state.parked.drain(..) {
                 self.ready.push_drawn(item);
@@ -384,16 +397,19 @@ impl<D: TaskData> Kernel<D> {
                 };
                 let at = entry.latest.max(self.now);
                 self.move_to(at);
-                let Some((second_key, second)) = self.agenda.pop_due(at) else {
-                    match self.due_now(entry.event) {
-                        Some(next) => return self.count(next),
-                        None => continue,
-                    }
-                };
-                self.queue_due(key, entry.event);
-                self.queue_due(second_key, second.event);
-                while let Some((key, entry)) = self.agenda.pop_due(at) {
+                if self.agenda.may_be_due(at)
+                    && let Some((second_key, second)) = self.agenda.pop_due(at)
+                {
                     self.queue_due(key, entry.event);
+                    self.queue_due(second_key, second.event);
+                    while let Some((key, entry)) = self.agenda.pop_due(at) {
+                        self.queue_due(key, entry.event);
+                    }
+                    continue;
+                }
+                match self.due_now(entry.event) {
+                    Some(next) => return self.count(next),
+                    None => continue,
                 }
             } else if let Some(next) = self.choose(until) {
                 return match next {
@@ -458,8 +474,8 @@ impl<D: TaskData> Kernel<D> {
         if task.queued != order {
             return None;
         }
-        let group = &mut self.groups[task.group as usize];
-        if group.stalls > 0 {
+        if self.stalled > 0 && self.groups[task.group as usize].stalls > 0 {
+            let group = &mut self.groups[task.group as usize];
             let rank = if item >> 96 == 0 && self.choice.is_seeded() {
                 // It may not be drawn yet; under a seed, drawing again gives the same.
                 let site = Site::new(Kind::Rank, task.lineage, task.wakes);
@@ -558,10 +574,14 @@ impl<D: TaskData> Kernel<D> {
     }
 
     /// The step cost of a task's group.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn step_cost_ns(&self, group: GroupId) -> u64 {
-        self.groups[group as usize].step_cost_ns
+        if self.costs {
+            self.groups[group as usize].step_cost_ns
+        } else {
+            0
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::exit::CallError;
 use super::host::Packet;
 use super::mailbox::Content;
-use super::message::{Message, Tag, encode};
+use super::message::{Labeled, Message, encode};
 use super::reply::{ReplyTo, call_with};
 use super::system::{System, act, wants, with};
 use crate::choice::Lineage;
@@ -202,7 +202,7 @@ impl<M: Message> Address<M> {
             hand_over(
                 self.target,
                 kind,
-                Tag::of::<M>(),
+                Labeled::of::<M>(),
                 encode(&message, buffer),
                 text,
             );
@@ -248,7 +248,7 @@ fn local_detail<M: Message>(message: &M) -> Option<String> {
 pub(crate) fn hand_over(
     to: Target,
     kind: PacketKind,
-    tag: Tag,
+    label: Labeled,
     bytes: Vec<u8>,
     text: Option<String>,
 ) {
@@ -264,7 +264,7 @@ pub(crate) fn hand_over(
                 who,
                 to,
                 kind,
-                tag,
+                label,
                 bytes,
             },
             text,
@@ -289,7 +289,7 @@ pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Linea
             who,
             to,
             kind: PacketKind::Data,
-            tag: Tag::of::<M>(),
+            label: Labeled::of::<M>(),
             bytes,
         };
         with(|system| system.hand_over(packet, text));
@@ -382,6 +382,7 @@ impl System {
             let make = process.receiver.mailbox;
             if let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() {
                 mailbox.0.push_back(Content::Message(id, message));
+                process.mail = process.mail.wrapping_add(1);
                 let full = mailbox.0.len() > most;
                 if process.came(wants::MAIL, &mut self.wake_later) {
                     live.wake();

@@ -454,25 +454,21 @@ impl System {
 
     /// Takes the oldest thing out of the current process's mailbox; where that is empty and `wait` is
     /// set, the process waits for mail.
-    #[inline]
+    #[inline(always)]
     fn take_oldest<M: Message>(&mut self, pid: Pid, wait: bool) -> Option<Content<M>> {
         let slot = self.own_slot(pid);
         let task = self.kernel.tasks.get_mut(slot)?;
-        let mailbox = task
-            .data
-            .mailbox
-            .as_mut()
-            .and_then(|mailbox| mailbox.of::<M>());
-        let content = mailbox.and_then(|mailbox| mailbox.0.pop_front());
-        match &content {
-            Some(Content::Message(id, _)) => self.received(pid, *id),
-            Some(Content::Info(_)) => {}
-            None => {
-                task.waits |= wait;
-                task.data.wants |= if wait { wants::MAIL } else { 0 };
-            }
+        if task.data.mail == 0 {
+            task.waits |= wait;
+            task.data.wants |= if wait { wants::MAIL } else { 0 };
+            return None;
         }
-        content
+        task.data.mail -= 1;
+        let content = task.data.mailbox.as_mut()?.of::<M>()?.0.pop_front()?;
+        if let Content::Message(id, _) = &content {
+            self.received(pid, *id);
+        }
+        Some(content)
     }
 
     #[inline]
@@ -498,6 +494,7 @@ impl System {
             let Mailbox(new) = new;
             old.0.append(new);
         }
+        process.mail = lifted.len() as u32;
         process.mailbox = Some(lifted);
     }
 

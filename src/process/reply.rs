@@ -3,7 +3,7 @@
 use super::address::{Address, Target};
 use super::exit::{CallError, ExitReason};
 use super::host::Packet;
-use super::message::{Message, Tag, decode, encode};
+use super::message::{Labeled, Message, decode, encode};
 use super::system::{Deliver, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
 use crate::trace::{DeadReason, Event, Fate, MessageId, PacketKind, Pid};
@@ -85,7 +85,7 @@ impl<R: Message> ReplyTo<R> {
         let logs = with(|system| system.kernel.trace.logs());
         let text = logs.then(|| format!("{answer:?}"));
         let to = Target::Alias(self.to, self.alias);
-        super::address::hand_over(to, PacketKind::Reply, Tag::of::<R>(), bytes, text);
+        super::address::hand_over(to, PacketKind::Reply, Labeled::of::<R>(), bytes, text);
     }
 }
 
@@ -142,7 +142,7 @@ impl super::system::System {
 }
 
 fn deliver_answer<R: Message>(to: Pid, alias: u32, packet: &Packet) {
-    let answer = decode::<R>(packet.tag, &packet.bytes);
+    let answer = decode::<R>(packet.label, &packet.bytes);
     let left = with(|system| match answer {
         Ok(answer) => system.put_answer(to, alias, packet.id, answer),
         Err(why) => {

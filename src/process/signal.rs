@@ -256,7 +256,8 @@ impl System {
         };
         process.extra().monitors.retain(|m| *m != monitor);
         if flush && let Some(mailbox) = process.mailbox.as_mut() {
-            let _ = mailbox.flush_down(monitor);
+            let flushed = mailbox.flush_down(monitor).is_some();
+            process.mail -= u32::from(flushed);
         }
     }
 

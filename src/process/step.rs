@@ -3,7 +3,7 @@
 use super::address::Target;
 use super::exit::ExitReason;
 use super::host::Packet;
-use super::system::{Current, Deliver, Remains, System, with};
+use super::system::{Current, Deliver, Process, Remains, System, with};
 use crate::kernel::{Body, Next, Panicked, Reached, Time, own_waker, run_user};
 use crate::trace::{DeadReason, Event, Fate, NodeId, Pid};
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -38,45 +38,55 @@ enum Begin {
         body: Body<ExitReason>,
         waker: Waker,
     },
+    /// A packet has come, and this decodes it for this process.
+    Deliver {
+        packet: Packet,
+        deliver: Deliver,
+        to: Pid,
+        slot: u32,
+    },
     Process(u32),
     Nothing,
     Other(Stepped),
 }
 
-/// What is to be done after a poll.
-enum After {
-    Nothing,
-    Bury,
-    Tell(Stepped),
-}
-
 /// Does the next thing that happens, not after `until`; with `many`, goes on for as long as that is to
-/// poll processes.
+/// poll processes or to take packets in.
 pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
     let mut begin = with(|system| system.begin(until))?;
     loop {
-        let Begin::Poll {
-            slot,
-            mut body,
-            waker,
-        } = begin
-        else {
-            return step_other(begin);
-        };
-        let mut cx = TaskContext::from_waker(&waker);
-        let polled = run_user(|| body.as_mut().poll(&mut cx));
-        let after = with(|system| match system.end(slot, body, polled)? {
-            After::Nothing if many => Ok(Ok(system.begin(until)?)),
-            after => Ok(Err(after)),
-        })?;
-        match after {
-            Ok(next) => begin = next,
-            Err(After::Nothing) => return Ok(Stepped::Polled),
-            Err(After::Bury) => {
-                bury();
-                return Ok(Stepped::Polled);
+        let after = match begin {
+            Begin::Poll {
+                slot,
+                mut body,
+                waker,
+            } => {
+                let mut cx = TaskContext::from_waker(&waker);
+                let polled = run_user(|| body.as_mut().poll(&mut cx));
+                with(|system| system.end(slot, body, polled, until, many))
             }
-            Err(After::Tell(stepped)) => {
+            Begin::Deliver {
+                packet,
+                deliver,
+                to,
+                slot,
+            } => {
+                deliver(to, slot, &packet);
+                with(|system| system.delivered(packet, until, many))
+            }
+            Begin::Process(index) => {
+                if let Some((send, id, who)) = with(|system| system.take_delayed(index)) {
+                    let _ = run_user(|| send(id, who));
+                }
+                Ok(After::Bury(Stepped::Polled))
+            }
+            Begin::Nothing => return Ok(Stepped::Polled),
+            Begin::Other(stepped) => return Ok(stepped),
+        };
+        match after? {
+            After::Go(next) => begin = next,
+            After::Stop => return Ok(Stepped::Polled),
+            After::Bury(stepped) => {
                 bury();
                 return Ok(stepped);
             }
@@ -84,55 +94,60 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
     }
 }
 
-#[inline]
-fn step_other(begin: Begin) -> Result<Stepped, StepError> {
-    match begin {
-        Begin::Other(stepped) => Ok(stepped),
-        Begin::Process(index) => {
-            if let Some((send, id, who)) = with(|system| system.take_delayed(index)) {
-                let _ = run_user(|| send(id, who));
-                bury();
-            }
-            Ok(Stepped::Polled)
-        }
-        Begin::Nothing | Begin::Poll { .. } => Ok(Stepped::Polled),
-    }
+/// What comes after a poll or a packet.
+enum After {
+    /// The next thing, begun already.
+    Go(Begin),
+    /// Something is to be dropped or called outside any borrow; then this is told.
+    Bury(Stepped),
+    Stop,
 }
 
 impl System {
     #[inline(always)]
     fn begin(&mut self, until: Time) -> Result<Begin, StepError> {
         match self.kernel.next(until).map_err(StepError::Reached)? {
-            Next::Step(slot) => {
-                let epoch = self.kernel.epoch.number();
-                let steps = self.kernel.steps();
-                let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
-                    return Ok(Begin::Nothing);
-                };
-                let Some(body) = task.body.take() else {
-                    return Ok(Begin::Nothing);
-                };
-                task.waits = false;
-                task.data.wants = 0;
-                if let Some(extra) = task.data.extra.as_mut() {
-                    extra.foreign.clear();
-                }
-                let pid = task.data.pid;
-                self.current = Current { slot, pid };
-                self.budget = self.nodes[pid.node().index()].fuse;
-                self.kernel.trace.log_only(Event::Step { pid });
-                if let Some(beat) = self.beat.as_ref() {
-                    beat.begin(pid, steps);
-                }
-                Ok(Begin::Poll {
-                    slot,
-                    body,
-                    waker: own_waker(slot, generation, epoch),
-                })
-            }
+            Next::Step(slot) => Ok(self.begin_poll(slot)),
             Next::Process(number) => Ok(Begin::Process(number)),
-            Next::Host(number) => Ok(Begin::Other(Stepped::Host(number))),
+            Next::Host(number) => Ok(match self.host.due(number) {
+                Some(packet) => self.take_in(packet),
+                None => Begin::Other(Stepped::Host(number)),
+            }),
             Next::Quiet(over) => Ok(Begin::Other(Stepped::Quiet(over))),
+        }
+    }
+
+    #[inline(always)]
+    fn begin_poll(&mut self, slot: u32) -> Begin {
+        let (epoch, steps) = (self.kernel.epoch.number(), self.kernel.steps());
+        let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
+            return Begin::Nothing;
+        };
+        let Some(body) = task.body.take() else {
+            return Begin::Nothing;
+        };
+        task.waits = false;
+        task.data.wants = 0;
+        if let Some(extra) = task.data.extra.as_mut()
+            && !extra.foreign.is_empty()
+        {
+            extra.foreign.clear();
+        }
+        let Process { pid, sent, .. } = task.data;
+        self.current = Current { slot, pid, sent };
+        self.budget = if self.fuses {
+            self.nodes[pid.node().index()].fuse
+        } else {
+            u64::MAX
+        };
+        self.kernel.trace.log_only(Event::Step { pid });
+        if let Some(beat) = self.beat.as_ref() {
+            beat.begin(pid, steps);
+        }
+        Begin::Poll {
+            slot,
+            body,
+            waker: own_waker(slot, generation, epoch),
         }
     }
 
@@ -143,21 +158,27 @@ impl System {
         slot: u32,
         body: Body<ExitReason>,
         polled: Result<Poll<ExitReason>, Panicked>,
+        until: Time,
+        many: bool,
     ) -> Result<After, StepError> {
-        let Current { pid, .. } = std::mem::replace(&mut self.current, Current::NONE);
-        let budget = std::mem::take(&mut self.budget);
+        let Current { pid, sent, .. } = self.current;
+        let budget = self.budget;
+        (self.current, self.budget) = (Current::NONE, 0);
         if let Some(beat) = self.beat.as_ref() {
             beat.end(self.kernel.steps());
         }
-        let node = &mut self.nodes[pid.node().index()];
-        if node.fuse != u64::MAX && budget != 0 {
-            node.fuse = budget;
+        if self.fuses {
+            let node = &mut self.nodes[pid.node().index()];
+            if node.fuse != u64::MAX && budget != 0 {
+                node.fuse = budget;
+            }
         }
-        if self.tripped.is_none()
-            && matches!(polled, Ok(Poll::Pending))
+        if matches!(polled, Ok(Poll::Pending))
+            && self.tripped.is_none()
             && let Some(task) = self.kernel.tasks.get_mut(slot)
         {
             task.body = Some(body);
+            task.data.sent = sent;
             let group = task.group;
             let cost = self.kernel.step_cost_ns(group);
             if cost > 0 {
@@ -170,17 +191,35 @@ impl System {
         if !self.dying.is_empty() {
             self.settle();
         }
+        self.go_on(until, many)
+    }
+
+    /// After a packet was taken in: its buffer is used again.
+    #[inline(always)]
+    fn delivered(&mut self, packet: Packet, until: Time, many: bool) -> Result<After, StepError> {
+        self.core().1.recycle(packet.bytes);
+        self.go_on(until, many)
+    }
+
+    #[inline(always)]
+    fn go_on(&mut self, until: Time, many: bool) -> Result<After, StepError> {
         if self.error.is_some() || self.kernel.epoch.has_foreign() {
             self.fail_step()?;
         }
         if self.tripped.is_some() || !self.ended_roots.is_empty() {
             let tripped = self.tripped.take();
-            return Ok(After::Tell(
+            return Ok(After::Bury(
                 tripped.map_or(Stepped::RootEnded, Stepped::Tripped),
             ));
         }
-        let remains = !self.graveyard.is_empty() || !self.wake_later.is_empty();
-        Ok(if remains { After::Bury } else { After::Nothing })
+        if !self.graveyard.is_empty() || !self.wake_later.is_empty() {
+            return Ok(After::Bury(Stepped::Polled));
+        }
+        if many {
+            Ok(After::Go(self.begin(until)?))
+        } else {
+            Ok(After::Stop)
+        }
     }
 
     /// A poll was a process's last.
@@ -252,53 +291,61 @@ impl System {
             .map(|(_, task)| task.data.pid)
     }
 
-    /// Where a packet that came to its node goes: the process or call, and who decodes it.
-    fn take_in(&mut self, packet: &Packet) -> Option<(Deliver, Pid, u32)> {
+    /// A packet came to its node: finds the process or call that it is for, and who decodes it.
+    #[inline]
+    fn take_in(&mut self, packet: Packet) -> Begin {
         let node = packet.to.node();
         self.kernel.trace.emit(Event::Arrive {
             id: packet.id,
             node,
         });
-        if !self.nodes[node.index()].up {
-            self.dead_letter(node, packet.id, packet.to.as_u64(), DeadReason::NodeDown);
-            return None;
-        }
-        if let Target::Alias(pid, alias) = packet.to {
-            let taker = self.answer_taker(pid, alias);
-            if taker.is_none() {
-                self.kernel.trace.emit(Event::Stale {
-                    id: packet.id,
-                    to: pid,
-                });
-                self.kernel.trace.books.ended(node, packet.id, Fate::Stale);
-            }
-            return taker.map(|deliver| (deliver, pid, alias));
+        if let Target::Alias(to, alias) = packet.to {
+            return match self.answer_taker(to, alias) {
+                Some(deliver) => Begin::Deliver {
+                    packet,
+                    deliver,
+                    to,
+                    slot: alias,
+                },
+                None => self.turn_away(packet, None),
+            };
         }
         match self.resolve(packet.to) {
-            Ok((pid, slot)) => self
-                .process(slot)
-                .map(|process| (process.receiver.deliver, pid, slot)),
-            Err(why) => {
-                self.dead_letter(node, packet.id, packet.to.as_u64(), why);
-                None
-            }
+            Ok((to, slot)) => match self.process(slot) {
+                Some(process) => {
+                    let deliver = process.receiver.deliver;
+                    Begin::Deliver {
+                        packet,
+                        deliver,
+                        to,
+                        slot,
+                    }
+                }
+                None => self.turn_away(packet, Some(DeadReason::NoProc)),
+            },
+            Err(why) => self.turn_away(packet, Some(why)),
         }
     }
-}
 
-/// A packet came to its node.
-pub(crate) fn arrive(packet: Packet) {
-    let taken = with(|system| system.take_in(&packet));
-    if let Some((deliver, to, slot)) = taken {
-        deliver(to, slot, &packet);
-    }
-    let more = with(|system| {
-        let (_, mut core) = system.core();
-        core.recycle(packet.bytes);
-        !system.wake_later.is_empty()
-    });
-    if more {
-        bury();
+    /// A packet that nobody takes: a dead letter or, without a reason, an answer that came too late.
+    #[cold]
+    fn turn_away(&mut self, packet: Packet, why: Option<DeadReason>) -> Begin {
+        let (id, to) = (packet.id, packet.to);
+        let node = to.node();
+        match (why, to) {
+            _ if !self.nodes[node.index()].up => {
+                self.dead_letter(node, id, to.as_u64(), DeadReason::NodeDown);
+            }
+            (None, Target::Alias(to, _) | Target::Pid(to)) => {
+                self.kernel.trace.emit(Event::Stale { id, to });
+                self.kernel.trace.books.ended(node, id, Fate::Stale);
+            }
+            (why, _) => {
+                self.dead_letter(node, id, to.as_u64(), why.unwrap_or(DeadReason::NoName));
+            }
+        }
+        self.core().1.recycle(packet.bytes);
+        Begin::Nothing
     }
 }
 

@@ -10,7 +10,7 @@ use super::node::NodeState;
 use super::reply::Alias;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
-use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData};
+use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
 use crate::trace::{DeadReason, Event, Fate, Limit, MessageId, Name, NodeId, Pid, TextId, Trace};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -49,6 +49,8 @@ pub(crate) struct Process {
     pub(crate) root: bool,
     pub(crate) trap: bool,
     pub(crate) wants: u8,
+    /// How much is in the mailbox.
+    pub(crate) mail: u32,
     pub(crate) sent: u32,
     pub(crate) counts: u32,
 }
@@ -116,6 +118,8 @@ impl Process {
 pub(crate) struct Current {
     pub(crate) slot: u32,
     pub(crate) pid: Pid,
+    /// How many messages it has sent: kept here while it is polled.
+    pub(crate) sent: u32,
 }
 
 impl Current {
@@ -123,11 +127,13 @@ impl Current {
     pub(crate) const NONE: Current = Current {
         slot: u32::MAX,
         pid: Pid::NOBODY,
+        sent: 0,
     };
     /// One that has ended, while what it left is dropped.
     pub(crate) const ENDED: Current = Current {
         slot: u32::MAX - 1,
         pid: Pid::NOBODY,
+        sent: 0,
     };
 }
 
@@ -150,6 +156,8 @@ pub(crate) struct System {
     pub(crate) budget: u64,
     /// The node whose fuse burnt down in the current poll, and after how many calls.
     pub(crate) tripped: Option<NodeId>,
+    /// Whether any node's fuse was ever lit.
+    pub(crate) fuses: bool,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
     pub(crate) graveyard: Vec<Remains>,
     pub(crate) wake_later: Vec<Waker>,
@@ -178,6 +186,7 @@ pub(crate) fn install<R>(system: Box<System>, code: impl FnOnce() -> R) -> (Box<
             SYSTEM.with(|slot| *slot.borrow_mut() = before);
         }
     }
+    quiet_panics();
     let epoch_before = system.kernel.epoch.resume();
     let before = SYSTEM.with(|slot| slot.borrow_mut().replace(system));
     let restore = Restore(before, epoch_before);
@@ -245,6 +254,7 @@ impl System {
             current: Current::NONE,
             budget: 0,
             tripped: None,
+            fuses: false,
             dying: Vec::new(),
             graveyard: Vec::new(),
             wake_later: Vec::new(),
@@ -260,7 +270,7 @@ impl System {
     /// The process that is polled.
     #[inline]
     pub(crate) fn current(&self) -> Current {
-        assert!(self.current != Current::NONE, "{ADVICE}");
+        assert!(self.current.slot != Current::NONE.slot, "{ADVICE}");
         self.current
     }
 
@@ -344,6 +354,7 @@ impl System {
             root: parent == Pid::NOBODY,
             trap: false,
             wants: 0,
+            mail: 0,
             sent: 0,
             counts: 0,
         };
@@ -375,19 +386,12 @@ impl System {
     }
 
     /// The next message id of the current process.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_id(&mut self) -> MessageId {
-        let Current { slot, pid } = self.current;
-        let nth = match self.process(slot) {
-            Some(process) => {
-                process.sent += 1;
-                process.sent
-            }
-            None => 0,
-        };
+        self.current.sent = self.current.sent.wrapping_add(1);
         MessageId {
-            from: pid,
-            nth,
+            from: self.current.pid,
+            nth: self.current.sent,
             copy: 0,
         }
     }
@@ -405,6 +409,7 @@ impl System {
             return;
         };
         let make = process.receiver.mailbox;
+        process.mail += 1;
         process.mailbox.get_or_insert_with(make).push_info(info);
         self.came(slot, wants::MAIL);
     }

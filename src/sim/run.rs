@@ -9,9 +9,7 @@ use super::world::{Due, World};
 use crate::choice::{Choice, Lineage, Oracle, Tape};
 use crate::kernel::{Beat, Bounds, Reached, Time, nanos, run_user};
 use crate::net::Model;
-use crate::process::{
-    ExitReason, Remains, StepError, Stepped, System, arrive, bury, install, step, with,
-};
+use crate::process::{ExitReason, Remains, StepError, Stepped, System, bury, install, step, with};
 use crate::trace::{Event, Fate, Limit, Names, NodeId, Pid, Trace, set_names};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
@@ -213,11 +211,7 @@ impl Cluster {
 
     fn host_event(&self, due: Due) -> Result<(), RunError> {
         match due {
-            Due::Packet(index) => {
-                if let Some(packet) = with(|system| system.world().0.take_packet(index)) {
-                    arrive(packet);
-                }
-            }
+            Due::Packet(_) => {}
             Due::Planned(index) => self.fault(index as usize),
             Due::Reboot(node) => self.boot(node)?,
             Due::Quiet => with(|system| {
@@ -242,6 +236,7 @@ impl Cluster {
                 return None;
             }
             node.arm_crash(call, nanos(down_for));
+            system.fuses = true;
             (call == 0).then_some(planned.node)
         });
         if let Some(node) = at_once {

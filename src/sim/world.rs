@@ -82,7 +82,8 @@ impl World {
         }
     }
 
-    pub(crate) fn take_packet(&mut self, index: u32) -> Option<Packet> {
+    #[inline]
+    fn take_packet(&mut self, index: u32) -> Option<Packet> {
         let packet = self.packets[index as usize].take()?;
         self.free.push(index);
         Some(packet)
@@ -95,7 +96,7 @@ impl World {
 
     #[inline]
     fn launch(&mut self, core: &mut Core<'_>, packet: Packet, after_ns: u64) {
-        let (who, nth) = (packet.who, packet.id.nth | u32::from(packet.id.copy) << 31);
+        let (who, nth) = (packet.who, packet.id.nth | packet.id.copy << 31);
         let index = match self.free.pop() {
             Some(index) => {
                 self.packets[index as usize] = Some(packet);
@@ -170,6 +171,14 @@ impl Host for World {
                 }
                 self.launch(&mut core, packet, after_ns);
             }
+        }
+    }
+
+    #[inline]
+    fn due(&mut self, number: u32) -> Option<Packet> {
+        match Due::of(number) {
+            Due::Packet(index) => self.take_packet(index),
+            _ => None,
         }
     }
 

@@ -88,6 +88,12 @@ impl Pid {
         self.0 as u16
     }
 
+    /// Generation of the slot and incarnation of the node: what tells it from others in its slot.
+    #[inline(always)]
+    pub(crate) const fn key(self) -> u32 {
+        self.incarnation() << 16 | self.generation() as u32
+    }
+
     /// All of it in one number.
     #[inline]
     #[must_use]
@@ -148,7 +154,7 @@ pub struct MessageId {
     /// The how-manieth that it sent, from 1.
     pub nth: u32,
     /// 0 for the original, 1 for its duplicate.
-    pub copy: u8,
+    pub copy: u32,
 }
 
 impl MessageId {
@@ -156,9 +162,9 @@ impl MessageId {
     #[inline(always)]
     #[must_use]
     pub const fn fingerprint(self) -> u64 {
-        let mixed = (self.from.0 ^ ((self.nth as u64) << 32 | self.copy as u64))
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+        let mixed = self.from.0 ^ ((self.nth as u64) << 32) ^ self.copy as u64;
+        let mixed = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed ^ (mixed >> 29)
     }
 }
 
