@@ -7,7 +7,9 @@ use super::message::{Labeled, Message, encode};
 use super::reply::{ReplyTo, call_with};
 use super::system::{System, act, wants, with};
 use crate::choice::Lineage;
-use crate::trace::{DeadReason, Event, Limit, MessageId, Name, NodeId, PacketKind, Pid, TextId};
+use crate::trace::{
+    DeadReason, Event, Limit, MessageId, Name, NodeId, PacketKind, Pid, TextId, emit,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -186,6 +188,7 @@ impl<M: Message> Address<M> {
     }
 
     /// The ways other than a local message of which nobody wants details.
+    #[inline(never)]
     fn send_slowly(self, kind: PacketKind, message: M) {
         let (current, detail) =
             with(|system| (system.current(), system.kernel.trace.wants_detail()));
@@ -304,14 +307,22 @@ impl System {
             .books
             .sent(packet.id.from.node(), packet.id);
         let text = text.map_or(TextId::NONE, |text| self.kernel.trace.text(|| text));
-        self.kernel.trace.emit(Event::Packet {
-            id: packet.id,
-            to: packet.to.node(),
-            kind: packet.kind,
-            len: packet.bytes.len() as u32,
-            bytes: xxhash_rust::xxh3::xxh3_64(&packet.bytes),
-            text,
-        });
+        let (id, to, kind) = (packet.id, packet.to.node(), packet.kind);
+        let (len, bytes) = (
+            packet.bytes.len() as u32,
+            xxhash_rust::xxh3::xxh3_64(&packet.bytes),
+        );
+        emit!(
+            &mut self.kernel.trace,
+            Event::Packet {
+                id,
+                to,
+                kind,
+                len,
+                bytes,
+                text
+            }
+        );
         let (host, core) = self.core();
         host.send(core, packet);
     }
@@ -334,7 +345,7 @@ impl System {
         };
         match found {
             Ok((to, slot)) => {
-                self.kernel.trace.emit(Event::Send { id, to, text });
+                emit!(&mut self.kernel.trace, Event::Send { id, to, text });
                 self.put(slot, to, id, message)
             }
             Err(why) => {

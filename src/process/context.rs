@@ -10,13 +10,14 @@ use super::system::{System, act, wants, with};
 use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
 use crate::choice::{Kind, Shape, Site, Stream};
 use crate::kernel::Time;
-use crate::trace::{Event, Name, NodeId, Pid};
+use crate::trace::{Event, Name, NodeId, Pid, emit};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -77,8 +78,8 @@ impl<M: Message> Context<M> {
     // ---- receiving
 
     /// Takes the oldest thing out of the mailbox; waits where it is empty. Dropped, it has lost nothing.
-    pub async fn receive(&self) -> Received<M> {
-        poll_fn(|cx| self.poll_receive(cx)).await
+    pub fn receive(&self) -> impl Future<Output = Received<M>> {
+        Receive(self)
     }
 
     /// The same, at most for `timeout`; nothing when that is over.
@@ -437,6 +438,18 @@ impl<M: Message> Context<M> {
     }
 }
 
+/// The wait for the next thing in a mailbox.
+struct Receive<'a, M>(&'a Context<M>);
+
+impl<M: Message> Future for Receive<'_, M> {
+    type Output = Received<M>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Received<M>> {
+        self.0.poll_receive(cx)
+    }
+}
+
 impl System {
     #[inline]
     fn own_slot(&mut self, pid: Pid) -> u32 {
@@ -473,7 +486,7 @@ impl System {
 
     #[inline]
     fn received(&mut self, pid: Pid, id: crate::trace::MessageId) {
-        self.kernel.trace.emit(Event::Receive { id, by: pid });
+        emit!(&mut self.kernel.trace, Event::Receive { id, by: pid });
         self.kernel.trace.books.received(pid.node(), id);
     }
 

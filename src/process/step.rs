@@ -32,30 +32,34 @@ pub(crate) enum StepError {
     OutsideWake(Pid),
 }
 
+/// What is to be done outside any borrow.
 enum Begin {
     Poll {
         slot: u32,
         body: Body<ExitReason>,
         waker: Waker,
     },
-    /// A packet has come, and this decodes it for this process.
+    /// A packet has come (it is in `System::incoming`), and this decodes it for this process.
     Deliver {
-        packet: Packet,
         deliver: Deliver,
         to: Pid,
         slot: u32,
     },
+    /// A timer sends its message.
     Process(u32),
-    Nothing,
-    Other(Stepped),
+    /// Something is to be dropped or called; then this is told.
+    Bury(Stepped),
+    Tell(Stepped),
+    /// The error is in `System::failed`.
+    Fail,
 }
 
 /// Does the next thing that happens, not after `until`; with `many`, goes on for as long as that is to
 /// poll processes or to take packets in.
 pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
-    let mut begin = with(|system| system.begin(until))?;
+    let mut begin = with(|system| system.begin(until));
     loop {
-        let after = match begin {
+        begin = match begin {
             Begin::Poll {
                 slot,
                 mut body,
@@ -65,12 +69,11 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
                 let polled = run_user(|| body.as_mut().poll(&mut cx));
                 with(|system| system.end(slot, body, polled, until, many))
             }
-            Begin::Deliver {
-                packet,
-                deliver,
-                to,
-                slot,
-            } => {
+            Begin::Deliver { deliver, to, slot } => {
+                let packet = with(|system| system.incoming.take());
+                let Some(packet) = packet else {
+                    return Ok(Stepped::Polled);
+                };
                 deliver(to, slot, &packet);
                 with(|system| system.delivered(packet, until, many))
             }
@@ -78,42 +81,33 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
                 if let Some((send, id, who)) = with(|system| system.take_delayed(index)) {
                     let _ = run_user(|| send(id, who));
                 }
-                Ok(After::Bury(Stepped::Polled))
+                Begin::Bury(Stepped::Polled)
             }
-            Begin::Nothing => return Ok(Stepped::Polled),
-            Begin::Other(stepped) => return Ok(stepped),
-        };
-        match after? {
-            After::Go(next) => begin = next,
-            After::Stop => return Ok(Stepped::Polled),
-            After::Bury(stepped) => {
+            Begin::Bury(stepped) => {
                 bury();
                 return Ok(stepped);
             }
-        }
+            Begin::Tell(stepped) => return Ok(stepped),
+            Begin::Fail => return Err(with(System::take_failure)),
+        };
     }
-}
-
-/// What comes after a poll or a packet.
-enum After {
-    /// The next thing, begun already.
-    Go(Begin),
-    /// Something is to be dropped or called outside any borrow; then this is told.
-    Bury(Stepped),
-    Stop,
 }
 
 impl System {
     #[inline(always)]
-    fn begin(&mut self, until: Time) -> Result<Begin, StepError> {
-        match self.kernel.next(until).map_err(StepError::Reached)? {
-            Next::Step(slot) => Ok(self.begin_poll(slot)),
-            Next::Process(number) => Ok(Begin::Process(number)),
-            Next::Host(number) => Ok(match self.host.due(number) {
+    fn begin(&mut self, until: Time) -> Begin {
+        match self.kernel.next(until) {
+            Ok(Next::Step(slot)) => self.begin_poll(slot),
+            Ok(Next::Process(number)) => Begin::Process(number),
+            Ok(Next::Host(number)) => match self.host.due(number) {
                 Some(packet) => self.take_in(packet),
-                None => Begin::Other(Stepped::Host(number)),
-            }),
-            Next::Quiet(over) => Ok(Begin::Other(Stepped::Quiet(over))),
+                None => Begin::Tell(Stepped::Host(number)),
+            },
+            Ok(Next::Quiet(over)) => Begin::Tell(Stepped::Quiet(over)),
+            Err(reached) => {
+                self.error.get_or_insert(reached);
+                Begin::Fail
+            }
         }
     }
 
@@ -121,10 +115,10 @@ impl System {
     fn begin_poll(&mut self, slot: u32) -> Begin {
         let (epoch, steps) = (self.kernel.epoch.number(), self.kernel.steps());
         let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
-            return Begin::Nothing;
+            return Begin::Tell(Stepped::Polled);
         };
         let Some(body) = task.body.take() else {
-            return Begin::Nothing;
+            return Begin::Tell(Stepped::Polled);
         };
         task.waits = false;
         task.data.wants = 0;
@@ -160,7 +154,7 @@ impl System {
         polled: Result<Poll<ExitReason>, Panicked>,
         until: Time,
         many: bool,
-    ) -> Result<After, StepError> {
+    ) -> Begin {
         let Current { pid, sent, .. } = self.current;
         let budget = self.budget;
         (self.current, self.budget) = (Current::NONE, 0);
@@ -196,29 +190,27 @@ impl System {
 
     /// After a packet was taken in: its buffer is used again.
     #[inline(always)]
-    fn delivered(&mut self, packet: Packet, until: Time, many: bool) -> Result<After, StepError> {
+    fn delivered(&mut self, packet: Packet, until: Time, many: bool) -> Begin {
         self.core().1.recycle(packet.bytes);
         self.go_on(until, many)
     }
 
     #[inline(always)]
-    fn go_on(&mut self, until: Time, many: bool) -> Result<After, StepError> {
+    fn go_on(&mut self, until: Time, many: bool) -> Begin {
         if self.error.is_some() || self.kernel.epoch.has_foreign() {
-            self.fail_step()?;
+            return Begin::Fail;
         }
         if self.tripped.is_some() || !self.ended_roots.is_empty() {
             let tripped = self.tripped.take();
-            return Ok(After::Bury(
-                tripped.map_or(Stepped::RootEnded, Stepped::Tripped),
-            ));
+            return Begin::Bury(tripped.map_or(Stepped::RootEnded, Stepped::Tripped));
         }
         if !self.graveyard.is_empty() || !self.wake_later.is_empty() {
-            return Ok(After::Bury(Stepped::Polled));
+            return Begin::Bury(Stepped::Polled);
         }
         if many {
-            Ok(After::Go(self.begin(until)?))
+            self.begin(until)
         } else {
-            Ok(After::Stop)
+            Begin::Tell(Stepped::Polled)
         }
     }
 
@@ -244,19 +236,19 @@ impl System {
     }
 
     #[cold]
-    fn fail_step(&mut self) -> Result<(), StepError> {
+    fn take_failure(&mut self) -> StepError {
         if let Some(reached) = self.error.clone() {
-            return Err(StepError::Reached(reached));
+            return StepError::Reached(reached);
         }
-        match self.kernel.epoch.foreign() {
-            Some((slot, _)) => {
-                let pid = self
-                    .process(slot)
-                    .map_or(Pid::NOBODY, |process| process.pid);
-                Err(StepError::OutsideWake(pid))
-            }
-            None => Ok(()),
-        }
+        let slot = self
+            .kernel
+            .epoch
+            .foreign()
+            .map_or(u32::MAX, |(slot, _)| slot);
+        StepError::OutsideWake(
+            self.process(slot)
+                .map_or(Pid::NOBODY, |process| process.pid),
+        )
     }
 
     /// A step of a slow node costs time, in which the node steps nothing.
@@ -301,12 +293,14 @@ impl System {
         });
         if let Target::Alias(to, alias) = packet.to {
             return match self.answer_taker(to, alias) {
-                Some(deliver) => Begin::Deliver {
+                Some(deliver) => self.hold(
                     packet,
-                    deliver,
-                    to,
-                    slot: alias,
-                },
+                    Begin::Deliver {
+                        deliver,
+                        to,
+                        slot: alias,
+                    },
+                ),
                 None => self.turn_away(packet, None),
             };
         }
@@ -314,17 +308,18 @@ impl System {
             Ok((to, slot)) => match self.process(slot) {
                 Some(process) => {
                     let deliver = process.receiver.deliver;
-                    Begin::Deliver {
-                        packet,
-                        deliver,
-                        to,
-                        slot,
-                    }
+                    self.hold(packet, Begin::Deliver { deliver, to, slot })
                 }
                 None => self.turn_away(packet, Some(DeadReason::NoProc)),
             },
             Err(why) => self.turn_away(packet, Some(why)),
         }
+    }
+
+    #[inline(always)]
+    fn hold(&mut self, packet: Packet, begin: Begin) -> Begin {
+        self.incoming = Some(packet);
+        begin
     }
 
     /// A packet that nobody takes: a dead letter or, without a reason, an answer that came too late.
@@ -345,7 +340,7 @@ impl System {
             }
         }
         self.core().1.recycle(packet.bytes);
-        Begin::Nothing
+        Begin::Tell(Stepped::Polled)
     }
 }
 

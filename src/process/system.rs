@@ -161,6 +161,8 @@ pub(crate) struct System {
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
     pub(crate) graveyard: Vec<Remains>,
     pub(crate) wake_later: Vec<Waker>,
+    /// The packet that has just come.
+    pub(crate) incoming: Option<Packet>,
     pub(crate) delayed: Slab<Delayed>,
     pub(crate) board: FxHashMap<String, Box<dyn Any>>,
     pub(crate) buffers: Vec<Vec<u8>>,
@@ -258,6 +260,7 @@ impl System {
             dying: Vec::new(),
             graveyard: Vec::new(),
             wake_later: Vec::new(),
+            incoming: None,
             delayed: Slab::default(),
             board: FxHashMap::default(),
             buffers: Vec::new(),
@@ -389,11 +392,7 @@ impl System {
     #[inline(always)]
     pub(crate) fn next_id(&mut self) -> MessageId {
         self.current.sent = self.current.sent.wrapping_add(1);
-        MessageId {
-            from: self.current.pid,
-            nth: self.current.sent,
-            copy: 0,
-        }
+        MessageId::new(self.current.pid, self.current.sent)
     }
 
     /// A message that found no receiver.

@@ -96,7 +96,7 @@ impl World {
 
     #[inline]
     fn launch(&mut self, core: &mut Core<'_>, packet: Packet, after_ns: u64) {
-        let (who, nth) = (packet.who, packet.id.nth | packet.id.copy << 31);
+        let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
         let index = match self.free.pop() {
             Some(index) => {
                 self.packets[index as usize] = Some(packet);
@@ -164,7 +164,7 @@ impl Host for World {
                 }
                 if let Some(copy_after_ns) = copy_after_ns {
                     let mut copy = packet.clone();
-                    copy.id.copy = 1;
+                    copy.id = id.duplicate();
                     core.trace().emit(Event::Duplicated { id: copy.id, to });
                     core.trace().books.sent(id.from.node(), copy.id);
                     self.launch(&mut core, copy, copy_after_ns);
