@@ -383,7 +383,7 @@ impl System {
             if let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() {
                 mailbox.0.push_back(Content::Message(id, message));
                 let full = mailbox.0.len() > most;
-                if process.came(wants::MAIL, &mut self.wake_later) {
+                if process.came(wants::MAIL) {
                     live.wake();
                 }
                 if full {

@@ -37,6 +37,8 @@ enum Begin {
         slot: u32,
         body: Body<ExitReason>,
         waker: Waker,
+        /// Whether it waited with wakers of others, too.
+        others: bool,
     },
     Process(u32),
     Nothing,
@@ -59,10 +61,14 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
             slot,
             mut body,
             waker,
+            others,
         } = begin
         else {
             return step_other(begin);
         };
+        if others {
+            call_others(slot);
+        }
         let mut cx = TaskContext::from_waker(&waker);
         let polled = run_user(|| body.as_mut().poll(&mut cx));
         let after = with(|system| match system.end(slot, body, polled)? {
@@ -82,6 +88,17 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
             }
         }
     }
+}
+
+/// Calls the wakers of combinators in which a process waited, before it is polled: something came for it,
+/// so they poll what they hold again, and that registers its waits again.
+#[cold]
+fn call_others(slot: u32) {
+    let wakers = with(|system| std::mem::take(&mut system.others));
+    for waker in wakers {
+        let _ = run_user(|| waker.wake());
+    }
+    with(|system| system.kernel.wake_woken_but(slot));
 }
 
 #[inline]
@@ -113,10 +130,22 @@ impl System {
                     return Ok(Begin::Nothing);
                 };
                 task.waits = false;
-                task.data.wants = 0;
-                if let Some(extra) = task.data.extra.as_mut() {
-                    extra.foreign.clear();
-                }
+                let rang = std::mem::take(&mut task.rang);
+                let others = match task.data.extra.as_mut() {
+                    Some(extra) if !extra.foreign.is_empty() => {
+                        let came = rang || task.data.wants == 0;
+                        if came {
+                            self.others.append(&mut extra.foreign);
+                        }
+                        // What else woke the process ends no wait within a combinator.
+                        task.waits = !came;
+                        came
+                    }
+                    _ => {
+                        task.data.wants = 0;
+                        false
+                    }
+                };
                 let pid = task.data.pid;
                 self.current = Current { slot, pid };
                 self.budget = self.nodes[pid.node().index()].fuse;
@@ -128,6 +157,7 @@ impl System {
                     slot,
                     body,
                     waker: own_waker(slot, generation, epoch),
+                    others,
                 })
             }
             Next::Process(number) => Ok(Begin::Process(number)),
@@ -179,8 +209,11 @@ impl System {
                 tripped.map_or(Stepped::RootEnded, Stepped::Tripped),
             ));
         }
-        let remains = !self.graveyard.is_empty() || !self.wake_later.is_empty();
-        Ok(if remains { After::Bury } else { After::Nothing })
+        Ok(if self.graveyard.is_empty() {
+            After::Nothing
+        } else {
+            After::Bury
+        })
     }
 
     /// A poll was a process's last.
@@ -192,16 +225,19 @@ impl System {
         polled: Result<Poll<ExitReason>, Panicked>,
     ) {
         self.graveyard.push(Remains::Body(body));
-        match polled {
+        let reason = match polled {
             // Its node crashes: the process ends with it.
-            _ if self.tripped.is_some() => {}
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(reason)) => self.finish(slot, reason),
+            _ if self.tripped.is_some() => return,
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(reason)) => reason,
             Err(panicked) => {
                 self.note_panic(pid, &panicked);
-                self.finish(slot, panicked.into());
+                panicked.into()
             }
-        }
+        };
+        // An exit signal to itself came before its return.
+        let reason = self.doom_of(pid).unwrap_or(reason);
+        self.finish(slot, reason);
     }
 
     #[cold]
@@ -295,33 +331,27 @@ pub(crate) fn arrive(packet: Packet) {
     let more = with(|system| {
         let (_, mut core) = system.core();
         core.recycle(packet.bytes);
-        !system.wake_later.is_empty()
+        !system.graveyard.is_empty()
     });
     if more {
         bury();
     }
 }
 
-/// Drops what was to be dropped, and calls what was to be called, outside any borrow. What such code
-/// sends or draws is discarded: its process has ended.
+/// Drops what was to be dropped, outside any borrow. What such code sends or draws is discarded: its
+/// process has ended.
 #[cold]
 pub(crate) fn bury() {
     loop {
-        let (graveyard, wakers) = with(|system| {
+        let graveyard = with(|system| {
             system.current = Current::ENDED;
             system.budget = 0;
-            (
-                std::mem::take(&mut system.graveyard),
-                std::mem::take(&mut system.wake_later),
-            )
+            std::mem::take(&mut system.graveyard)
         });
-        let over = graveyard.is_empty() && wakers.is_empty();
+        let over = graveyard.is_empty();
         let mut panics = Vec::new();
         for remains in graveyard {
             panics.extend(run_user(|| drop(remains)).err());
-        }
-        for waker in wakers {
-            panics.extend(run_user(|| waker.wake()).err());
         }
         with(|system| {
             system.current = Current::NONE;
