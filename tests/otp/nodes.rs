@@ -3,8 +3,8 @@
 use super::{all_seeds, dead_letters, error, events, idle, next_down, next_exit, with_client};
 use netsplit::trace::{DeadReason, Event};
 use netsplit::{
-    Address, CallError, Context, Distribution, ExitReason, Faults, Info, Network, PacketKind, Path,
-    Pid, Received, ReplyTo, Scenario, millis, secs,
+    Address, CallError, Context, Distribution, ExitReason, Faults, Info, Network, Outcome,
+    PacketKind, Path, Pid, Received, ReplyTo, Scenario, Time, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,39 @@ fn otp_07_of_a_duplicated_answer_the_second_is_stale() {
     for outcome in outcomes {
         assert_eq!((outcome.books.stale, outcome.books.received), (2, 4));
     }
+}
+
+/// An answer whose drop sends.
+#[derive(Debug, Serialize, Deserialize)]
+struct Clingy(Address<u64>);
+
+impl Drop for Clingy {
+    fn drop(&mut self) {
+        self.0.send(1);
+    }
+}
+
+#[test]
+fn otp_26_what_the_drop_of_a_stale_answer_sends_is_not_sent() {
+    let scenario = Scenario::new("clingy")
+        .faults(Faults::calm().duplicate_kind(PacketKind::Reply, 1.0))
+        .network(Network::new(Path::new(Distribution::Constant(millis(5)))))
+        .node("server", |ctx: Context<ReplyTo<Clingy>>| async move {
+            ctx.register("server").expect("a free name");
+            let question = ctx.receive_message().await;
+            question.reply(Clingy(Address::named("client", "client")));
+            idle(ctx).await;
+        });
+    let outcomes = with_client(scenario, async |ctx: &Context<u64>| {
+        ctx.register("client").expect("a free name");
+        let server = Address::<ReplyTo<Clingy>>::named("server", "server");
+        let answer = server.call(|reply_to| reply_to, secs(1)).await;
+        std::mem::forget(answer);
+        // The server's own copy was dropped as it was sent.
+        assert_eq!(ctx.receive_message().await, 1);
+        super::nothing_comes(ctx).await;
+    });
+    assert!(outcomes.iter().all(|outcome| outcome.books.stale == 1));
 }
 
 #[test]
@@ -238,7 +271,7 @@ fn a_crash_frees_the_names_and_ends_the_timers_of_its_node() {
     let outcomes = with_client(scenario, async |ctx: &Context<u32>| {
         ctx.register("client").expect("a free name");
         let mut came = Vec::new();
-        while let Some(received) = ctx.receive_within(secs(20)).await {
+        while let Some(received) = ctx.receive_within(secs(10)).await {
             came.extend(received.message());
         }
         assert!(came.is_sorted() && !came.is_empty(), "{came:?}");
@@ -310,40 +343,34 @@ fn a_crash_inside_a_poll_keeps_what_came_before_its_call_and_nothing_after() {
         });
     let outcomes = with_client(scenario, async |ctx: &Context<(Pid, u64, u64)>| {
         ctx.register("client").expect("a free name");
-        let mut expected = None;
-        while ctx.now() < netsplit::Time::ZERO + secs(15) {
-            let (from, batch, n) = ctx.receive_message().await;
-            match expected {
-                // Within an incarnation every batch comes whole and in order.
-                Some((same, b, m)) if same == from => assert_eq!((batch, n), (b, m)),
-                // A new incarnation begins anew; the old one's last batch is a prefix.
-                Some((_, _, m)) => {
-                    assert_eq!((batch, n), (0, 0));
-                    ctx.note(format_args!("cut at {m}"));
-                }
-                None => assert_eq!((batch, n), (0, 0)),
+        // What comes at one moment was sent in one poll. Datagrams may overtake one another there.
+        while ctx.now() < Time::ZERO + secs(15) {
+            let mut came = vec![ctx.receive_message().await];
+            ctx.sleep(millis(1)).await;
+            while let Some(received) = ctx.receive_within(millis(0)).await {
+                came.extend(received.message());
             }
-            let next = if n + 1 == SENDS {
-                (batch + 1, 0)
-            } else {
-                (batch, n + 1)
-            };
-            expected = Some((from, next.0, next.1));
+            came.sort_unstable();
+            let (from, batch, _) = came[0];
+            for (nth, message) in (0..).zip(&came) {
+                assert_eq!(*message, (from, batch, nth), "in {came:?}");
+            }
+            ctx.note(came.len());
         }
     });
-    // Every cut was drawn: before the first send, and after each but the last.
+    let log = |outcome: &Outcome| outcome.log.clone().expect("a log");
     let cuts = |outcome| -> Vec<String> {
-        let outcome: &netsplit::Outcome = outcome;
-        let log = outcome.log.as_ref().expect("a log");
+        let log = log(outcome);
         let notes = events(outcome).filter_map(|event| match event {
             Event::Note { text, .. } => log.text(text).map(str::to_owned),
             _ => None,
         });
         notes.collect()
     };
+    // Every cut was drawn.
     let all: Vec<String> = outcomes.iter().flat_map(cuts).collect();
-    for cut in 0..SENDS {
-        assert!(all.contains(&format!("cut at {cut}")), "{cut} in {all:?}");
+    for cut in 1..=SENDS {
+        assert!(all.contains(&cut.to_string()), "{cut}");
     }
 }
 
@@ -357,7 +384,8 @@ fn what_comes_to_a_node_that_is_down_is_a_dead_letter() {
         }
     });
     let down = |outcome| dead_letters(outcome).contains(&DeadReason::NodeDown);
-    assert!(outcomes.iter().filter(|outcome| down(outcome)).count() > 20);
+    let seeds = outcomes.iter().filter(|outcome| down(outcome)).count();
+    assert!(seeds > 10, "{seeds}");
 }
 
 #[test]

@@ -372,10 +372,11 @@ fn otp_26_a_handler_that_works_holds_up_its_node_and_no_other() {
     with_client(scenario, async |ctx: &Context<Duration>| {
         let told = ctx.address();
         ctx.spawn(move |child: Context| async move {
-            child.sleep(millis(1)).await;
+            child.sleep(millis(5)).await;
             told.send(child.now().since(Time::ZERO));
         });
-        ctx.work(millis(50)).await;
+        settle(ctx).await;
+        ctx.work(millis(49)).await;
         assert_eq!(ctx.now(), Time::ZERO + millis(50));
         assert_eq!(ctx.receive_message().await, millis(50));
     });
