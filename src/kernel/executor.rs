@@ -37,6 +37,8 @@ pub struct Task<D: TaskData> {
     pub group: GroupId,
     /// Whether its last poll registered a wait that netsplit knows.
     pub waits: bool,
+    /// Whether a timer of its own went off since its last poll.
+    pub rang: bool,
     wakes: u64,
     /// The wake order of its entry in the ready queue; 0 when it has none.
     queued: u64,
@@ -228,6 +230,7 @@ impl<D: TaskData> Kernel<D> {
             lineage,
             group,
             waits: false,
+            rang: false,
             wakes: 0,
             queued: 0,
             data,
@@ -261,16 +264,17 @@ impl<D: TaskData> Kernel<D> {
     #[inline(always)]
     pub fn wake_woken(&mut self) {
         if self.epoch.any_woken() {
-            self.wake_all_woken();
+            self.wake_woken_but(u32::MAX);
         }
     }
 
-    fn wake_all_woken(&mut self) {
+    /// The same, but for the task in this slot: it is about to be polled.
+    pub fn wake_woken_but(&mut self, polled: u32) {
         let mut woken = std::mem::take(&mut self.woken);
         self.epoch
             .woken(|slot, generation| woken.push((slot, generation)));
         for &(slot, generation) in &woken {
-            if self.tasks.find(slot, generation).is_some() {
+            if slot != polled && self.tasks.find(slot, generation).is_some() {
                 self.wake(slot);
             }
         }
@@ -317,12 +321,6 @@ impl<D: TaskData> Kernel<D> {
     #[must_use]
     pub fn is_armed(&self, key: Key) -> bool {
         self.agenda.contains(key) || self.due.iter().any(|(k, due)| *k == key && due.is_some())
-    }
-
-    /// How long until an entry comes.
-    #[must_use]
-    pub fn time_left(&self, key: Key) -> Option<std::time::Duration> {
-        Some(self.agenda.get(key)?.latest.since(self.now))
     }
 
     /// Whether anything is still to come.
@@ -495,7 +493,8 @@ impl<D: TaskData> Kernel<D> {
         let number = due.what.0 & NUMBER;
         match due.what.0 >> 30 {
             0 => {
-                if let Some(task) = self.tasks.get(number) {
+                if let Some(task) = self.tasks.get_mut(number) {
+                    task.rang = true;
                     self.trace.emit(Event::TimerFired {
                         pid: task.data.pid(),
                     });

@@ -395,7 +395,7 @@ impl System {
                 mailbox.0.push_back(Content::Message(id, message));
                 process.mail = process.mail.wrapping_add(1);
                 let full = mailbox.0.len() > most;
-                if process.came(wants::MAIL, &mut self.wake_later) {
+                if process.came(wants::MAIL) {
                     live.wake();
                 }
                 if full {

@@ -158,14 +158,11 @@ impl<M: Message> Context<M> {
     ) -> Poll<Received<M>> {
         // The mailbox is taken out while the user's code looks at it: nothing is borrowed meanwhile.
         let taken = with(|system| system.lift_mailbox(self.pid));
-        let selected = taken.and_then(|mut mailbox| {
-            let queue = &mut mailbox.of::<M>()?.0;
-            let content = queue
-                .iter()
-                .position(wanted)
-                .and_then(|index| queue.remove(index));
-            with(|system| system.lower_mailbox::<M>(self.pid, mailbox));
-            content
+        let selected = taken.and_then(|mailbox| {
+            let mut lifted = Lifted::<M>(self.pid, Some(mailbox), PhantomData);
+            let queue = &mut lifted.1.as_mut()?.of::<M>()?.0;
+            let index = queue.iter().position(wanted)?;
+            queue.remove(index)
         });
         match selected {
             Some(Content::Message(id, message)) => {
@@ -450,6 +447,17 @@ impl<M: Message> Future for Receive<'_, M> {
     }
 }
 
+/// A mailbox while the user's code looks at it: goes back even if that panics.
+struct Lifted<M: Message>(Pid, Option<Box<dyn AnyMailbox>>, PhantomData<M>);
+
+impl<M: Message> Drop for Lifted<M> {
+    fn drop(&mut self) {
+        if let Some(mailbox) = self.1.take() {
+            with(|system| system.lower_mailbox::<M>(self.0, mailbox));
+        }
+    }
+}
+
 impl System {
     #[inline]
     fn own_slot(&mut self, pid: Pid) -> u32 {
@@ -513,10 +521,11 @@ impl System {
 
     /// What a process that has doomed itself still does in this poll does not happen.
     fn fence_the_doomed(&mut self, current: super::system::Current) {
-        if self
-            .process(current.slot)
-            .is_some_and(|process| process.dying)
+        if let Some(process) = self.process(current.slot)
+            && process.dying
         {
+            let mailbox = process.mailbox.take();
+            self.leave_unread(current.pid, mailbox);
             let node = &mut self.nodes[current.pid.node().index()];
             if node.fuse != u64::MAX {
                 node.fuse = self.budget;

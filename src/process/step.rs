@@ -38,6 +38,8 @@ enum Begin {
         slot: u32,
         body: Body<ExitReason>,
         waker: Waker,
+        /// Whether it waited with wakers of others, too.
+        others: bool,
     },
     /// A packet has come (it is in `System::incoming`), and this decodes it for this process.
     Deliver {
@@ -64,7 +66,11 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
                 slot,
                 mut body,
                 waker,
+                others,
             } => {
+                if others {
+                    call_others(slot);
+                }
                 let mut cx = TaskContext::from_waker(&waker);
                 let polled = run_user(|| body.as_mut().poll(&mut cx));
                 with(|system| system.end(slot, body, polled, until, many))
@@ -91,6 +97,17 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
             Begin::Fail => return Err(with(System::take_failure)),
         };
     }
+}
+
+/// Calls the wakers of combinators in which a process waited, before it is polled: something came for it,
+/// so they poll what they hold again, and that registers its waits again.
+#[cold]
+fn call_others(slot: u32) {
+    let wakers = with(|system| std::mem::take(&mut system.others));
+    for waker in wakers {
+        let _ = run_user(|| waker.wake());
+    }
+    with(|system| system.kernel.wake_woken_but(slot));
 }
 
 impl System {
@@ -121,12 +138,22 @@ impl System {
             return Begin::Tell(Stepped::Polled);
         };
         task.waits = false;
-        task.data.wants = 0;
-        if let Some(extra) = task.data.extra.as_mut()
-            && !extra.foreign.is_empty()
-        {
-            extra.foreign.clear();
-        }
+        let rang = std::mem::take(&mut task.rang);
+        let others = match task.data.extra.as_mut() {
+            Some(extra) if !extra.foreign.is_empty() => {
+                let came = rang || task.data.wants == 0;
+                if came {
+                    self.others.append(&mut extra.foreign);
+                }
+                // What else woke the process ends no wait within a combinator.
+                task.waits = !came;
+                came
+            }
+            _ => {
+                task.data.wants = 0;
+                false
+            }
+        };
         let Process { pid, sent, .. } = task.data;
         self.current = Current { slot, pid, sent };
         self.budget = if self.fuses {
@@ -142,6 +169,7 @@ impl System {
             slot,
             body,
             waker: own_waker(slot, generation, epoch),
+            others,
         }
     }
 
@@ -204,7 +232,7 @@ impl System {
             let tripped = self.tripped.take();
             return Begin::Bury(tripped.map_or(Stepped::RootEnded, Stepped::Tripped));
         }
-        if !self.graveyard.is_empty() || !self.wake_later.is_empty() {
+        if !self.graveyard.is_empty() {
             return Begin::Bury(Stepped::Polled);
         }
         if many {
@@ -223,16 +251,19 @@ impl System {
         polled: Result<Poll<ExitReason>, Panicked>,
     ) {
         self.graveyard.push(Remains::Body(body));
-        match polled {
+        let reason = match polled {
             // Its node crashes: the process ends with it.
-            _ if self.tripped.is_some() => {}
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(reason)) => self.finish(slot, reason),
+            _ if self.tripped.is_some() => return,
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(reason)) => reason,
             Err(panicked) => {
                 self.note_panic(pid, &panicked);
-                self.finish(slot, panicked.into());
+                panicked.into()
             }
-        }
+        };
+        // An exit signal to itself came before its return.
+        let reason = self.doom_of(pid).unwrap_or(reason);
+        self.finish(slot, reason);
     }
 
     #[cold]
@@ -344,26 +375,20 @@ impl System {
     }
 }
 
-/// Drops what was to be dropped, and calls what was to be called, outside any borrow. What such code
-/// sends or draws is discarded: its process has ended.
+/// Drops what was to be dropped, outside any borrow. What such code sends or draws is discarded: its
+/// process has ended.
 #[cold]
 pub(crate) fn bury() {
     loop {
-        let (graveyard, wakers) = with(|system| {
+        let graveyard = with(|system| {
             system.current = Current::ENDED;
             system.budget = 0;
-            (
-                std::mem::take(&mut system.graveyard),
-                std::mem::take(&mut system.wake_later),
-            )
+            std::mem::take(&mut system.graveyard)
         });
-        let over = graveyard.is_empty() && wakers.is_empty();
+        let over = graveyard.is_empty();
         let mut panics = Vec::new();
         for remains in graveyard {
             panics.extend(run_user(|| drop(remains)).err());
-        }
-        for waker in wakers {
-            panics.extend(run_user(|| waker.wake()).err());
         }
         with(|system| {
             system.current = Current::NONE;

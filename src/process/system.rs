@@ -71,7 +71,23 @@ pub(crate) struct Extra {
     pub(crate) delayed: SmallVec<[u32; 1]>,
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) state: Option<Rc<dyn Any>>,
+    /// Wakers of combinators, in which it waits for what its `wants` says.
     pub(crate) foreign: Vec<Waker>,
+}
+
+impl Extra {
+    /// Keeps a combinator's waker until something comes. One that waits again and again is kept about once.
+    pub(crate) fn wait_with(&mut self, waker: Waker) {
+        if self.foreign.len() == self.foreign.capacity() {
+            let known = std::mem::take(&mut self.foreign);
+            for waker in known {
+                if !self.foreign.iter().any(|other| other.will_wake(&waker)) {
+                    self.foreign.push(waker);
+                }
+            }
+        }
+        self.foreign.push(waker);
+    }
 }
 
 /// How a watcher wants to hear of an end.
@@ -92,20 +108,14 @@ impl TaskData for Process {
 }
 
 impl Process {
-    /// Something of sort `what` came for it: whether it is to be woken. Where it waits with wakers of
-    /// others (combinators), those are to be called instead.
+    /// Something of sort `what` came for it: whether it waits for that. Then it waits for nothing more.
     #[inline(always)]
-    pub(crate) fn came(&mut self, what: u8, wake_later: &mut Vec<Waker>) -> bool {
-        if self.wants & what == 0 {
-            return false;
+    pub(crate) fn came(&mut self, what: u8) -> bool {
+        let wanted = self.wants & what != 0;
+        if wanted {
+            self.wants = 0;
         }
-        match self.extra.as_mut() {
-            Some(extra) if !extra.foreign.is_empty() => {
-                wake_later.append(&mut extra.foreign);
-                false
-            }
-            _ => true,
-        }
+        wanted
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
@@ -144,6 +154,7 @@ pub(crate) enum Remains {
     Mailbox(Box<dyn AnyMailbox>),
     Extra(Box<Extra>),
     Delayed(Delayed),
+    Answer(Box<dyn Any>),
 }
 
 pub(crate) struct System {
@@ -160,7 +171,8 @@ pub(crate) struct System {
     pub(crate) fuses: bool,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
     pub(crate) graveyard: Vec<Remains>,
-    pub(crate) wake_later: Vec<Waker>,
+    /// The wakers of others that are to be called before the next poll.
+    pub(crate) others: Vec<Waker>,
     /// The packet that has just come.
     pub(crate) incoming: Option<Packet>,
     pub(crate) delayed: Slab<Delayed>,
@@ -259,7 +271,7 @@ impl System {
             fuses: false,
             dying: Vec::new(),
             graveyard: Vec::new(),
-            wake_later: Vec::new(),
+            others: Vec::new(),
             incoming: None,
             delayed: Slab::default(),
             board: FxHashMap::default(),
@@ -382,7 +394,7 @@ impl System {
     #[inline]
     pub(crate) fn came(&mut self, slot: u32, what: u8) {
         if let Some(mut live) = self.kernel.live(slot)
-            && live.task.data.came(what, &mut self.wake_later)
+            && live.task.data.came(what)
         {
             live.wake();
         }
