@@ -1,1 +1,9 @@
-fn main() {}
+//! The gallery: systems that people built, as scenarios. Run `netsplit list` to see them.
+
+mod supe;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    netsplit::cli::main([supe::duplicate_ack::scenario(), supe::acked_by_id::scenario()])
+}

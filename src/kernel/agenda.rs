@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use netsplit::Time;
-//! use netsplit::kernel::agenda::Agenda;
+//! use netsplit::kernel::Agenda;
 //!
 //! let mut agenda = Agenda::new();
 //! let timer = agenda.push(Time::from_nanos(500), "timer");

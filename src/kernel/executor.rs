@@ -100,7 +100,7 @@ pub enum Next {
 #[derive(Debug, Default)]
 struct Group {
     stalls: u32,
-    parked: Vec<Reverse<u128>>,
+    parked: Vec<u128>,
     step_cost_ns: u64,
     lineage: Option<Lineage>,
     stalled: u32,
@@ -127,7 +127,7 @@ pub struct Kernel<D: TaskData> {
     steps: u64,
     steps_at_once: u64,
     order: u64,
-    ready: BinaryHeap<Reverse<u128>>,
+    ready: Ready,
     due: Vec<(Key, Option<Due>)>,
     groups: Vec<Group>,
     scratch: Vec<(Key, super::agenda::Entry<Due>)>,
@@ -149,7 +149,7 @@ impl<D: TaskData> Kernel<D> {
             steps: 0,
             steps_at_once: 0,
             order: 0,
-            ready: BinaryHeap::new(),
+            ready: Ready::default(),
             due: Vec::new(),
             groups: Vec::new(),
             scratch: Vec::new(),
@@ -202,10 +202,14 @@ impl<D: TaskData> Kernel<D> {
     /// Puts a task into the ready queue, once; its rank is drawn.
     #[inline]
     pub fn wake(&mut self, slot: u32) {
-        let Some(task) = self.tasks.get_mut(slot) else {
-            return;
-        };
-        if task.queued != 0 {
+        self.visit(slot, |_, _| true);
+    }
+
+    /// Looks at a live task, and wakes it where `visit` says so.
+    #[inline(always)]
+    pub fn visit(&mut self, slot: u32, visit: impl FnOnce(&mut Task<D>, &mut Trace) -> bool) {
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        if !visit(task, &mut self.trace) || task.queued != 0 {
             return;
         }
         task.wakes += 1;
@@ -318,7 +322,9 @@ impl<D: TaskData> Kernel<D> {
         let state = &mut self.groups[group as usize];
         state.stalls = state.stalls.saturating_sub(1);
         if state.stalls == 0 {
-            self.ready.extend(state.parked.drain(..));
+            for item in state.parked.drain(..) {
+                self.ready.push(item);
+            }
         }
     }
 
@@ -330,7 +336,7 @@ impl<D: TaskData> Kernel<D> {
     pub fn next(&mut self, until: Time) -> Result<Next, Reached> {
         loop {
             if !self.agenda.has_windows() {
-                if let Some(Reverse(item)) = self.ready.pop() {
+                if let Some(item) = self.ready.pop() {
                     match self.item(item) {
                         Some(next) => return self.count(next),
                         None => continue,
@@ -404,7 +410,7 @@ impl<D: TaskData> Kernel<D> {
         }
         let group = &mut self.groups[task.group as usize];
         if group.stalls > 0 {
-            group.parked.push(Reverse(item));
+            group.parked.push(item);
             return None;
         }
         task.queued = 0;
@@ -448,7 +454,7 @@ impl<D: TaskData> Kernel<D> {
         let mut candidates = std::mem::take(&mut self.scratch);
         candidates.clear();
         self.agenda.candidates(&mut candidates);
-        let steps_wait = !self.ready.is_empty();
+        let steps_wait = self.ready.peek().is_some();
         let mut best: Option<(u64, u64, Key, Due, Time)> = None;
         for (key, entry) in &candidates {
             if entry.earliest > until || (steps_wait && entry.earliest > self.now) {
@@ -463,13 +469,13 @@ impl<D: TaskData> Kernel<D> {
         }
         self.scratch = candidates;
         let ready_first = match (self.ready.peek(), best) {
-            (Some(Reverse(item)), Some((rank, ..))) => (item >> 96) as u64 <= rank,
+            (Some(item), Some((rank, ..))) => (item >> 96) as u64 <= rank,
             (Some(_), None) => true,
             (None, Some(_)) => false,
             (None, None) => return Some(Next::Quiet(false)),
         };
         if ready_first {
-            let Reverse(item) = self.ready.pop()?;
+            let item = self.ready.pop()?;
             return self.item(item);
         }
         let (_, _, key, due, earliest) = best?;
@@ -503,6 +509,56 @@ impl<D: TaskData> Kernel<D> {
 }
 
 #[inline]
-fn ready_item(rank: u64, order: u64, slot: u32) -> Reverse<u128> {
-    Reverse(u128::from(rank) << 96 | u128::from(order) << 32 | u128::from(slot))
+fn ready_item(rank: u64, order: u64, slot: u32) -> u128 {
+    u128::from(rank) << 96 | u128::from(order) << 32 | u128::from(slot)
+}
+
+/// What may step now: the least by (rank, order) stands before the heap, since there is often only one.
+#[derive(Debug)]
+struct Ready {
+    first: u128,
+    rest: BinaryHeap<Reverse<u128>>,
+}
+
+const NONE: u128 = u128::MAX;
+
+impl Default for Ready {
+    fn default() -> Ready {
+        Ready { first: NONE, rest: BinaryHeap::new() }
+    }
+}
+
+impl Ready {
+    #[inline(always)]
+    fn push(&mut self, item: u128) {
+        if self.first == NONE {
+            self.first = item;
+        } else {
+            self.push_rest(item);
+        }
+    }
+
+    fn push_rest(&mut self, item: u128) {
+        let (first, other) = if item < self.first { (item, self.first) } else { (self.first, item) };
+        self.first = first;
+        self.rest.push(Reverse(other));
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> Option<u128> {
+        if self.first == NONE {
+            return None;
+        }
+        let item = self.first;
+        self.first = if self.rest.is_empty() { NONE } else { self.pop_rest() };
+        Some(item)
+    }
+
+    fn pop_rest(&mut self) -> u128 {
+        self.rest.pop().map_or(NONE, |Reverse(item)| item)
+    }
+
+    fn peek(&self) -> Option<u128> {
+        (self.first != NONE).then_some(self.first)
+    }
 }

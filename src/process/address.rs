@@ -5,7 +5,7 @@ use super::host::Packet;
 use super::mailbox::Content;
 use super::message::{Message, Tag, encode};
 use super::reply::{ReplyTo, call_with};
-use super::system::{System, act, current, with};
+use super::system::{System, act, wants, with};
 use crate::choice::Lineage;
 use crate::trace::{DeadReason, Event, Limit, MessageId, Name, NodeId, PacketKind, Pid, TextId};
 use serde::{Deserialize, Serialize};
@@ -167,29 +167,39 @@ impl<M: Message> Address<M> {
     ///
     /// # Panics
     /// Outside a process, or where the message does not encode.
+    #[inline]
     pub fn send_as(self, kind: PacketKind, message: M) {
-        let (here, detail) = with(|system| {
-            let here = system.current.map(|current| current.pid.node());
-            (here, system.kernel.trace.wants_detail())
+        let left = with(|system| {
+            let local = system.current.pid.node() == self.target.node();
+            if !local || system.budget <= 1 || system.kernel.trace.wants_detail() {
+                return Left::Slow(message);
+            }
+            system.budget -= 1;
+            let id = system.next_id();
+            system.deliver_local(id.from.node(), self.target, id, message, None)
         });
-        if here == Some(self.target.node()) {
+        match left {
+            Left::Nothing => {}
+            Left::Dropped(message) => drop(message),
+            Left::Slow(message) => self.send_slowly(kind, message),
+        }
+    }
+
+    /// The ways other than a local message of which nobody wants details.
+    fn send_slowly(self, kind: PacketKind, message: M) {
+        let (current, detail) =
+            with(|system| (system.current(), system.kernel.trace.wants_detail()));
+        if current.pid.node() == self.target.node() {
             let text = if detail { local_detail(&message) } else { None };
             let left = act(|system, current| {
-                let id = system.next_id(current);
+                let id = system.next_id();
                 system.deliver_local(current.pid.node(), self.target, id, message, text)
             });
             drop(left);
         } else {
-            let _ = current();
             let text = detail.then(|| format!("{message:?}"));
             let buffer = with(|system| system.buffers.pop().unwrap_or_default());
-            hand_over(
-                self.target,
-                kind,
-                Tag::of::<M>(),
-                encode(&message, buffer),
-                text,
-            );
+            hand_over(self.target, kind, Tag::of::<M>(), encode(&message, buffer), text);
         }
     }
 
@@ -207,6 +217,15 @@ impl<M: Message> Address<M> {
     ) -> Result<R, CallError> {
         call_with(self, ask, timeout).await
     }
+}
+
+/// What is left of a message after it was sent.
+pub(crate) enum Left<M> {
+    Nothing,
+    /// Nobody took it: it is dropped outside any borrow.
+    Dropped(M),
+    /// It was not sent yet.
+    Slow(M),
 }
 
 /// The text and, where payloads are digested, the bytes of a local message.
@@ -228,7 +247,7 @@ pub(crate) fn hand_over(
     text: Option<String>,
 ) {
     let _ = act(|system, current| {
-        let id = system.next_id(current);
+        let id = system.next_id();
         let Some(task) = system.kernel.tasks.get(current.slot) else {
             return;
         };
@@ -300,24 +319,28 @@ impl System {
         id: MessageId,
         message: M,
         text: Option<String>,
-    ) -> Option<M> {
+    ) -> Left<M> {
         self.kernel.trace.books.sent(node, id);
         let text = text.map_or(TextId::NONE, |text| self.kernel.trace.text(|| text));
-        let (to, slot) = match self.resolve(target) {
-            Ok(found) => found,
+        let found = match target {
+            Target::Pid(to) => self.find(to).map(|slot| (to, slot)),
+            Target::Name(..) | Target::Alias(..) => self.resolve(target),
+        };
+        match found {
+            Ok((to, slot)) => {
+                self.kernel.trace.emit(Event::Send { id, to, text });
+                self.put(slot, to, id, message)
+            }
             Err(why) => {
                 let to = target.pid_or_nobody();
                 self.kernel.trace.emit(Event::Send { id, to, text });
                 self.dead_letter(node, id, target.as_u64(), why);
-                return Some(message);
+                Left::Dropped(message)
             }
-        };
-        self.kernel.trace.emit(Event::Send { id, to, text });
-        self.put(slot, to, id, message)
+        }
     }
 
     /// The process that a target stands for now, with its slot in the kernel.
-    #[inline]
     pub(crate) fn resolve(&mut self, target: Target) -> Result<(Pid, u32), DeadReason> {
         let pid = match target {
             Target::Pid(pid) | Target::Alias(pid, _) => pid,
@@ -333,7 +356,7 @@ impl System {
         }
     }
 
-    /// Puts a message into the mailbox of a live process.
+    /// Puts a message into the mailbox of a live process, and wakes it where it waits for mail.
     #[inline]
     pub(crate) fn put<M: Message>(
         &mut self,
@@ -341,20 +364,36 @@ impl System {
         to: Pid,
         id: MessageId,
         message: M,
-    ) -> Option<M> {
-        let most = self.kernel.bounds.mailbox;
-        let process = self.process(slot)?;
-        let make = process.receiver.mailbox;
-        let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() else {
-            self.dead_letter(to.node(), id, to.as_u64(), DeadReason::OtherType);
-            return Some(message);
-        };
-        mailbox.0.push_back(Content::Message(id, message));
-        if mailbox.0.len() > most {
-            self.fail(Limit::Mailbox, most as u64);
+    ) -> Left<M> {
+        let (most, wake_later) = (self.kernel.bounds.mailbox, &mut self.wake_later);
+        let mut result = Err((DeadReason::NoProc, message));
+        self.kernel.visit(slot, |task, _| {
+            let process = &mut task.data;
+            let Err((_, message)) = std::mem::replace(&mut result, Ok(0)) else { return false };
+            if process.dying {
+                result = Err((DeadReason::NoProc, message));
+                return false;
+            }
+            let make = process.receiver.mailbox;
+            let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() else {
+                result = Err((DeadReason::OtherType, message));
+                return false;
+            };
+            mailbox.0.push_back(Content::Message(id, message));
+            result = Ok(mailbox.0.len());
+            process.came(wants::MAIL, wake_later)
+        });
+        match result {
+            Ok(len) if len <= most => Left::Nothing,
+            Ok(_) => {
+                self.fail(Limit::Mailbox, most as u64);
+                Left::Nothing
+            }
+            Err((why, message)) => {
+                self.dead_letter(to.node(), id, to.as_u64(), why);
+                Left::Dropped(message)
+            }
         }
-        self.came(slot, super::system::wants::MAIL);
-        None
     }
 }
 

@@ -30,6 +30,7 @@ pub struct Faults {
     slow: f64,
     slow_step: Duration,
     timers_late: Duration,
+    spared: Vec<String>,
 }
 
 /// A profile that makes no sense.
@@ -46,7 +47,7 @@ pub enum FaultError {
 impl Faults {
     /// No faults at all.
     #[must_use]
-    pub const fn calm() -> Faults {
+    pub fn calm() -> Faults {
         Faults {
             loss: [0.0; PacketKind::COUNT],
             duplicate: [0.0; PacketKind::COUNT],
@@ -58,33 +59,34 @@ impl Faults {
             slow: 0.0,
             slow_step: Duration::from_millis(10),
             timers_late: Duration::ZERO,
+            spared: Vec::new(),
         }
     }
 
     /// Loses this share of all packets.
     #[must_use]
-    pub const fn lose(mut self, rate: f64) -> Faults {
+    pub fn lose(mut self, rate: f64) -> Faults {
         self.loss = [rate; PacketKind::COUNT];
         self
     }
 
     /// Loses this share of the packets of one kind.
     #[must_use]
-    pub const fn lose_kind(mut self, kind: PacketKind, rate: f64) -> Faults {
+    pub fn lose_kind(mut self, kind: PacketKind, rate: f64) -> Faults {
         self.loss[kind as usize] = rate;
         self
     }
 
     /// Duplicates this share of all packets.
     #[must_use]
-    pub const fn duplicate(mut self, rate: f64) -> Faults {
+    pub fn duplicate(mut self, rate: f64) -> Faults {
         self.duplicate = [rate; PacketKind::COUNT];
         self
     }
 
     /// Duplicates this share of the packets of one kind.
     #[must_use]
-    pub const fn duplicate_kind(mut self, kind: PacketKind, rate: f64) -> Faults {
+    pub fn duplicate_kind(mut self, kind: PacketKind, rate: f64) -> Faults {
         self.duplicate[kind as usize] = rate;
         self
     }
@@ -92,7 +94,7 @@ impl Faults {
     /// Holds this share of all packets back, for as long as `most` beyond their latency, so that later
     /// ones overtake them.
     #[must_use]
-    pub const fn reorder(mut self, rate: f64, most: Duration) -> Faults {
+    pub fn reorder(mut self, rate: f64, most: Duration) -> Faults {
         self.reorder = rate;
         self.hold = most;
         self
@@ -102,7 +104,7 @@ impl Faults {
     /// clients are spared. Half of a profile's crashes and more fall inside a poll: see
     /// [`Faults::crash_calls`].
     #[must_use]
-    pub const fn crash(mut self, every: Duration, down_for: Duration) -> Faults {
+    pub fn crash(mut self, every: Duration, down_for: Duration) -> Faults {
         self.crash_every = Some(every);
         self.down_for = down_for;
         self
@@ -111,14 +113,14 @@ impl Faults {
     /// A crash falls at the node's next 1st to `most`-th call of the host (drawn), inside a poll, or, as
     /// one more case as likely as each of these, between two steps. Default 8; 0: always between steps.
     #[must_use]
-    pub const fn crash_calls(mut self, most: u64) -> Faults {
+    pub fn crash_calls(mut self, most: u64) -> Faults {
         self.crash_calls = most;
         self
     }
 
     /// Makes this share of all boots slow: each of their steps costs up to `step`, drawn once a boot.
     #[must_use]
-    pub const fn slow(mut self, rate: f64, step: Duration) -> Faults {
+    pub fn slow(mut self, rate: f64, step: Duration) -> Faults {
         self.slow = rate;
         self.slow_step = step;
         self
@@ -126,9 +128,21 @@ impl Faults {
 
     /// Timers fire up to `most` later than they were set for.
     #[must_use]
-    pub const fn late_timers(mut self, most: Duration) -> Faults {
+    pub fn late_timers(mut self, most: Duration) -> Faults {
         self.timers_late = most;
         self
+    }
+
+    /// Spares a node: it does not crash and is not slow.
+    #[must_use]
+    pub fn spare(mut self, node: &str) -> Faults {
+        self.spared.push(node.to_owned());
+        self
+    }
+
+    /// The nodes that are spared.
+    pub(crate) fn spared(&self) -> &[String] {
+        &self.spared
     }
 
     /// Whether every rate and duration makes sense.
@@ -233,6 +247,9 @@ impl fmt::Display for Faults {
         }
         if !self.timers_late.is_zero() {
             parts.push(format!("timers up to {:?} late", self.timers_late));
+        }
+        if !self.spared.is_empty() {
+            parts.push(format!("sparing {}", self.spared.join(", ")));
         }
         f.write_str(if parts.is_empty() { "calm" } else { "" })?;
         f.write_str(&parts.join(", "))

@@ -56,6 +56,8 @@ pub(crate) struct Cluster {
     pub(crate) names: Names,
     pub(crate) ids: Arc<FxHashMap<String, NodeId>>,
     pub(crate) nodes: Vec<Node>,
+    /// Which nodes do not crash and are not slow.
+    pub(crate) spared: Vec<bool>,
     pub(crate) model: Model,
     pub(crate) rates: Rates,
     pub(crate) calm: bool,
@@ -146,22 +148,20 @@ impl Cluster {
             .any(|property| property.when == When::Always);
         let mut end = End::default();
         loop {
-            match self.advance() {
+            match self.advance(!always) {
                 Err(error) => {
                     end.error = Some(error);
                     return end;
                 }
-                Ok(Some(over)) => {
+                Ok(Stepped::Quiet(over)) => {
                     end.error = over.then(unknown_wait).flatten();
                     break;
                 }
-                Ok(None) => {}
+                Ok(Stepped::RootEnded) => end.violation = self.client_panic(),
+                Ok(_) => {}
             }
-            if always {
+            if always && end.violation.is_none() {
                 end.violation = self.look(When::Always);
-            }
-            if end.violation.is_none() && with(|system| !system.ended_roots.is_empty()) {
-                end.violation = self.client_panic();
             }
             if end.violation.is_some() {
                 return end;
@@ -173,24 +173,24 @@ impl Cluster {
         end
     }
 
-    /// Does the next thing. Gives, at the end of the run, whether nothing more could happen at all.
+    /// Does the next thing; with `many`, as many polls in a row as there are.
     #[inline]
-    fn advance(&self) -> Result<Option<bool>, RunError> {
-        match step(self.horizon).map_err(step_error)? {
-            Stepped::Polled => {}
+    fn advance(&self, many: bool) -> Result<Stepped, RunError> {
+        let stepped = step(self.horizon, many).map_err(step_error)?;
+        match stepped {
             Stepped::Host(number) => self.host_event(Due::of(number))?,
             Stepped::Tripped(node) => self.crash(node),
-            Stepped::Quiet(over) => return Ok(Some(over)),
+            Stepped::Polled | Stepped::RootEnded | Stepped::Quiet(_) => {}
         }
-        Ok(None)
+        Ok(stepped)
     }
 
     /// Draws the node faults, and puts them on the agenda.
     fn plan(&self) {
         with(|system| {
-            let nodes = system.nodes.iter().zip(&self.nodes);
+            let nodes = system.nodes.iter().zip(&self.spared);
             let servers = nodes
-                .filter(|(_, node)| !node.client)
+                .filter(|(_, spared)| !**spared)
                 .map(|(s, _)| (s.id, s.lineage));
             let servers: Vec<_> = servers.collect();
             let (world, mut core) = system.world();
@@ -273,9 +273,11 @@ impl Cluster {
             }
             let boot = system.kernel.choice.boot(lineage, boots);
             let group = system.kernel.group(boot);
-            let (world, mut core) = system.world();
-            let cost = world.step_cost_ns(core.choice(), boot);
-            system.kernel.set_step_cost(group, cost);
+            if !self.spared[node.index()] {
+                let (world, mut core) = system.world();
+                let cost = world.step_cost_ns(core.choice(), boot);
+                system.kernel.set_step_cost(group, cost);
+            }
             system.nodes[node.index()].boot(group);
             system.kernel.trace.emit(Event::Boot {
                 node,

@@ -67,6 +67,9 @@ pub enum ScenarioError {
     /// A path names a node that is not there.
     #[error("a path names the node `{0}`, which the scenario does not have")]
     PathNode(String),
+    /// The faults spare a node that is not there.
+    #[error("its faults spare the node `{0}`, which the scenario does not have")]
+    SparedNode(String),
     /// A latency makes no sense.
     #[error("the latency of a path: {0}")]
     Latency(#[from] DistributionError),
@@ -356,6 +359,14 @@ impl Scenario {
             return Err(ScenarioError::QuietTooLong { quiet, horizon });
         }
         let rates = self.faults.rates()?;
+        if let Some(name) = self
+            .faults
+            .spared()
+            .iter()
+            .find(|name| !ids.contains_key(*name))
+        {
+            return Err(ScenarioError::SparedNode(name.clone()));
+        }
         let default = self.network.default_path().clone();
         default.latency.validate()?;
         let mut model = Model::new(default, rates.packets.clone());
@@ -373,6 +384,11 @@ impl Scenario {
             names: self.nodes.iter().map(|node| node.name.clone()).collect(),
             ids: Arc::new(ids),
             nodes: self.nodes.clone(),
+            spared: self
+                .nodes
+                .iter()
+                .map(|node| node.client || self.faults.spared().contains(&node.name))
+                .collect(),
             model,
             rates,
             calm: self.faults == Faults::calm(),

@@ -191,14 +191,14 @@ pub enum Event {
     Note { pid: Pid, text: TextId },
 }
 
-#[inline]
+#[inline(always)]
 fn id_word(id: MessageId) -> u64 {
     u64::from(id.nth) | u64::from(id.copy) << 32
 }
 
 impl Event {
     /// Its words for the digest: one to four, the code in the lowest byte of the first.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn words(&self) -> ([u64; 4], usize) {
         match *self {

@@ -81,7 +81,7 @@ impl Trace {
     }
 
     /// Something happened.
-    #[inline]
+    #[inline(always)]
     pub fn emit(&mut self, event: Event) {
         let (words, count) = event.words();
         self.digest.absorb(&words, count);

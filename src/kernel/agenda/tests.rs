@@ -35,11 +35,48 @@ fn entries_come_by_their_latest_and_equals_in_the_order_of_their_pushes() {
 
 #[test]
 fn what_is_not_due_stays() {
+    for at in [1_000_000, 3 << 12, 3 << 24, 3 << 34, 3 << 44] {
+        let mut agenda = Agenda::new();
+        (0..5).for_each(|event| _ = agenda.push(ns(at), event));
+        assert_eq!(agenda.pop_due(ns(at - 1)), None);
+        assert_eq!(agenda.len(), 5);
+        assert_eq!(drain(&mut agenda, ns(at)), [0, 1, 2, 3, 4], "at {at} ns");
+    }
+}
+
+#[test]
+fn what_is_pushed_for_the_near_future_stands_in_the_wheel() {
     let mut agenda = Agenda::new();
-    agenda.push(ns(1_000_000), 1);
-    assert_eq!(agenda.pop_due(ns(999_999)), None);
-    assert_eq!(agenda.len(), 1);
-    assert_eq!(drain(&mut agenda, ns(1_000_000)), [1]);
+    let far = agenda.push(ns(5_000_000_000), 0);
+    assert_eq!(agenda.pop_due(ns(1_000)), None);
+    agenda.push(ns(2_000_000), 1);
+    agenda.cancel(far);
+    assert_eq!(
+        (drain(&mut agenda, Time::MAX), agenda.horizon()),
+        (vec![1], None)
+    );
+    agenda.push(ns(3_000_000), 2);
+    agenda.push(ns(4_000_000_000), 3);
+    assert_eq!(agenda.ordered.first(), None);
+
+    agenda.clear();
+    assert_eq!(agenda.horizon(), None);
+    agenda.push(ns(1_000_000), 4);
+    assert_eq!(agenda.ordered.first(), None);
+
+    let ten_hours = 36_000_000_000_000;
+    agenda.push(ns(ten_hours), 5);
+    assert_eq!(drain(&mut agenda, Time::MAX), [4, 5]);
+    (6..12).for_each(|event| _ = agenda.push(ns(ten_hours + 9_000_000), event));
+    assert_eq!(agenda.ordered.first(), None);
+
+    agenda.push_window(ns(ten_hours), ns(ten_hours + 1_000_000), 12);
+    assert_eq!(
+        agenda.pop_due(Time::MAX).map(|(_, entry)| entry.event),
+        Some(12)
+    );
+    agenda.push(ns(ten_hours + 2_000_000), 13);
+    assert_eq!(agenda.ordered.first(), None);
 }
 
 #[test]
@@ -202,40 +239,44 @@ enum Step {
     Clear,
 }
 
-fn a_span() -> impl Strategy<Value = u64> {
-    let edges = prop::sample::select(vec![12u32, 24, 34, 44, 63]);
-    prop_oneof![
-        6 => 0..4u64,
-        4 => 0..20_000u64,
-        4 => 0..40_000_000u64,
-        2 => 0..60_000_000_000u64,
-        2 => (edges, 0..6u64).prop_map(|(bits, more)| (1u64 << bits) - 3 + more),
-        1 => any::<u64>(),
-    ]
+/// Mostly short; sometimes about as long as a bucket or a level of the wheel, or as time itself.
+fn span(shape: u8, number: u64) -> u64 {
+    match shape % 16 {
+        0..6 => number % 4,
+        6..9 => number % 20_000,
+        9..12 => number % 40_000_000,
+        12..14 => number % 60_000_000_000,
+        14 => (1 << [12, 24, 34, 44, 63][(number % 5) as usize]) - 3 + number / 5 % 6,
+        _ => number,
+    }
 }
 
-fn a_when() -> impl Strategy<Value = When> {
-    prop_oneof![
-        8 => a_span().prop_map(When::After),
-        3 => (0..4u64, 0..3u64).prop_map(|(cluster, at)| When::At((cluster << 25) + at)),
-        1 => a_span().prop_map(When::At),
-        1 => (0..3u64).prop_map(|before| When::At(u64::MAX - before)),
-    ]
+/// Mostly relative to now; sometimes one of a few crowded moments, or near the end of time.
+fn when(shape: u8, number: u64) -> When {
+    match shape / 16 {
+        0..9 => When::After(span(shape, number)),
+        9..13 => When::At(((number % 4) << 25) + number / 4 % 3),
+        13..15 => When::At(span(shape, number)),
+        _ => When::At(u64::MAX - number % 3),
+    }
 }
 
+/// One draw per number and no choice between strategies, which would take most of the test's time.
 fn a_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        24 => a_when().prop_map(Step::Push),
-        3 => (a_when(), a_span()).prop_map(|(when, width)| Step::PushWindow(when, width)),
-        4 => any::<usize>().prop_map(Step::Cancel),
-        1 => any::<usize>().prop_map(Step::CancelDead),
-        6 => a_when().prop_map(Step::PopDue),
-        8 => Just(Step::Pop),
-        1 => Just(Step::Horizon),
-        1 => Just(Step::Candidates),
-        1 => any::<usize>().prop_map(Step::Take),
-        1 => Just(Step::Clear),
-    ]
+    (0..100u8, any::<u8>(), any::<u64>(), any::<usize>()).prop_map(|(kind, shape, number, pick)| {
+        match kind {
+            0..48 => Step::Push(when(shape, number)),
+            48..54 => Step::PushWindow(when(shape, number), span(shape, number >> 8)),
+            54..62 => Step::Cancel(pick),
+            62..64 => Step::CancelDead(pick),
+            64..76 => Step::PopDue(when(shape, number)),
+            76..92 => Step::Pop,
+            92..94 => Step::Horizon,
+            94..96 => Step::Candidates,
+            96..99 => Step::Take(pick),
+            _ => Step::Clear,
+        }
+    })
 }
 
 /// The agenda beside a list of the same entries.
@@ -348,6 +389,9 @@ impl Pair {
             }
         }
         assert_eq!(self.agenda.len(), self.list.len());
+        let mut entries = self.list.iter().map(|(_, entry)| entry);
+        let has_windows = entries.any(|entry| entry.earliest < entry.latest);
+        assert_eq!(self.agenda.has_windows(), has_windows);
     }
 }
 

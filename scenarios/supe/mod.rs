@@ -1,0 +1,6 @@
+//! supe: a parent that starts child processes, restarts them when they crash, and routes their mail.
+//! It keeps a copy of each letter until the receiver acknowledges it, and hands it over again when the
+//! receiver comes back.
+
+pub mod acked_by_id;
+pub mod duplicate_ack;
