@@ -93,6 +93,10 @@ fn step_other(begin: Begin) -> Result<Stepped, StepError> {
 impl System {
     #[inline]
     fn begin(&mut self, until: Time) -> Result<Begin, StepError> {
+        // What comes in from the host can reach a bound too, and no poll need follow it.
+        if let Some(reached) = self.error.as_ref() {
+            return Err(StepError::Reached(reached.clone()));
+        }
         match self.kernel.next(until).map_err(StepError::Reached)? {
             Next::Step(slot) => {
                 let epoch = self.kernel.epoch.number();
@@ -213,7 +217,7 @@ impl System {
             return;
         };
         if let Err(reached) = self.kernel.stall_until(group, until) {
-            self.error.get_or_insert(reached);
+            self.stop(reached);
         }
     }
 
