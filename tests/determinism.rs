@@ -291,6 +291,32 @@ proptest! {
     }
 }
 
+/// Once a note counted as a call of the host only where a log was kept: the crash of this run, at the
+/// third call from then on, fell elsewhere.
+#[test]
+fn a_note_before_a_crash_inside_a_poll_changes_no_digest() {
+    let scenario = Scenario::new("notes")
+        .node("home", |ctx: Context<u64>| async move {
+            for number in 0..100 {
+                ctx.note(number);
+                ctx.address().send(number);
+                ctx.sleep(millis(10)).await;
+            }
+        })
+        .finally("it ended", |_| true)
+        .faults(Faults::calm().crash(millis(200), millis(10)))
+        .horizon(secs(2));
+    let log = Keep {
+        log: true,
+        ..Keep::default()
+    };
+    for seed in 0..50 {
+        let plain = scenario.run(seed).expect("a good scenario");
+        let logged = keeping(&scenario, seed, log);
+        assert_eq!(plain.digest, logged.digest, "seed {seed}");
+    }
+}
+
 // --- Leaks are caught -------------------------------------------------------------------------
 
 /// Runs a seed twice; where the runs differ, the first event that does, as each run has it.

@@ -66,7 +66,7 @@ fn note(heard: &mut Heard, received: Received<(u64, u64)>, senders: &[netsplit::
 fn scenario(all: Vec<Vec<Deed>>, selective: bool) -> Scenario {
     let expected = all.clone();
     Scenario::new("order")
-        .client("home", move |ctx: Context<(u64, u64)>| {
+        .node("home", move |ctx: Context<(u64, u64)>| {
             let all = all.clone();
             async move {
                 ctx.register("receiver").expect("a free name");
