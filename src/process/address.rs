@@ -325,6 +325,9 @@ impl System {
         );
         let (host, core) = self.core();
         host.send(core, packet);
+        if let Some(reached) = self.error.clone() {
+            self.stop(reached);
+        }
     }
 
     /// Puts a message into a mailbox on the current process's node; gives back what nobody took.

@@ -79,6 +79,9 @@ impl Core<'_> {
     /// decides among entries due at once.
     #[inline]
     pub fn arm(&mut self, at: Time, who: Lineage, nth: u32, number: u32) -> Option<Key> {
+        if self.error.is_some() {
+            return None;
+        }
         match self.kernel.arm(
             at,
             Due {

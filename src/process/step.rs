@@ -59,7 +59,8 @@ enum Begin {
 /// Does the next thing that happens, not after `until`; with `many`, goes on for as long as that is to
 /// poll processes or to take packets in.
 pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
-    let mut begin = with(|system| system.begin(until));
+    // What the host does can reach a bound too, and no poll need follow it.
+    let mut begin = with(|system| system.go_on(until, true));
     loop {
         begin = match begin {
             Begin::Poll {
@@ -294,7 +295,7 @@ impl System {
             return;
         };
         if let Err(reached) = self.kernel.stall_until(group, until) {
-            self.error.get_or_insert(reached);
+            self.stop(reached);
         }
     }
 

@@ -343,8 +343,18 @@ impl System {
     }
 
     pub(crate) fn fail(&mut self, limit: Limit, most: u64) {
-        let reached = self.kernel.reached(limit, most);
+        if self.error.is_none() {
+            let reached = self.kernel.reached(limit, most);
+            self.stop(reached);
+        }
+    }
+
+    /// A bound was reached: the run ends before its next step, and what the current poll still asks of
+    /// the host does not happen, so that a loop without an `.await` fills no queue any further.
+    #[cold]
+    pub(crate) fn stop(&mut self, reached: Reached) {
         self.error.get_or_insert(reached);
+        self.budget = 0;
     }
 
     /// Makes room for a process: a task without a body, with a pid, not yet awake.

@@ -47,7 +47,7 @@ impl System {
         match self.kernel.arm(at.plus_nanos(late), Due { who, nth, what }) {
             Ok(key) => Some(key),
             Err(reached) => {
-                self.error.get_or_insert(reached);
+                self.stop(reached);
                 None
             }
         }
