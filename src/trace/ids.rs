@@ -88,6 +88,11 @@ impl Pid {
         self.0 as u16
     }
 
+    /// The pid that [`Pid::as_u64`] made this number of.
+    pub(crate) const fn from_u64(number: u64) -> Pid {
+        Pid(number)
+    }
+
     /// All of it in one number.
     #[inline]
     #[must_use]
@@ -182,6 +187,11 @@ impl Name {
     #[must_use]
     pub fn new(text: &str) -> Name {
         Name(xxh3_64(text.as_bytes()))
+    }
+
+    /// The name for which this number stands.
+    pub(crate) const fn of(number: u64) -> Name {
+        Name(number)
     }
 
     /// The number that stands for it.

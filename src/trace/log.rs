@@ -54,6 +54,12 @@ impl Log {
             .map(String::as_str)
     }
 
+    /// The text of the name that this number stands for, where one is known.
+    #[must_use]
+    pub fn name_of(&self, number: u64) -> Option<&str> {
+        self.names.get(&Name::of(number)).map(String::as_str)
+    }
+
     /// The text of a name.
     #[must_use]
     pub fn name_text(&self, name: Name) -> &str {

@@ -1,0 +1,290 @@
+//! The legend of the trace and what is printed cannot drift apart.
+
+use super::*;
+use crate::trace::{DeadReason, Limit, Name, PacketKind};
+
+const LEGEND: &str = include_str!("../../../docs/TRACE.md");
+
+/// One number for each sort of event, without a gap: a new sort does not compile before it is here.
+fn sort(event: &Event) -> usize {
+    match event {
+        Event::Clock { .. } => 0,
+        Event::Boot { .. } => 1,
+        Event::Crash { .. } => 2,
+        Event::Spawn { .. } => 3,
+        Event::Step { .. } => 4,
+        Event::Exit { .. } => 5,
+        Event::Send { .. } => 6,
+        Event::Reply { .. } => 7,
+        Event::Packet { .. } => 8,
+        Event::Lost { .. } => 9,
+        Event::Duplicated { .. } => 10,
+        Event::Delayed { .. } => 11,
+        Event::Arrive { .. } => 12,
+        Event::Receive { .. } => 13,
+        Event::Unread { .. } => 14,
+        Event::Stale { .. } => 15,
+        Event::DeadLetter { .. } => 16,
+        Event::Link { .. } => 17,
+        Event::Unlink { .. } => 18,
+        Event::Monitor { .. } => 19,
+        Event::Demonitor { .. } => 20,
+        Event::ExitSignal { .. } => 21,
+        Event::Down { .. } => 22,
+        Event::TimerSet { .. } => 23,
+        Event::TimerFired { .. } => 24,
+        Event::TimerCancelled { .. } => 25,
+        Event::Named { .. } => 26,
+        Event::Unnamed { .. } => 27,
+        Event::Busy { .. } => 28,
+        Event::Bound { .. } => 29,
+        Event::Note { .. } => 30,
+    }
+}
+
+const SORTS: usize = 31;
+
+fn names() -> Names {
+    vec!["shop".to_owned(), "bank".to_owned()].into()
+}
+
+/// A log with an example of each sort of event, and of each form that its line can take.
+fn examples() -> Log {
+    let (shop, bank) = (NodeId::new(0), NodeId::new(1));
+    let pid = |node, slot| Pid::new(node, 0, slot, 0);
+    let (root, till, account) = (pid(shop, 0), pid(shop, 1), pid(bank, 0));
+    let id = |from, nth| MessageId { from, nth, copy: 0 };
+    let mut log = Log::default();
+    let (pay, paid) = (log.intern("Pay(5)".into()), log.intern("Ok(5)".into()));
+    let (empty, note) = (log.intern("it is empty".into()), log.intern("hello".into()));
+    let (till_name, gone) = (Name::new("till"), Name::new("gone"));
+    log.name(till_name, "till");
+    log.name(gone, "gone");
+    let (local, packet, answer) = (id(root, 1), id(till, 1), id(till, 2));
+    let copy = MessageId { copy: 1, ..packet };
+    let (node, to, text) = (bank, bank, pay);
+    let events = [
+        Event::Clock {
+            now_ns: 1_000_217_311,
+        },
+        Event::Boot {
+            node: shop,
+            incarnation: 0,
+        },
+        Event::Boot {
+            node: shop,
+            incarnation: 1,
+        },
+        Event::Crash {
+            node: bank,
+            incarnation: 0,
+            call: 0,
+        },
+        Event::Crash {
+            node: bank,
+            incarnation: 0,
+            call: 3,
+        },
+        Event::Spawn {
+            pid: root,
+            parent: Pid::NOBODY,
+        },
+        Event::Spawn {
+            pid: till,
+            parent: root,
+        },
+        Event::Step { pid: root },
+        Event::Named {
+            pid: till,
+            name: till_name,
+        },
+        Event::Send {
+            id: local,
+            to: till,
+            text,
+        },
+        Event::Send {
+            id: local,
+            to: Pid::NOBODY,
+            text,
+        },
+        Event::DeadLetter {
+            id: local,
+            to: gone.as_u64(),
+            why: DeadReason::NoName,
+        },
+        Event::Receive {
+            id: local,
+            by: till,
+        },
+        Event::Packet {
+            id: packet,
+            to,
+            kind: PacketKind::Data,
+            len: 7,
+            bytes: 0,
+            text,
+        },
+        Event::Lost { id: packet, to },
+        Event::Duplicated { id: copy, to },
+        Event::Delayed {
+            id: packet,
+            to,
+            by_ns: 42_100_000,
+        },
+        Event::Arrive { id: packet, node },
+        Event::Arrive { id: copy, node },
+        Event::DeadLetter {
+            id: packet,
+            to: account.as_u64(),
+            why: DeadReason::NodeDown,
+        },
+        Event::Reply {
+            id: answer,
+            to: root,
+            text: paid,
+        },
+        Event::Stale {
+            id: answer,
+            to: root,
+        },
+        Event::Unread {
+            id: answer,
+            by: root,
+        },
+        Event::Link {
+            from: root,
+            to: till,
+        },
+        Event::Unlink {
+            from: root,
+            to: till,
+        },
+        Event::Monitor { by: root, of: till },
+        Event::Demonitor { by: root, of: till },
+        Event::ExitSignal {
+            from: till,
+            to: root,
+            reason: Reason::Error,
+        },
+        Event::Down {
+            to: root,
+            of: till,
+            reason: Reason::Killed,
+        },
+        Event::TimerSet {
+            pid: root,
+            at_ns: 2_000_000_000,
+        },
+        Event::TimerFired { pid: root },
+        Event::TimerCancelled { pid: root },
+        Event::Unnamed {
+            pid: till,
+            name: till_name,
+        },
+        Event::Exit {
+            pid: till,
+            reason: Reason::Normal,
+            text: TextId::NONE,
+        },
+        Event::Exit {
+            pid: till,
+            reason: Reason::Error,
+            text: empty,
+        },
+        Event::Exit {
+            pid: till,
+            reason: Reason::ShutdownWith,
+            text: empty,
+        },
+        Event::Busy {
+            node: bank,
+            until_ns: 1_500_000_000,
+        },
+        Event::Bound {
+            limit: Limit::Mailbox,
+            most: 1_000_000,
+        },
+        Event::Note {
+            pid: root,
+            text: note,
+        },
+    ];
+    for (step, event) in (1..).zip(events) {
+        let at_ns = 1_000_217_311;
+        log.push(Entry { at_ns, step, event });
+    }
+    log
+}
+
+/// What stands in the line behind its columns.
+fn said(line: &str) -> &str {
+    line.rsplit("  ").next().unwrap_or(line)
+}
+
+#[test]
+fn every_line_stands_in_the_legend() {
+    let log = examples();
+    let mut seen = [false; SORTS];
+    for (index, entry) in log.entries().iter().enumerate() {
+        let line = line(&log, &names(), index).expect("an entry");
+        let what = said(&line);
+        let example = format!("`{what}`");
+        assert!(
+            LEGEND.contains(&example),
+            "docs/TRACE.md has no example {example} for {:?}",
+            entry.event
+        );
+        seen[sort(&entry.event)] = true;
+    }
+    assert!(seen.iter().all(|seen| *seen), "{seen:?}");
+}
+
+#[test]
+fn lines_leave_out_the_clock_and_the_steps_and_stand_in_columns() {
+    let log = examples();
+    let all = lines(&log, &names());
+    assert_eq!(all.len(), log.entries().len() - 2);
+    assert_eq!(all[0], "  1.000217 s       2  shop  -                boots");
+    let named = "  1.000217 s       9  shop  <shop.1.0> till  takes the name \"till\"";
+    assert!(all.iter().any(|line| line == named), "{all:#?}");
+    let starts: Vec<usize> = all
+        .iter()
+        .map(|line| line.len() - said(line).len())
+        .collect();
+    assert!(starts.iter().all(|start| *start == starts[0]), "{all:#?}");
+}
+
+#[test]
+fn a_tail_is_the_end_of_all_lines() {
+    let log = examples();
+    let (all, tail) = (lines(&log, &names()), tail(&log, &names(), 3));
+    assert_eq!(tail.len(), 3);
+    let last = |lines: &[String]| {
+        lines
+            .iter()
+            .rev()
+            .take(3)
+            .map(|l| said(l).to_owned())
+            .collect()
+    };
+    let (all, tail): (Vec<String>, Vec<String>) = (last(&all), last(&tail));
+    assert_eq!(all, tail);
+    assert!(super::tail(&log, &names(), 0).is_empty());
+}
+
+#[test]
+fn a_long_text_of_many_lines_fits_a_line() {
+    let text = clipped(&format!("a\nb\t{}", "é".repeat(1_000)));
+    assert!(
+        text.starts_with("a\\nb\\té") && text.ends_with("é…"),
+        "{text}"
+    );
+    assert_eq!(text.chars().count(), TEXT_MOST + 3);
+}
+
+#[test]
+fn names_are_set_only_while_lines_are_made() {
+    let _ = lines(&examples(), &names());
+    assert_eq!(NodeId::new(0).to_string(), "n0");
+}
