@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
 
     fn what(&self, event: &Event) -> String {
         match *event {
-            Event::Clock { now_ns } => format!("the clock moves to {}", time(now_ns)),
+            Event::Clock { now_ns, .. } => format!("the clock moves to {}", time(now_ns)),
             Event::Step { .. } => "steps".to_owned(),
             Event::Boot { incarnation: 0, .. } => "boots".to_owned(),
             Event::Boot { incarnation, .. } => format!("reboots, as incarnation {incarnation}"),
