@@ -1,6 +1,7 @@
 //! The line to paste that reproduces a failure: right for the test or the binary that found it.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// The line that runs this seed again in the test that calls this.
@@ -23,7 +24,7 @@ pub(crate) fn in_test(seed: u64) -> String {
 pub(crate) fn this_binary() -> String {
     let exe = env::current_exe().unwrap_or_default();
     if variable("CARGO").is_none() {
-        let called = arguments().next();
+        let called = words().next();
         return quoted(&called.unwrap_or_else(|| exe.display().to_string()));
     }
     let stem = stem(&exe);
@@ -46,10 +47,10 @@ fn test_name() -> Option<String> {
     if let Some(name) = thread.name().filter(|name| *name != "main") {
         return Some(name.to_owned());
     }
-    let mut names = arguments()
+    let mut names = words()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'));
-    let exact = arguments().any(|argument| argument == "--exact");
+    let exact = words().any(|argument| argument == "--exact");
     names.next().filter(|_| exact)
 }
 
@@ -95,12 +96,17 @@ pub(crate) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// The arguments of this program, its name first.
 #[allow(
     clippy::disallowed_methods,
     reason = "the one floor that reads the arguments"
 )]
-fn arguments() -> impl Iterator<Item = String> {
-    env::args_os().map(|argument| argument.to_string_lossy().into_owned())
+pub(crate) fn arguments() -> impl Iterator<Item = OsString> {
+    env::args_os()
+}
+
+fn words() -> impl Iterator<Item = String> {
+    arguments().map(|word| word.to_string_lossy().into_owned())
 }
 
 /// The value of a variable of the environment; none where it is empty.

@@ -1,5 +1,6 @@
 //! The commands, and what is said where one cannot be done.
 
+use super::again::arguments;
 use super::arguments::{Arguments, Command};
 use super::code::Code;
 use super::output::{Output, OutputError};
@@ -11,6 +12,7 @@ use crate::report::json;
 use crate::sim::{Form, Scenario, ScenarioError};
 use clap::Parser;
 use clap::error::ErrorKind;
+use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -52,8 +54,22 @@ pub(crate) enum CommandError {
 /// input, a scenario that cannot be run, or only over its bounds; 3 reserved for `eventually`; 4 two runs
 /// of one seed differed; 70 a fault of netsplit itself. The lowest that is not 0 wins.
 pub fn main(scenarios: impl IntoIterator<Item = Scenario>) -> ExitCode {
+    main_with(scenarios, arguments())
+}
+
+/// As [`main`], with these arguments instead of the program's; the first is the program's name.
+///
+/// ```
+/// use std::process::ExitCode;
+/// let code = netsplit::cli::main_with([], ["scenarios", "run", "nap"]);
+/// assert_eq!(code, ExitCode::from(2));
+/// ```
+pub fn main_with<A: Into<OsString> + Clone>(
+    scenarios: impl IntoIterator<Item = Scenario>,
+    arguments: impl IntoIterator<Item = A>,
+) -> ExitCode {
     let scenarios: Vec<Scenario> = scenarios.into_iter().collect();
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return refused(&error),
     };

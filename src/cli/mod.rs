@@ -25,5 +25,5 @@ mod run;
 mod select;
 
 #[cfg(feature = "cli")]
-pub use commands::main;
+pub use commands::{main, main_with};
 pub use env::check;

@@ -4,11 +4,10 @@
 use super::again::variable;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
-/// Standard output.
+/// Standard output. It is not kept locked: scenarios may print too, from the threads that run them.
 pub(crate) struct Output {
-    to: StdoutLock<'static>,
     styled: bool,
     open: bool,
 }
@@ -20,13 +19,8 @@ pub(crate) struct OutputError(#[from] io::Error);
 
 impl Output {
     pub(crate) fn new() -> Output {
-        let to = io::stdout().lock();
-        let styled = to.is_terminal() && variable("NO_COLOR").is_none();
-        Output {
-            to,
-            styled,
-            open: true,
-        }
+        let styled = io::stdout().is_terminal() && variable("NO_COLOR").is_none();
+        Output { styled, open: true }
     }
 
     /// Whether anybody still reads.
@@ -34,34 +28,18 @@ impl Output {
         self.open
     }
 
-    /// Prints a line.
+    /// Prints a line, or several with newlines between them.
     pub(crate) fn line(&mut self, line: impl Display) -> Result<(), OutputError> {
         if !self.open {
             return Ok(());
         }
-        let printed = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
-        self.passed(printed)
-    }
-
-    /// Prints many lines.
-    pub(crate) fn lines(&mut self, lines: &[String]) -> Result<(), OutputError> {
-        if !self.open || lines.is_empty() {
-            return Ok(());
-        }
-        let mut text = lines.join("\n");
-        text.push('\n');
-        let printed = self.to.write_all(text.as_bytes());
-        let printed = printed.and_then(|()| self.to.flush());
-        self.passed(printed)
-    }
-
-    fn passed(&mut self, printed: io::Result<()>) -> Result<(), OutputError> {
-        match printed {
+        let mut to = io::stdout().lock();
+        match writeln!(to, "{line}").and_then(|()| to.flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                 self.open = false;
                 Ok(())
             }
-            other => other.map_err(OutputError),
+            printed => printed.map_err(OutputError),
         }
     }
 

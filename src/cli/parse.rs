@@ -8,7 +8,7 @@ pub(crate) enum SeedsError {
     #[error("`{0}` is no seed: a seed is a whole number from 0 to 18446744073709551614")]
     NotASeed(String),
     #[error(
-        "`{0}` says no seeds: write how many (`1000`), or `A..B` with the first and the one after the last"
+        "`{0}` says no seeds: write how many (`1000`), or `A..B`: from A up to, and without, B"
     )]
     NotSeeds(String),
     #[error("`{0}` is an empty range: it is half open, so `A..B` has seeds where A is less than B")]

@@ -94,7 +94,8 @@ fn write_trace(
             let written = fs::write(path, text);
             written.map_err(|error| CommandError::WriteTrace(path.clone(), error))?;
         }
-        _ => output.lines(&lines)?,
+        _ if lines.is_empty() => {}
+        _ => output.line(lines.join("\n"))?,
     }
     Ok(())
 }
