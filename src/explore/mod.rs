@@ -1,2 +1,8 @@
 //! Many runs: sweeps over seeds, the check of determinism, shrinking. It does not know how results are
 //! shown.
+
+mod sweep;
+mod twice;
+
+pub use sweep::{Found, Options, Progress, Report, Trouble, sweep};
+pub use twice::{Difference, Divergence, Facts, Side, confirm};

@@ -66,6 +66,7 @@ fn examples() -> Log {
     let events = [
         Event::Clock {
             now_ns: 1_000_217_311,
+            steps: 4,
         },
         Event::Boot {
             node: shop,
