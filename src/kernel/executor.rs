@@ -55,6 +55,15 @@ pub struct Due {
     pub what: What,
 }
 
+impl Due {
+    /// Where its rank is drawn. A process counts its timers and its packets each from 1, and a node's
+    /// stalls are counted too: the sort of thing that is due keeps their sites apart.
+    fn site(self) -> Site {
+        let nth = u64::from(self.what.0 >> 30) << 32 | u64::from(self.nth);
+        Site::new(Kind::DueRank, self.who, nth)
+    }
+}
+
 /// What an entry of the agenda does: two bits of sort and thirty of number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct What(u32);
@@ -434,8 +443,7 @@ impl<D: TaskData> Kernel<D> {
     }
 
     fn queue_due(&mut self, key: Key, due: Due) {
-        let site = Site::new(Kind::DueRank, due.who, u64::from(due.nth));
-        let rank = self.choice.draw(site, Shape::Rank);
+        let rank = self.choice.draw(due.site(), Shape::Rank);
         self.order += 1;
         self.ready
             .push(ready_item(rank, self.order, DUE | self.due.len() as u32));
@@ -455,8 +463,7 @@ impl<D: TaskData> Kernel<D> {
                 continue;
             }
             let due = entry.event;
-            let site = Site::new(Kind::DueRank, due.who, u64::from(due.nth));
-            let rank = self.choice.draw(site, Shape::Rank);
+            let rank = self.choice.draw(due.site(), Shape::Rank);
             if best.is_none_or(|(r, o, ..)| (rank, entry.order) < (r, o)) {
                 best = Some((rank, entry.order, *key, due, entry.earliest));
             }
