@@ -6,6 +6,7 @@
 //!
 //! Greedy means: no single edit of the result can be taken away. A smaller tape may exist all the same.
 
+mod moves;
 mod notes;
 
 use crate::choice::{Base, DriftKind, Edit, Kind, Recorded, Sort, Tape};
@@ -128,9 +129,12 @@ pub fn shrink(scenario: &Scenario, seed: u64, max_tries: u64) -> Result<Shrunk, 
     search.tries += 1;
     search.same(first.digest, &again)?;
     let edits = search.without_kinds(edits)?;
-    let edits = search.without_blocks(edits)?;
+    let edits = search.without_blocks(edits, Search::attempt)?;
+    let edits = search.with_one_delay(edits)?;
+    let edits = search.without_crashes(edits)?;
+    let edits = search.without_blocks(edits, Search::attempt_with_crashes_moved)?;
     let edits = search.lowered(edits)?;
-    let edits = search.without_blocks(edits)?;
+    let edits = search.without_blocks(edits, Search::attempt)?;
     search.finish(edits, edits_before)
 }
 
@@ -160,6 +164,9 @@ fn deviations(outcome: &Outcome) -> Vec<Edit> {
     };
     outcome.draws.iter().filter(deviates).map(edit).collect()
 }
+
+/// The edits that were needed, where the same property is violated.
+type Attempt = Result<Option<Vec<Edit>>, ShrinkError>;
 
 struct Search<'a> {
     scenario: &'a Scenario,
@@ -203,7 +210,7 @@ impl Search<'_> {
     }
 
     /// Runs these edits: where the same property is violated, those of them that the run came to.
-    fn attempt(&mut self, edits: Vec<Edit>) -> Result<Option<Vec<Edit>>, ShrinkError> {
+    fn attempt(&mut self, edits: Vec<Edit>) -> Attempt {
         let hash = fingerprint(&edits);
         if self.exhausted() || self.survived.contains(&hash) {
             return Ok(None);
@@ -248,7 +255,11 @@ impl Search<'_> {
 
     /// Takes blocks away: halves, quarters, …, single edits, until no single one can go (ddmin, Zeller
     /// and Hildebrandt 2002). From the end on: what comes late was often only caused by what came early.
-    fn without_blocks(&mut self, mut edits: Vec<Edit>) -> Result<Vec<Edit>, ShrinkError> {
+    fn without_blocks(
+        &mut self,
+        mut edits: Vec<Edit>,
+        attempt: fn(&mut Self, Vec<Edit>) -> Attempt,
+    ) -> Result<Vec<Edit>, ShrinkError> {
         let mut block = edits.len().div_ceil(2);
         while block > 0 && !edits.is_empty() && !self.exhausted() {
             let (before, mut end) = (edits.len(), edits.len());
@@ -256,7 +267,7 @@ impl Search<'_> {
                 let start = end.saturating_sub(block);
                 let mut others = edits.clone();
                 others.drain(start..end);
-                if let Some(kept) = self.attempt(others)? {
+                if let Some(kept) = attempt(self, others)? {
                     edits = kept;
                 }
                 end = start.min(edits.len());
