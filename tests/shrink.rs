@@ -21,7 +21,13 @@ fn a_duplicated_ack_that_loses_a_letter_shrinks_to_at_most_three_edits() {
         seed = least_failing(&scenario, seed);
         let t = std::time::Instant::now();
         let s = shrink(&scenario, seed, SHRINK_TRIES).unwrap();
-        println!("{seed} {} {} {:?}\n{}", s.edits_before, s.tries, t.elapsed(), s.tape);
+        println!(
+            "{seed} {} {} {:?}\n{}",
+            s.edits_before,
+            s.tries,
+            t.elapsed(),
+            s.tape
+        );
         seed += 1;
     }
 }

@@ -98,7 +98,10 @@ impl Search<'_> {
         let mut index = edits.len();
         while let Some(before) = index.checked_sub(1) {
             index = before.min(edits.len().saturating_sub(1));
-            if edits.get(index).is_some_and(|edit| edit.kind == Kind::Crash) {
+            if edits
+                .get(index)
+                .is_some_and(|edit| edit.kind == Kind::Crash)
+            {
                 let others = without_crash(&edits, index);
                 let late = with_late_copies(&others);
                 for others in [others, late] {
@@ -173,9 +176,8 @@ fn move_crash(edits: &[Edit], index: usize, at_ns: u64) -> Option<Vec<Edit>> {
 /// The edits without this crash and what is part of it.
 fn without_crash(edits: &[Edit], index: usize) -> Vec<Edit> {
     let crash = &edits[index];
-    let earlier = |edit: &&Edit| {
-        edit.kind == Kind::Crash && edit.who == crash.who && edit.nth < crash.nth
-    };
+    let earlier =
+        |edit: &&Edit| edit.kind == Kind::Crash && edit.who == crash.who && edit.nth < crash.nth;
     let ended = edits.iter().filter(earlier).count() as u64;
     let others = edits.iter().filter(|edit| !is_part(edit, crash)).cloned();
     let mut others: Vec<Edit> = others.collect();

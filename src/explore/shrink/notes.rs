@@ -124,7 +124,8 @@ impl Story<'_> {
             }
             Kind::Lateness => {
                 let pid = *self.pids.get(&who)?;
-                let of = |e: &Entry| matches!(e.event, Event::TimerSet { pid: by, .. } if by == pid);
+                let of =
+                    |e: &Entry| matches!(e.event, Event::TimerSet { pid: by, .. } if by == pid);
                 let set = self.find(|entry| entry.step == draw.step && of(entry))?;
                 let at = Time::from_nanos(set.at_ns);
                 Some(format!(
@@ -154,9 +155,7 @@ impl Story<'_> {
     fn planned(&self, node: Lineage, window: u64) -> Option<&Planned> {
         let of_node = |id: NodeId| Lineage::node(&self.outcome.names[id.index()]) == node;
         let mut faults = self.outcome.plan.faults().iter();
-        faults.find(|planned| {
-            of_node(planned.node) && planned.at.as_nanos() / WINDOW_NS == window
-        })
+        faults.find(|planned| of_node(planned.node) && planned.at.as_nanos() / WINDOW_NS == window)
     }
 
     /// A packet by its sender and the sender's count: kind, ends, text, and when it left.
