@@ -188,7 +188,10 @@ proptest! {
 fn the_programs_own_draws_stay_the_seeds_on_a_calm_tape() {
     let scenario = relay(chaos());
     let calm = play(&scenario, tape(&scenario, 5, Base::Calm, Vec::new()));
-    let own = calm.draws.iter().filter(|draw| draw.site.kind == Kind::Program);
+    let own = calm
+        .draws
+        .iter()
+        .filter(|draw| draw.site.kind == Kind::Program);
     let own: Vec<_> = own.collect();
     assert!(own.len() > 20, "{}", own.len());
     assert!(own.iter().all(|draw| draw.outcome == draw.seeded));
@@ -208,14 +211,18 @@ fn a_tape() -> impl Strategy<Value = Tape> {
     );
     let edits = prop::collection::vec(edit, 0..20).prop_map(|edits| {
         let mut seen = std::collections::BTreeSet::new();
-        let edits = edits.into_iter().map(|(kind, who, nth, outcome, note)| Edit {
-            kind,
-            who,
-            nth,
-            outcome,
-            note,
-        });
-        edits.filter(|edit| seen.insert(edit.site())).collect::<Vec<_>>()
+        let edits = edits
+            .into_iter()
+            .map(|(kind, who, nth, outcome, note)| Edit {
+                kind,
+                who,
+                nth,
+                outcome,
+                note,
+            });
+        edits
+            .filter(|edit| seen.insert(edit.site()))
+            .collect::<Vec<_>>()
     });
     let base = prop::sample::select(vec![Base::Seed, Base::Calm]);
     ("[a-z]{1,9}(/[a-z_]{1,9}){0,2}", any::<u64>(), base, edits).prop_map(
@@ -275,22 +282,46 @@ const SAMPLE: &str = "netsplit tape 1\nscenario supe/x\nseed 311\nbase calm\nedi
 fn each_mistake_in_a_tape_is_named_with_its_line() {
     let sample = |from: &str, to: &str| SAMPLE.replacen(from, to, 1).parse::<Tape>();
     let cases = [
-        ("netsplit tape 1", "netsplit tape 2", "line 1: this is no tape"),
+        (
+            "netsplit tape 1",
+            "netsplit tape 2",
+            "line 1: this is no tape",
+        ),
         ("scenario supe/x", "scenario ", "line 2: `scenario ` is not"),
         ("seed 311", "seed -1", "line 3: `seed -1` is not"),
-        ("seed 311", "seed 18446744073709551616", "line 3: `seed 18446744073709551616` is not"),
+        (
+            "seed 311",
+            "seed 18446744073709551616",
+            "line 3: `seed 18446744073709551616` is not",
+        ),
         ("base calm", "base storm", "line 4: `base storm` is not"),
         ("edits 2", "edits two", "line 5: `edits two` is not"),
-        ("edits 2", "edits 1", "line 7: `crash parent 2 = 204000000` is not `end`"),
+        (
+            "edits 2",
+            "edits 1",
+            "line 7: `crash parent 2 = 204000000` is not `end`",
+        ),
         ("edits 2", "edits 3", "line 8: `end` is not an edit"),
-        ("duplicate", "duplicates", "line 6: `duplicates worker#0 4 = 1"),
+        (
+            "duplicate",
+            "duplicates",
+            "line 6: `duplicates worker#0 4 = 1",
+        ),
         ("worker#0", "worker#x", "line 6: `duplicate worker#x 4 = 1"),
         ("4 = 1", "4 1", "line 6: "),
         ("4 = 1", "4 = 1 2", "line 6: "),
         ("4 = 1", "four = 1", "line 6: "),
-        ("crash parent 2", "duplicate worker#0 4", "sets a draw that an earlier line sets already"),
+        (
+            "crash parent 2",
+            "duplicate worker#0 4",
+            "sets a draw that an earlier line sets already",
+        ),
         ("end\n", "end\nend\n", "line 9: `end` is not part of a tape"),
-        ("end\n", "", "line 8: the tape is cut off: `end` should stand here"),
+        (
+            "end\n",
+            "",
+            "line 8: the tape is cut off: `end` should stand here",
+        ),
     ];
     assert_eq!(SAMPLE.parse::<Tape>().unwrap().edits.len(), 2);
     for (from, to, said) in cases {
@@ -353,21 +384,40 @@ fn edits_that_do_not_fit_the_run_are_reported_as_drift_and_the_others_are_not() 
     );
     let said = first.drift[0].to_string();
     assert!(said.contains("now end at 9000000"), "{said}");
-    let outcome = |nth| first.draws.iter().find(|draw| {
-        draw.site.kind == Kind::Latency && draw.site.nth == nth && first.lineages.text(draw.site.who) == "client#0"
-    });
-    assert_eq!(outcome(1).expect("asked").outcome, 9_000_000, "cut to what makes sense");
+    let outcome = |nth| {
+        first.draws.iter().find(|draw| {
+            draw.site.kind == Kind::Latency
+                && draw.site.nth == nth
+                && first.lineages.text(draw.site.who) == "client#0"
+        })
+    };
+    assert_eq!(
+        outcome(1).expect("asked").outcome,
+        9_000_000,
+        "cut to what makes sense"
+    );
     assert_eq!(outcome(3).expect("asked").outcome, 1000);
 }
 
 #[test]
 fn a_tape_makes_a_fault_happen_that_the_profile_does_not_have() {
     let scenario = relay(Faults::calm());
-    let edits = ["lose client#0 1 = 1", "crash one 0 = 500000001", "crash-at-call one 0 = 1"];
-    let outcome = play(&scenario, tape(&scenario, 3, Base::Calm, edits.map(edit).into()));
+    let edits = [
+        "lose client#0 1 = 1",
+        "crash one 0 = 500000001",
+        "crash-at-call one 0 = 1",
+    ];
+    let outcome = play(
+        &scenario,
+        tape(&scenario, 3, Base::Calm, edits.map(edit).into()),
+    );
     assert_eq!(outcome.drift, []);
     let log = outcome.log.expect("the log was kept");
-    let count = |wanted: fn(&Event) -> bool| log.entries().iter().filter(|e| wanted(&e.event)).count();
+    let count =
+        |wanted: fn(&Event) -> bool| log.entries().iter().filter(|e| wanted(&e.event)).count();
     assert_eq!(count(|event| matches!(event, Event::Lost { .. })), 1);
-    assert_eq!(count(|event| matches!(event, Event::Crash { call: 1, .. })), 1);
+    assert_eq!(
+        count(|event| matches!(event, Event::Crash { call: 1, .. })),
+        1
+    );
 }

@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use netsplit::Time;
-//! use netsplit::kernel::agenda::Agenda;
+//! use netsplit::kernel::Agenda;
 //!
 //! let mut agenda = Agenda::new();
 //! let timer = agenda.push(Time::from_nanos(500), "timer");
@@ -189,7 +189,7 @@ impl<E: Copy> Agenda<E> {
     ///
     /// It moves the wheel there, and what is pushed before that moment afterwards takes the slower
     /// path of the ordered trees; who only wants what is due calls [`Agenda::pop_due`] at once.
-    pub fn horizon(&mut self) -> Option<Time> {
+    pub fn least_latest(&mut self) -> Option<Time> {
         let limit_ns = self.ordered.least_ns();
         self.wheel.roll(&mut self.slab, &mut self.ordered, limit_ns);
         let wheel = self.wheel.first().map(|(at_ns, _)| at_ns);
@@ -221,13 +221,13 @@ impl<E: Copy> Agenda<E> {
     }
 
     /// Every entry that may happen next, in the order of their pushes: those whose earliest is not
-    /// after the [`Agenda::horizon`]. `into` is emptied first; it stays empty when there are none.
+    /// after the [`Agenda::least_latest`]. `into` is emptied first; it stays empty when there are none.
     pub fn candidates(&mut self, into: &mut Vec<(Key, Entry<E>)>) {
         into.clear();
-        let Some(horizon) = self.horizon() else {
+        let Some(least_latest) = self.least_latest() else {
             return;
         };
-        let at_ns = horizon.as_nanos();
+        let at_ns = least_latest.as_nanos();
         let found = self
             .wheel
             .at(at_ns)

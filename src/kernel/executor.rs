@@ -44,6 +44,32 @@ pub struct Task<D: TaskData> {
     pub data: D,
 }
 
+/// A live task, and what it takes to wake it.
+#[allow(missing_debug_implementations, reason = "a future has no Debug")]
+pub struct Live<'a, D: TaskData> {
+    /// The task.
+    pub task: &'a mut Task<D>,
+    slot: u32,
+    order: &'a mut u64,
+    ready: &'a mut Ready,
+    choice: &'a mut Choice,
+}
+
+impl<D: TaskData> Live<'_, D> {
+    /// Puts the task into the ready queue, once.
+    #[inline(always)]
+    pub fn wake(&mut self) {
+        if self.task.queued != 0 {
+            return;
+        }
+        self.task.wakes = self.task.wakes.wrapping_add(1);
+        *self.order = self.order.wrapping_add(1);
+        self.task.queued = *self.order;
+        let site = Site::new(Kind::Rank, self.task.lineage, self.task.wakes);
+        self.ready.push(self.choice, site, *self.order, self.slot);
+    }
+}
+
 /// What is due when an entry of the agenda comes: 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -109,7 +135,7 @@ pub enum Next {
 #[derive(Debug, Default)]
 struct Group {
     stalls: u32,
-    parked: Vec<Reverse<u128>>,
+    parked: Vec<u128>,
     step_cost_ns: u64,
     lineage: Option<Lineage>,
     stalled: u32,
@@ -134,9 +160,10 @@ pub struct Kernel<D: TaskData> {
     pub epoch: Epoch,
     now: Time,
     steps: u64,
-    steps_at_once: u64,
+    /// The last step that the bounds allow at this instant.
+    last_step: u64,
     order: u64,
-    ready: BinaryHeap<Reverse<u128>>,
+    ready: Ready,
     due: Vec<(Key, Option<Due>)>,
     groups: Vec<Group>,
     scratch: Vec<(Key, super::agenda::Entry<Due>)>,
@@ -147,7 +174,7 @@ impl<D: TaskData> Kernel<D> {
     /// A kernel at time zero with nothing to do.
     #[must_use]
     pub fn new(choice: Choice, trace: Trace, bounds: Bounds) -> Kernel<D> {
-        Kernel {
+        let mut kernel = Kernel {
             choice,
             trace,
             agenda: Agenda::new(),
@@ -156,14 +183,16 @@ impl<D: TaskData> Kernel<D> {
             epoch: super::waker::enter(),
             now: Time::ZERO,
             steps: 0,
-            steps_at_once: 0,
+            last_step: 0,
             order: 0,
-            ready: BinaryHeap::new(),
+            ready: Ready::default(),
             due: Vec::new(),
             groups: Vec::new(),
             scratch: Vec::new(),
             woken: Vec::new(),
-        }
+        };
+        kernel.allow_steps();
+        kernel
     }
 
     /// The virtual time.
@@ -211,23 +240,34 @@ impl<D: TaskData> Kernel<D> {
     /// Puts a task into the ready queue, once; its rank is drawn.
     #[inline]
     pub fn wake(&mut self, slot: u32) {
-        let Some(task) = self.tasks.get_mut(slot) else {
-            return;
-        };
-        if task.queued != 0 {
-            return;
+        if let Some(mut live) = self.live(slot) {
+            live.wake();
         }
-        task.wakes += 1;
-        self.order += 1;
-        task.queued = self.order;
-        let site = Site::new(Kind::Rank, task.lineage, task.wakes);
-        let rank = self.choice.draw(site, Shape::Rank);
-        self.ready.push(ready_item(rank, self.order, slot));
+    }
+
+    /// A live task, and what it takes to wake it.
+    #[inline(always)]
+    pub fn live(&mut self, slot: u32) -> Option<Live<'_, D>> {
+        let task = self.tasks.get_mut(slot)?;
+        let (order, ready, choice) = (&mut self.order, &mut self.ready, &mut self.choice);
+        Some(Live {
+            task,
+            slot,
+            order,
+            ready,
+            choice,
+        })
     }
 
     /// Wakes the tasks whose wakers were called since the last time.
-    #[inline]
+    #[inline(always)]
     pub fn wake_woken(&mut self) {
+        if self.epoch.any_woken() {
+            self.wake_all_woken();
+        }
+    }
+
+    fn wake_all_woken(&mut self) {
         let mut woken = std::mem::take(&mut self.woken);
         self.epoch
             .woken(|slot, generation| woken.push((slot, generation)));
@@ -327,7 +367,10 @@ impl<D: TaskData> Kernel<D> {
         let state = &mut self.groups[group as usize];
         state.stalls = state.stalls.saturating_sub(1);
         if state.stalls == 0 {
-            self.ready.extend(state.parked.drain(..));
+            self.ready.draw_first(&mut self.choice);
+            for item in state.parked.drain(..) {
+                self.ready.push_drawn(item);
+            }
         }
     }
 
@@ -335,11 +378,11 @@ impl<D: TaskData> Kernel<D> {
     ///
     /// # Errors
     /// [`Reached`] where the run uses more steps than it may.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self, until: Time) -> Result<Next, Reached> {
         loop {
             if !self.agenda.has_windows() {
-                if let Some(Reverse(item)) = self.ready.pop() {
+                if let Some(item) = self.ready.pop() {
                     match self.item(item) {
                         Some(next) => return self.count(next),
                         None => continue,
@@ -362,7 +405,10 @@ impl<D: TaskData> Kernel<D> {
                     self.queue_due(key, entry.event);
                 }
             } else if let Some(next) = self.choose(until) {
-                return self.count(next);
+                return match next {
+                    Next::Quiet(_) => Ok(next),
+                    next => self.count(next),
+                };
             }
         }
     }
@@ -371,35 +417,45 @@ impl<D: TaskData> Kernel<D> {
     fn move_to(&mut self, at: Time) {
         if at > self.now {
             self.now = at;
-            self.steps_at_once = 0;
+            self.allow_steps();
             self.trace.at(at.as_nanos(), self.steps);
+            let steps = self.steps;
             self.trace.emit(Event::Clock {
                 now_ns: at.as_nanos(),
+                steps,
             });
         }
         self.due.clear();
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, next: Next) -> Result<Next, Reached> {
-        if let Next::Quiet(_) = next {
-            return Ok(next);
-        }
-        self.steps += 1;
-        self.steps_at_once += 1;
+        self.steps = self.steps.wrapping_add(1);
         self.choice.step = self.steps;
         self.trace.at(self.now.as_nanos(), self.steps);
-        if self.steps > self.bounds.steps {
-            return Err(self.reached(Limit::Steps, self.bounds.steps));
-        }
-        if self.steps_at_once > self.bounds.steps_at_once {
-            return Err(self.reached(Limit::StepsAtOnce, self.bounds.steps_at_once));
+        if self.steps > self.last_step {
+            return Err(self.too_many_steps());
         }
         Ok(next)
     }
 
+    #[cold]
+    fn too_many_steps(&mut self) -> Reached {
+        if self.steps > self.bounds.steps {
+            self.reached(Limit::Steps, self.bounds.steps)
+        } else {
+            self.reached(Limit::StepsAtOnce, self.bounds.steps_at_once)
+        }
+    }
+
+    /// The last step that the bounds allow, at an instant that begins now.
+    fn allow_steps(&mut self) {
+        let at_once = self.steps.saturating_add(self.bounds.steps_at_once);
+        self.last_step = at_once.min(self.bounds.steps);
+    }
+
     /// An item of the ready queue, unless it is stale or its group is stalled.
-    #[inline]
+    #[inline(always)]
     fn item(&mut self, item: u128) -> Option<Next> {
         let low = item as u32;
         if low & DUE != 0 {
@@ -413,7 +469,14 @@ impl<D: TaskData> Kernel<D> {
         }
         let group = &mut self.groups[task.group as usize];
         if group.stalls > 0 {
-            group.parked.push(Reverse(item));
+            let rank = if item >> 96 == 0 && self.choice.is_seeded() {
+                // It may not be drawn yet; under a seed, drawing again gives the same.
+                let site = Site::new(Kind::Rank, task.lineage, task.wakes);
+                self.choice.draw(site, Shape::Rank)
+            } else {
+                0
+            };
+            group.parked.push(item | u128::from(rank) << 96);
             return None;
         }
         task.queued = 0;
@@ -443,15 +506,15 @@ impl<D: TaskData> Kernel<D> {
     }
 
     fn queue_due(&mut self, key: Key, due: Due) {
-        let rank = self.choice.draw(due.site(), Shape::Rank);
         self.order += 1;
-        self.ready
-            .push(ready_item(rank, self.order, DUE | self.due.len() as u32));
+        let slot = DUE | self.due.len() as u32;
+        self.ready.push(&mut self.choice, site, self.order, slot);
         self.due.push((key, Some(due)));
     }
 
     /// With real windows on the agenda: draws which candidate comes first, a ready step or an entry.
     #[cold]
+    #[inline(never)]
     fn choose(&mut self, until: Time) -> Option<Next> {
         let mut candidates = std::mem::take(&mut self.scratch);
         candidates.clear();
@@ -469,14 +532,14 @@ impl<D: TaskData> Kernel<D> {
             }
         }
         self.scratch = candidates;
-        let ready_first = match (self.ready.peek(), best) {
-            (Some(Reverse(item)), Some((rank, ..))) => (item >> 96) as u64 <= rank,
+        let ready_first = match (self.ready.peek(&mut self.choice), best) {
+            (Some(item), Some((rank, ..))) => (item >> 96) as u64 <= rank,
             (Some(_), None) => true,
             (None, Some(_)) => false,
             (None, None) => return Some(Next::Quiet(false)),
         };
         if ready_first {
-            let Reverse(item) = self.ready.pop()?;
+            let item = self.ready.pop()?;
             return self.item(item);
         }
         let (_, _, key, due, earliest) = best?;
@@ -509,7 +572,95 @@ impl<D: TaskData> Kernel<D> {
     }
 }
 
-#[inline]
-fn ready_item(rank: u64, order: u64, slot: u32) -> Reverse<u128> {
-    Reverse(u128::from(rank) << 96 | u128::from(order) << 32 | u128::from(slot))
+#[inline(always)]
+fn ready_item(rank: u64, order: u64, slot: u32) -> u128 {
+    u128::from(rank) << 96 | u128::from(order) << 32 | u128::from(slot)
+}
+
+/// What may step now, least (rank, order) first.
+///
+/// The first stands before the heap, since there is often only one; and then its rank decides nothing.
+/// A draw under a seed has no state, so it is made when a second one comes, with the same outcome.
+#[derive(Debug)]
+pub(super) struct Ready {
+    first: u128,
+    /// The site of the first's rank, where that is not drawn yet.
+    undrawn: Option<Site>,
+    rest: BinaryHeap<Reverse<u128>>,
+}
+
+const NONE: u128 = u128::MAX;
+
+impl Default for Ready {
+    fn default() -> Ready {
+        Ready {
+            first: NONE,
+            undrawn: None,
+            rest: BinaryHeap::new(),
+        }
+    }
+}
+
+impl Ready {
+    #[inline(always)]
+    fn push(&mut self, choice: &mut Choice, site: Site, order: u64, slot: u32) {
+        if self.first == NONE && choice.is_seeded() {
+            self.first = ready_item(0, order, slot);
+            self.undrawn = Some(site);
+        } else {
+            let rank = choice.draw(site, Shape::Rank);
+            self.draw_first(choice);
+            self.push_drawn(ready_item(rank, order, slot));
+        }
+    }
+
+    /// Draws the rank of the first, where that is still to do.
+    fn draw_first(&mut self, choice: &mut Choice) {
+        if let Some(site) = self.undrawn.take() {
+            self.first |= u128::from(choice.draw(site, Shape::Rank)) << 96;
+        }
+    }
+
+    /// An item whose rank is drawn; the first's must be too.
+    fn push_drawn(&mut self, item: u128) {
+        if self.first == NONE {
+            self.first = item;
+            return;
+        }
+        let (first, other) = if item < self.first {
+            (item, self.first)
+        } else {
+            (self.first, item)
+        };
+        self.first = first;
+        self.rest.push(Reverse(other));
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> Option<u128> {
+        if self.first == NONE {
+            return None;
+        }
+        let item = self.first;
+        self.undrawn = None;
+        self.first = if self.rest.is_empty() {
+            NONE
+        } else {
+            self.pop_rest()
+        };
+        Some(item)
+    }
+
+    fn pop_rest(&mut self) -> u128 {
+        self.rest.pop().map_or(NONE, |Reverse(item)| item)
+    }
+
+    fn peek(&mut self, choice: &mut Choice) -> Option<u128> {
+        self.draw_first(choice);
+        (self.first != NONE).then_some(self.first)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first == NONE
+    }
 }

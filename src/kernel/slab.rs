@@ -66,6 +66,13 @@ impl<T> Slab<T> {
         self.slots.get_mut(index as usize)?.value.as_mut()
     }
 
+    /// The generation of a slot that holds a value, and the value.
+    #[inline]
+    pub fn entry(&mut self, index: u32) -> Option<(u16, &mut T)> {
+        let slot = self.slots.get_mut(index as usize)?;
+        Some((slot.generation, slot.value.as_mut()?))
+    }
+
     /// The value that this slot held in this generation.
     #[inline]
     pub fn find(&mut self, index: u32, generation: u16) -> Option<&mut T> {

@@ -87,12 +87,16 @@ impl Foreign {
 
 struct Local {
     epoch: Cell<u32>,
+    /// Whether `woken` holds anything.
+    any: Cell<bool>,
     woken: RefCell<Vec<(u32, u16)>>,
 }
 
 thread_local! {
     static LOCAL: Local =
-        const { Local { epoch: Cell::new(0), woken: RefCell::new(Vec::new()) } };
+        const {
+            Local { epoch: Cell::new(0), any: Cell::new(false), woken: RefCell::new(Vec::new()) }
+        };
 }
 
 static NEXT_EPOCH: AtomicU32 = AtomicU32::new(1);
@@ -139,6 +143,13 @@ impl Epoch {
         LOCAL.with(|local| local.epoch.set(before));
     }
 
+    /// Whether there may have been a wake from outside.
+    #[inline]
+    #[must_use]
+    pub fn has_foreign(&self) -> bool {
+        self.foreign.any.load(Ordering::Relaxed)
+    }
+
     /// A wake from outside, if there was any.
     #[inline]
     #[must_use]
@@ -146,10 +157,19 @@ impl Epoch {
         self.foreign.take()
     }
 
+    /// Whether a waker of this thread was called since [`Epoch::woken`].
+    #[inline(always)]
+    #[must_use]
+    pub fn any_woken(&self) -> bool {
+        LOCAL.with(|local| local.any.get())
+    }
+
     /// Takes the wakes that came since the last call.
-    #[inline]
     pub fn woken(&self, mut each: impl FnMut(u32, u16)) {
         LOCAL.with(|local| {
+            if !local.any.replace(false) {
+                return;
+            }
             let mut woken = local.woken.borrow_mut();
             for (slot, generation) in woken.drain(..) {
                 each(slot, generation);
@@ -166,6 +186,7 @@ impl Drop for Epoch {
                 local.epoch.set(0);
             }
             local.woken.borrow_mut().clear();
+            local.any.set(false);
         });
     }
 }
@@ -176,6 +197,7 @@ fn wake_word(word: u64) {
         let own = local.epoch.get() == epoch;
         if own {
             local.woken.borrow_mut().push((slot, generation));
+            local.any.set(true);
         }
         own
     });

@@ -5,7 +5,7 @@ use super::host::Packet;
 use super::mailbox::Content;
 use super::message::{Message, Tag, encode};
 use super::reply::{ReplyTo, call_with};
-use super::system::{System, act, current, with};
+use super::system::{System, act, wants, with};
 use crate::choice::Lineage;
 use crate::trace::{DeadReason, Event, Limit, MessageId, Name, NodeId, PacketKind, Pid, TextId};
 use serde::{Deserialize, Serialize};
@@ -167,20 +167,36 @@ impl<M: Message> Address<M> {
     ///
     /// # Panics
     /// Outside a process, or where the message does not encode.
+    #[inline]
     pub fn send_as(self, kind: PacketKind, message: M) {
-        let (here, detail) = with(|system| {
-            let here = system.current.map(|current| current.pid.node());
-            (here, system.kernel.trace.wants_detail())
+        let left = with(|system| {
+            let local = system.current.pid.node() == self.target.node();
+            if !local || system.budget <= 1 || system.kernel.trace.wants_detail() {
+                return Left::Slow(message);
+            }
+            system.budget -= 1;
+            let id = system.next_id();
+            system.deliver_local(id.from.node(), self.target, id, message, None)
         });
-        if here == Some(self.target.node()) {
+        match left {
+            Left::Nothing => {}
+            Left::Dropped(message) => drop(message),
+            Left::Slow(message) => self.send_slowly(kind, message),
+        }
+    }
+
+    /// The ways other than a local message of which nobody wants details.
+    fn send_slowly(self, kind: PacketKind, message: M) {
+        let (current, detail) =
+            with(|system| (system.current(), system.kernel.trace.wants_detail()));
+        if current.pid.node() == self.target.node() {
             let text = if detail { local_detail(&message) } else { None };
             let left = act(|system, current| {
-                let id = system.next_id(current);
+                let id = system.next_id();
                 system.deliver_local(current.pid.node(), self.target, id, message, text)
             });
             drop(left);
         } else {
-            let _ = current();
             let text = detail.then(|| format!("{message:?}"));
             let buffer = with(|system| system.buffers.pop().unwrap_or_default());
             hand_over(
@@ -209,6 +225,15 @@ impl<M: Message> Address<M> {
     }
 }
 
+/// What is left of a message after it was sent.
+pub(crate) enum Left<M> {
+    Nothing,
+    /// Nobody took it: it is dropped outside any borrow.
+    Dropped(M),
+    /// It was not sent yet.
+    Slow(M),
+}
+
 /// The text and, where payloads are digested, the bytes of a local message.
 #[cold]
 fn local_detail<M: Message>(message: &M) -> Option<String> {
@@ -228,7 +253,7 @@ pub(crate) fn hand_over(
     text: Option<String>,
 ) {
     let _ = act(|system, current| {
-        let id = system.next_id(current);
+        let id = system.next_id();
         let Some(task) = system.kernel.tasks.get(current.slot) else {
             return;
         };
@@ -292,7 +317,7 @@ impl System {
     }
 
     /// Puts a message into a mailbox on the current process's node; gives back what nobody took.
-    #[inline]
+    #[inline(always)]
     fn deliver_local<M: Message>(
         &mut self,
         node: NodeId,
@@ -300,24 +325,28 @@ impl System {
         id: MessageId,
         message: M,
         text: Option<String>,
-    ) -> Option<M> {
+    ) -> Left<M> {
         self.kernel.trace.books.sent(node, id);
         let text = text.map_or(TextId::NONE, |text| self.kernel.trace.text(|| text));
-        let (to, slot) = match self.resolve(target) {
-            Ok(found) => found,
+        let found = match target {
+            Target::Pid(to) => self.find(to).map(|slot| (to, slot)),
+            Target::Name(..) | Target::Alias(..) => self.resolve(target),
+        };
+        match found {
+            Ok((to, slot)) => {
+                self.kernel.trace.emit(Event::Send { id, to, text });
+                self.put(slot, to, id, message)
+            }
             Err(why) => {
                 let to = target.pid_or_nobody();
                 self.kernel.trace.emit(Event::Send { id, to, text });
                 self.dead_letter(node, id, target.as_u64(), why);
-                return Some(message);
+                Left::Dropped(message)
             }
-        };
-        self.kernel.trace.emit(Event::Send { id, to, text });
-        self.put(slot, to, id, message)
+        }
     }
 
     /// The process that a target stands for now, with its slot in the kernel.
-    #[inline]
     pub(crate) fn resolve(&mut self, target: Target) -> Result<(Pid, u32), DeadReason> {
         let pid = match target {
             Target::Pid(pid) | Target::Alias(pid, _) => pid,
@@ -333,28 +362,39 @@ impl System {
         }
     }
 
-    /// Puts a message into the mailbox of a live process.
-    #[inline]
+    /// Puts a message into the mailbox of a live process, and wakes it where it waits for mail.
+    #[inline(always)]
     pub(crate) fn put<M: Message>(
         &mut self,
         slot: u32,
         to: Pid,
         id: MessageId,
         message: M,
-    ) -> Option<M> {
+    ) -> Left<M> {
         let most = self.kernel.bounds.mailbox;
-        let process = self.process(slot)?;
-        let make = process.receiver.mailbox;
-        let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() else {
-            self.dead_letter(to.node(), id, to.as_u64(), DeadReason::OtherType);
-            return Some(message);
+        let Some(mut live) = self.kernel.live(slot) else {
+            return Left::Dropped(message);
         };
-        mailbox.0.push_back(Content::Message(id, message));
-        if mailbox.0.len() > most {
-            self.fail(Limit::Mailbox, most as u64);
-        }
-        self.came(slot, super::system::wants::MAIL);
-        None
+        let process = &mut live.task.data;
+        let why = if process.dying {
+            DeadReason::NoProc
+        } else {
+            let make = process.receiver.mailbox;
+            if let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() {
+                mailbox.0.push_back(Content::Message(id, message));
+                let full = mailbox.0.len() > most;
+                if process.came(wants::MAIL, &mut self.wake_later) {
+                    live.wake();
+                }
+                if full {
+                    self.fail(Limit::Mailbox, most as u64);
+                }
+                return Left::Nothing;
+            }
+            DeadReason::OtherType
+        };
+        self.dead_letter(to.node(), id, to.as_u64(), why);
+        Left::Dropped(message)
     }
 }
 

@@ -135,16 +135,10 @@ impl<M: Message> Context<M> {
         })
     }
 
+    #[inline]
     fn poll_receive(&self, cx: &TaskContext<'_>) -> Poll<Received<M>> {
         let own = crate::kernel::is_own(cx.waker());
-        let got = with(|system| {
-            let taken = system.take_oldest::<M>(self.pid);
-            if taken.is_none() && own {
-                system.want_mail(self.pid);
-            }
-            taken
-        });
-        match got {
+        match with(|system| system.take_oldest::<M>(self.pid, own)) {
             Some(Content::Message(_, message)) => Poll::Ready(Received::Message(message)),
             Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
             None => {
@@ -446,10 +440,11 @@ impl<M: Message> Context<M> {
 impl System {
     #[inline]
     fn own_slot(&mut self, pid: Pid) -> u32 {
-        match self.current {
-            Some(current) if current.pid == pid => current.slot,
-            _ => panic!("a Context is used by its own process only, while that process runs"),
-        }
+        assert!(
+            self.current.pid == pid,
+            "a Context is used by its own process only, while that process runs"
+        );
+        self.current.slot
     }
 
     fn own_mailbox(&mut self, pid: Pid) -> Option<&mut Box<dyn AnyMailbox>> {
@@ -457,28 +452,33 @@ impl System {
         self.process(slot)?.mailbox.as_mut()
     }
 
+    /// Takes the oldest thing out of the current process's mailbox; where that is empty and `wait` is
+    /// set, the process waits for mail.
     #[inline]
-    fn take_oldest<M: Message>(&mut self, pid: Pid) -> Option<Content<M>> {
-        let content = self.own_mailbox(pid)?.of::<M>()?.0.pop_front()?;
-        if let Content::Message(id, _) = &content {
-            self.received(pid, *id);
+    fn take_oldest<M: Message>(&mut self, pid: Pid, wait: bool) -> Option<Content<M>> {
+        let slot = self.own_slot(pid);
+        let task = self.kernel.tasks.get_mut(slot)?;
+        let mailbox = task
+            .data
+            .mailbox
+            .as_mut()
+            .and_then(|mailbox| mailbox.of::<M>());
+        let content = mailbox.and_then(|mailbox| mailbox.0.pop_front());
+        match &content {
+            Some(Content::Message(id, _)) => self.received(pid, *id),
+            Some(Content::Info(_)) => {}
+            None => {
+                task.waits |= wait;
+                task.data.wants |= if wait { wants::MAIL } else { 0 };
+            }
         }
-        Some(content)
+        content
     }
 
     #[inline]
     fn received(&mut self, pid: Pid, id: crate::trace::MessageId) {
         self.kernel.trace.emit(Event::Receive { id, by: pid });
         self.kernel.trace.books.received(pid.node(), id);
-    }
-
-    #[inline]
-    fn want_mail(&mut self, pid: Pid) {
-        let slot = self.own_slot(pid);
-        if let Some(task) = self.kernel.tasks.get_mut(slot) {
-            task.waits = true;
-            task.data.wants |= wants::MAIL;
-        }
     }
 
     fn lift_mailbox(&mut self, pid: Pid) -> Option<Box<dyn AnyMailbox>> {

@@ -66,7 +66,7 @@ impl<R: Message> ReplyTo<R> {
         let logs = with(|system| system.kernel.trace.logs());
         let text = logs.then(|| format!("{answer:?}"));
         let left = act(|system, current| {
-            let id = system.next_id(current);
+            let id = system.next_id();
             let text = system.kernel.trace.text(|| text.unwrap_or_default());
             system.kernel.trace.books.sent(current.pid.node(), id);
             system.kernel.trace.emit(Event::Reply {

@@ -1,6 +1,6 @@
 //! Starting processes.
 
-use super::address::Address;
+use super::address::{Address, Left};
 use super::context::Context;
 use super::exit::{ExitReason, IntoExit};
 use super::host::Packet;
@@ -48,7 +48,7 @@ fn deliver<M: Message>(to: Pid, slot: u32, packet: &Packet) {
         Ok(message) => system.put(slot, to, packet.id, message),
         Err(why) => {
             system.dead_letter(to.node(), packet.id, to.as_u64(), why);
-            None
+            Left::Nothing
         }
     });
     drop(left);
@@ -124,12 +124,14 @@ where
     let receiver = &ReceiverOf::<M>::TABLE;
     let (slot, pid) = with(|system| {
         let (slot, pid) = system.reserve(node, lineage, Pid::NOBODY, receiver);
-        system.current = Some(Current { slot, pid });
+        system.current = Current { slot, pid };
+        system.budget = u64::MAX;
         (slot, pid)
     });
     let made = run_user(|| -> Body<ExitReason> { Box::pin(Running(process(Context::new(pid)))) });
     with(|system| {
-        system.current = None;
+        system.current = Current::NONE;
+        system.budget = 0;
         match made {
             Ok(body) => system.fill(slot, body),
             Err(panicked) => system.finish(slot, panicked.into()),

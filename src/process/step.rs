@@ -15,6 +15,8 @@ pub(crate) enum Stepped {
     Polled,
     /// The host's entry of this number is due.
     Host(u32),
+    /// The first process of a node ended by a panic or an error: it is in the system's list.
+    RootEnded,
     /// The fuse of this node burnt down: it must crash now.
     Tripped(NodeId),
     /// Nothing to do before the moment asked for; `true` when there is nothing after it either.
@@ -41,23 +43,51 @@ enum Begin {
     Other(Stepped),
 }
 
-/// Does the next thing that happens, not after `until`.
-#[inline]
-pub(crate) fn step(until: Time) -> Result<Stepped, StepError> {
-    match with(|system| system.begin(until))? {
-        Begin::Poll {
+/// What is to be done after a poll.
+enum After {
+    Nothing,
+    Bury,
+    Tell(Stepped),
+}
+
+/// Does the next thing that happens, not after `until`; with `many`, goes on for as long as that is to
+/// poll processes.
+pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
+    let mut begin = with(|system| system.begin(until))?;
+    loop {
+        let Begin::Poll {
             slot,
             mut body,
             waker,
-        } => {
-            let mut cx = TaskContext::from_waker(&waker);
-            let polled = run_user(|| body.as_mut().poll(&mut cx));
-            let (stepped, remains) = with(|system| system.end(slot, body, polled))?;
-            if remains {
+        } = begin
+        else {
+            return step_other(begin);
+        };
+        let mut cx = TaskContext::from_waker(&waker);
+        let polled = run_user(|| body.as_mut().poll(&mut cx));
+        let after = with(|system| match system.end(slot, body, polled)? {
+            After::Nothing if many => Ok(Ok(system.begin(until)?)),
+            after => Ok(Err(after)),
+        })?;
+        match after {
+            Ok(next) => begin = next,
+            Err(After::Nothing) => return Ok(Stepped::Polled),
+            Err(After::Bury) => {
                 bury();
+                return Ok(Stepped::Polled);
             }
-            Ok(stepped)
+            Err(After::Tell(stepped)) => {
+                bury();
+                return Ok(stepped);
+            }
         }
+    }
+}
+
+#[inline]
+fn step_other(begin: Begin) -> Result<Stepped, StepError> {
+    match begin {
+        Begin::Other(stepped) => Ok(stepped),
         Begin::Process(index) => {
             if let Some((send, id, who)) = with(|system| system.take_delayed(index)) {
                 let _ = run_user(|| send(id, who));
@@ -65,20 +95,18 @@ pub(crate) fn step(until: Time) -> Result<Stepped, StepError> {
             }
             Ok(Stepped::Polled)
         }
-        Begin::Nothing => Ok(Stepped::Polled),
-        Begin::Other(stepped) => Ok(stepped),
+        Begin::Nothing | Begin::Poll { .. } => Ok(Stepped::Polled),
     }
 }
 
 impl System {
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, until: Time) -> Result<Begin, StepError> {
         match self.kernel.next(until).map_err(StepError::Reached)? {
             Next::Step(slot) => {
                 let epoch = self.kernel.epoch.number();
                 let steps = self.kernel.steps();
-                let generation = self.kernel.tasks.generation(slot);
-                let Some(task) = self.kernel.tasks.get_mut(slot) else {
+                let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
                     return Ok(Begin::Nothing);
                 };
                 let Some(body) = task.body.take() else {
@@ -90,9 +118,9 @@ impl System {
                     extra.foreign.clear();
                 }
                 let pid = task.data.pid;
-                self.current = Some(Current { slot, pid });
+                self.current = Current { slot, pid };
                 self.budget = self.nodes[pid.node().index()].fuse;
-                self.kernel.trace.emit(Event::Step { pid });
+                self.kernel.trace.log_only(Event::Step { pid });
                 if let Some(beat) = self.beat.as_ref() {
                     beat.begin(pid, steps);
                 }
@@ -108,62 +136,88 @@ impl System {
         }
     }
 
-    /// After a poll: gives whether there is something to bury.
-    #[inline]
+    /// After a poll.
+    #[inline(always)]
     fn end(
         &mut self,
         slot: u32,
         body: Body<ExitReason>,
         polled: Result<Poll<ExitReason>, Panicked>,
-    ) -> Result<(Stepped, bool), StepError> {
-        let Some(Current { pid, .. }) = self.current.take() else {
-            return Ok((Stepped::Polled, false));
-        };
+    ) -> Result<After, StepError> {
+        let Current { pid, .. } = std::mem::replace(&mut self.current, Current::NONE);
+        let budget = std::mem::take(&mut self.budget);
         if let Some(beat) = self.beat.as_ref() {
             beat.end(self.kernel.steps());
         }
-        let tripped = self.tripped.take();
         let node = &mut self.nodes[pid.node().index()];
-        if node.fuse != u64::MAX && self.budget != 0 {
-            node.fuse = self.budget;
+        if node.fuse != u64::MAX && budget != 0 {
+            node.fuse = budget;
         }
-        match polled {
-            _ if tripped.is_some() => self.graveyard.push(Remains::Body(body)),
-            Ok(Poll::Pending) => {
-                if let Some(task) = self.kernel.tasks.get_mut(slot) {
-                    task.body = Some(body);
-                    let group = task.group;
-                    let cost = self.kernel.step_cost_ns(group);
-                    if cost > 0 {
-                        self.pay(slot, pid, cost);
-                    }
-                }
+        if self.tripped.is_none()
+            && matches!(polled, Ok(Poll::Pending))
+            && let Some(task) = self.kernel.tasks.get_mut(slot)
+        {
+            task.body = Some(body);
+            let group = task.group;
+            let cost = self.kernel.step_cost_ns(group);
+            if cost > 0 {
+                self.pay(slot, pid, cost);
             }
-            Ok(Poll::Ready(reason)) => {
-                self.graveyard.push(Remains::Body(body));
-                self.finish(slot, reason);
-            }
-            Err(panicked) => {
-                self.graveyard.push(Remains::Body(body));
-                self.note_panic(pid, &panicked);
-                self.finish(slot, panicked.into());
-            }
+        } else {
+            self.end_of_process(slot, pid, body, polled);
         }
         self.kernel.wake_woken();
         if !self.dying.is_empty() {
             self.settle();
         }
+        if self.error.is_some() || self.kernel.epoch.has_foreign() {
+            self.fail_step()?;
+        }
+        if self.tripped.is_some() || !self.ended_roots.is_empty() {
+            let tripped = self.tripped.take();
+            return Ok(After::Tell(
+                tripped.map_or(Stepped::RootEnded, Stepped::Tripped),
+            ));
+        }
+        let remains = !self.graveyard.is_empty() || !self.wake_later.is_empty();
+        Ok(if remains { After::Bury } else { After::Nothing })
+    }
+
+    /// A poll was a process's last.
+    fn end_of_process(
+        &mut self,
+        slot: u32,
+        pid: Pid,
+        body: Body<ExitReason>,
+        polled: Result<Poll<ExitReason>, Panicked>,
+    ) {
+        self.graveyard.push(Remains::Body(body));
+        match polled {
+            // Its node crashes: the process ends with it.
+            _ if self.tripped.is_some() => {}
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(reason)) => self.finish(slot, reason),
+            Err(panicked) => {
+                self.note_panic(pid, &panicked);
+                self.finish(slot, panicked.into());
+            }
+        }
+    }
+
+    #[cold]
+    fn fail_step(&mut self) -> Result<(), StepError> {
         if let Some(reached) = self.error.clone() {
             return Err(StepError::Reached(reached));
         }
-        if let Some((slot, _)) = self.kernel.epoch.foreign() {
-            let pid = self
-                .process(slot)
-                .map_or(Pid::NOBODY, |process| process.pid);
-            return Err(StepError::OutsideWake(pid));
+        match self.kernel.epoch.foreign() {
+            Some((slot, _)) => {
+                let pid = self
+                    .process(slot)
+                    .map_or(Pid::NOBODY, |process| process.pid);
+                Err(StepError::OutsideWake(pid))
+            }
+            None => Ok(()),
         }
-        let remains = !self.graveyard.is_empty() || !self.wake_later.is_empty();
-        Ok((tripped.map_or(Stepped::Polled, Stepped::Tripped), remains))
     }
 
     /// A step of a slow node costs time, in which the node steps nothing.
@@ -254,10 +308,7 @@ pub(crate) fn arrive(packet: Packet) {
 pub(crate) fn bury() {
     loop {
         let (graveyard, wakers) = with(|system| {
-            system.current = Some(Current {
-                slot: u32::MAX,
-                pid: Pid::NOBODY,
-            });
+            system.current = Current::ENDED;
             system.budget = 0;
             (
                 std::mem::take(&mut system.graveyard),
@@ -273,7 +324,7 @@ pub(crate) fn bury() {
             panics.extend(run_user(|| waker.wake()).err());
         }
         with(|system| {
-            system.current = None;
+            system.current = Current::NONE;
             for panicked in &panics {
                 system.note_panic(Pid::NOBODY, panicked);
             }

@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::any::Any;
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -89,16 +90,45 @@ impl TaskData for Process {
 }
 
 impl Process {
+    /// Something of sort `what` came for it: whether it is to be woken. Where it waits with wakers of
+    /// others (combinators), those are to be called instead.
+    #[inline(always)]
+    pub(crate) fn came(&mut self, what: u8, wake_later: &mut Vec<Waker>) -> bool {
+        if self.wants & what == 0 {
+            return false;
+        }
+        match self.extra.as_mut() {
+            Some(extra) if !extra.foreign.is_empty() => {
+                wake_later.append(&mut extra.foreign);
+                false
+            }
+            _ => true,
+        }
+    }
+
     pub(crate) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
     }
 }
 
 /// The process that is polled.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Current {
     pub(crate) slot: u32,
     pub(crate) pid: Pid,
+}
+
+impl Current {
+    /// Nobody: no poll runs.
+    pub(crate) const NONE: Current = Current {
+        slot: u32::MAX,
+        pid: Pid::NOBODY,
+    };
+    /// One that has ended, while what it left is dropped.
+    pub(crate) const ENDED: Current = Current {
+        slot: u32::MAX - 1,
+        pid: Pid::NOBODY,
+    };
 }
 
 /// What must be dropped outside any borrow.
@@ -114,8 +144,9 @@ pub(crate) struct System {
     pub(crate) kernel: Kernel<Process>,
     pub(crate) nodes: Vec<NodeState>,
     pub(crate) host: Box<dyn Host>,
-    pub(crate) current: Option<Current>,
-    /// Calls of the host that the current poll may still make; 0 where it is fenced off.
+    pub(crate) current: Current,
+    /// The current poll crashes its node with its so-manieth call of the host from now; 0 where it is
+    /// fenced off, or no poll runs.
     pub(crate) budget: u64,
     /// The node whose fuse burnt down in the current poll, and after how many calls.
     pub(crate) tripped: Option<NodeId>,
@@ -132,7 +163,9 @@ pub(crate) struct System {
 }
 
 thread_local! {
-    static SYSTEM: RefCell<Option<Box<System>>> = const { RefCell::new(None) };
+    // Never dropped, so that an access checks no state of the thread: a run takes its system out itself.
+    static SYSTEM: ManuallyDrop<RefCell<Option<Box<System>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// Puts a run's state into the thread-local for as long as `code` runs.
@@ -179,18 +212,11 @@ pub(crate) fn with<R>(code: impl FnOnce(&mut System) -> R) -> R {
 #[inline]
 pub(crate) fn act<R>(code: impl FnOnce(&mut System, Current) -> R) -> Option<R> {
     with(|system| {
-        let Some(current) = system.current else {
-            panic!("{ADVICE}")
-        };
-        if system.budget == 0 {
-            return None;
+        if system.may_call() {
+            Some(code(system, system.current))
+        } else {
+            None
         }
-        system.budget -= 1;
-        if system.budget == 0 {
-            system.tripped = Some(current.pid.node());
-            return None;
-        }
-        Some(code(system, current))
     })
 }
 
@@ -200,7 +226,7 @@ pub(crate) fn act<R>(code: impl FnOnce(&mut System, Current) -> R) -> Option<R> 
 /// Outside a poll, with advice.
 #[inline]
 pub(crate) fn current() -> Current {
-    with(|system| system.current.unwrap_or_else(|| panic!("{ADVICE}")))
+    with(|system| system.current())
 }
 
 /// Whether some of our own cleaning up should still be done: not in a run's last moments.
@@ -216,8 +242,8 @@ impl System {
             kernel: Kernel::new(choice, trace, bounds),
             nodes: Vec::new(),
             host,
-            current: None,
-            budget: u64::MAX,
+            current: Current::NONE,
+            budget: 0,
             tripped: None,
             dying: Vec::new(),
             graveyard: Vec::new(),
@@ -228,6 +254,33 @@ impl System {
             error: None,
             beat: None,
             ended_roots: Vec::new(),
+        }
+    }
+
+    /// The process that is polled.
+    #[inline]
+    pub(crate) fn current(&self) -> Current {
+        assert!(self.current != Current::NONE, "{ADVICE}");
+        self.current
+    }
+
+    /// Whether the current process may make a call of the host; counts it.
+    #[inline(always)]
+    pub(crate) fn may_call(&mut self) -> bool {
+        if self.budget > 1 {
+            self.budget -= 1;
+            return true;
+        }
+        self.out_of_calls();
+        false
+    }
+
+    #[cold]
+    fn out_of_calls(&mut self) {
+        let current = self.current();
+        if self.budget == 1 {
+            self.budget = 0;
+            self.tripped = Some(current.pid.node());
         }
     }
 
@@ -314,25 +367,18 @@ impl System {
     /// Something of sort `what` came for a process: wakes it where it waits for that.
     #[inline]
     pub(crate) fn came(&mut self, slot: u32, what: u8) {
-        let Some(task) = self.kernel.tasks.get_mut(slot) else {
-            return;
-        };
-        if task.data.wants & what == 0 {
-            return;
-        }
-        if let Some(extra) = task.data.extra.as_mut()
-            && !extra.foreign.is_empty()
+        if let Some(mut live) = self.kernel.live(slot)
+            && live.task.data.came(what, &mut self.wake_later)
         {
-            self.wake_later.append(&mut extra.foreign);
-            return;
+            live.wake();
         }
-        self.kernel.wake(slot);
     }
 
     /// The next message id of the current process.
     #[inline]
-    pub(crate) fn next_id(&mut self, current: Current) -> MessageId {
-        let nth = match self.process(current.slot) {
+    pub(crate) fn next_id(&mut self) -> MessageId {
+        let Current { slot, pid } = self.current;
+        let nth = match self.process(slot) {
             Some(process) => {
                 process.sent += 1;
                 process.sent
@@ -340,7 +386,7 @@ impl System {
             None => 0,
         };
         MessageId {
-            from: current.pid,
+            from: pid,
             nth,
             copy: 0,
         }

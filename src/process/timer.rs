@@ -122,7 +122,7 @@ pub(crate) fn send_after<M: Message>(to: Address<M>, message: M, after: Duration
     let target = to.target();
     let send: Send = Box::new(move |id, who| super::address::fire(target, message, id, who));
     let set = act(|system, current| {
-        let id = system.next_id(current);
+        let id = system.next_id();
         let who = system
             .kernel
             .tasks

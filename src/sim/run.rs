@@ -148,22 +148,20 @@ impl Cluster {
             .any(|property| property.when == When::Always);
         let mut end = End::default();
         loop {
-            match self.advance() {
+            match self.advance(!always) {
                 Err(error) => {
                     end.error = Some(error);
                     return end;
                 }
-                Ok(Some(over)) => {
+                Ok(Stepped::Quiet(over)) => {
                     end.error = over.then(unknown_wait).flatten();
                     break;
                 }
-                Ok(None) => {}
+                Ok(Stepped::RootEnded) => end.violation = self.client_panic(),
+                Ok(_) => {}
             }
-            if always {
+            if always && end.violation.is_none() {
                 end.violation = self.look(When::Always);
-            }
-            if end.violation.is_none() && with(|system| !system.ended_roots.is_empty()) {
-                end.violation = self.client_panic();
             }
             if end.violation.is_some() {
                 return end;
@@ -175,16 +173,16 @@ impl Cluster {
         end
     }
 
-    /// Does the next thing. Gives, at the end of the run, whether nothing more could happen at all.
+    /// Does the next thing; with `many`, as many polls in a row as there are.
     #[inline]
-    fn advance(&self) -> Result<Option<bool>, RunError> {
-        match step(self.horizon).map_err(step_error)? {
-            Stepped::Polled => {}
+    fn advance(&self, many: bool) -> Result<Stepped, RunError> {
+        let stepped = step(self.horizon, many).map_err(step_error)?;
+        match stepped {
             Stepped::Host(number) => self.host_event(Due::of(number))?,
             Stepped::Tripped(node) => self.crash(node),
-            Stepped::Quiet(over) => return Ok(Some(over)),
+            Stepped::Polled | Stepped::RootEnded | Stepped::Quiet(_) => {}
         }
-        Ok(None)
+        Ok(stepped)
     }
 
     /// Draws the node faults, and puts them on the agenda.

@@ -4,6 +4,10 @@ use std::fmt;
 use xxhash_rust::xxh3::xxh3_128;
 
 const BLOCK: usize = 4096;
+/// The bytes of the longest event.
+const EVENT: usize = 32;
+/// The bytes of the hash with which a block begins.
+const CHAIN: usize = 16;
 const CHECKPOINTS: usize = 1024;
 
 /// The digest of a run: 128 bits, printed as 32 hex digits.
@@ -36,7 +40,9 @@ pub struct Checkpoint {
 /// An event costs a copy of its words; the hash runs over 4 KiB at a time.
 #[derive(Debug)]
 pub struct Digest {
-    block: Vec<u8>,
+    /// A block, and room for the event that fills it.
+    block: Box<[u8; BLOCK + EVENT]>,
+    at: usize,
     events: u64,
     blocks: u64,
     checkpoints: Vec<Checkpoint>,
@@ -45,10 +51,9 @@ pub struct Digest {
 
 impl Default for Digest {
     fn default() -> Digest {
-        let mut block = Vec::with_capacity(BLOCK + 64);
-        block.extend_from_slice(&[0; 16]);
         Digest {
-            block,
+            block: Box::new([0; BLOCK + EVENT]),
+            at: CHAIN,
             events: 0,
             blocks: 0,
             checkpoints: Vec::new(),
@@ -59,35 +64,44 @@ impl Default for Digest {
 
 impl Digest {
     /// Takes in one event of `count` words.
-    #[inline]
+    #[inline(always)]
     pub fn absorb(&mut self, words: &[u64; 4], count: usize) {
-        let mut bytes = [0; 32];
+        // All four are written, whatever the count: a copy of fixed size is a few stores.
+        let mut bytes = [0; EVENT];
         for (word, place) in words.iter().zip(bytes.as_chunks_mut::<8>().0) {
             *place = word.to_le_bytes();
         }
-        self.block.extend_from_slice(&bytes[..count * 8]);
-        self.events += 1;
-        if self.block.len() >= BLOCK {
+        if let Some((place, _)) = self.block[self.at.min(BLOCK)..].split_first_chunk_mut() {
+            *place = bytes;
+        }
+        self.at = self.at.wrapping_add(count * 8);
+        self.events = self.events.wrapping_add(1);
+        if self.at >= BLOCK {
             self.turn();
         }
     }
 
     /// Takes in bytes, as one event.
     pub fn absorb_bytes(&mut self, bytes: &[u8]) {
-        self.block
-            .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        self.block.extend_from_slice(bytes);
-        self.events += 1;
-        if self.block.len() >= BLOCK {
-            self.turn();
+        let events = self.events + 1;
+        self.absorb(&[bytes.len() as u64, 0, 0, 0], 1);
+        for chunk in bytes.chunks(EVENT) {
+            let mut words = [0; 4];
+            for (word, part) in words.iter_mut().zip(chunk.chunks(8)) {
+                let mut eight = [0; 8];
+                eight[..part.len()].copy_from_slice(part);
+                *word = u64::from_le_bytes(eight);
+            }
+            self.absorb(&words, 4);
         }
+        self.events = events;
     }
 
     #[cold]
     fn turn(&mut self) {
-        let chained = xxh3_128(&self.block);
-        self.block.clear();
-        self.block.extend_from_slice(&chained.to_le_bytes());
+        let chained = xxh3_128(&self.block[..self.at]);
+        self.block[..CHAIN].copy_from_slice(&chained.to_le_bytes());
+        self.at = CHAIN;
         self.blocks += 1;
         if self.blocks.is_multiple_of(self.stride) {
             if self.checkpoints.len() == CHECKPOINTS {
@@ -115,7 +129,7 @@ impl Digest {
     /// The digest of all of them.
     #[must_use]
     pub fn value(&self) -> DigestValue {
-        DigestValue(xxh3_128(&self.block))
+        DigestValue(xxh3_128(&self.block[..self.at]))
     }
 
     /// The digest after some of the blocks, oldest first; at most 1,024 of them, evenly spaced.

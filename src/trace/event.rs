@@ -96,8 +96,8 @@ macro_rules! words {
     reason = "fields are named in OTP's words, and each variant's line uses them"
 )]
 pub enum Event {
-    /// Virtual time moved to this many nanoseconds.
-    Clock { now_ns: u64 },
+    /// Virtual time moved to this many nanoseconds, after so many steps.
+    Clock { now_ns: u64, steps: u64 },
     /// A node came up.
     Boot { node: NodeId, incarnation: u32 },
     /// A node went down at once; `call`: inside a step, at its how-manieth call of the host.
@@ -108,7 +108,8 @@ pub enum Event {
     },
     /// A process began.
     Spawn { pid: Pid, parent: Pid },
-    /// A process was polled.
+    /// A process was polled. In the log only: the digest has the count of steps at each [`Event::Clock`],
+    /// and what the poll did.
     Step { pid: Pid },
     /// A process ended.
     Exit {
@@ -191,18 +192,18 @@ pub enum Event {
     Note { pid: Pid, text: TextId },
 }
 
-#[inline]
+#[inline(always)]
 fn id_word(id: MessageId) -> u64 {
     u64::from(id.nth) | u64::from(id.copy) << 32
 }
 
 impl Event {
     /// Its words for the digest: one to four, the code in the lowest byte of the first.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn words(&self) -> ([u64; 4], usize) {
         match *self {
-            Event::Clock { now_ns } => words!(1, 0, now_ns),
+            Event::Clock { now_ns, steps } => words!(1, 0, now_ns, steps),
             Event::Boot { node, incarnation } => {
                 words!(2, u64::from(node.0) | u64::from(incarnation) << 16)
             }
@@ -218,7 +219,7 @@ impl Event {
                 )
             }
             Event::Spawn { pid, parent } => words!(4, 0, pid.as_u64(), parent.as_u64()),
-            Event::Step { pid } => words!(5, 0, pid.as_u64()),
+            Event::Step { .. } => ([0; 4], 0),
             Event::Exit { pid, reason, .. } => words!(6, reason as u64, pid.as_u64()),
             Event::Send { id, to, .. } => words!(7, id_word(id), id.from.as_u64(), to.as_u64()),
             Event::Reply { id, to, .. } => words!(8, id_word(id), id.from.as_u64(), to.as_u64()),

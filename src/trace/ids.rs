@@ -153,7 +153,7 @@ pub struct MessageId {
 
 impl MessageId {
     /// Nearly unique among copies: the books add these up on both ends.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn fingerprint(self) -> u64 {
         let mixed = (self.from.0 ^ ((self.nth as u64) << 32 | self.copy as u64))

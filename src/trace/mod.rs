@@ -81,7 +81,7 @@ impl Trace {
     }
 
     /// Something happened.
-    #[inline]
+    #[inline(always)]
     pub fn emit(&mut self, event: Event) {
         let (words, count) = event.words();
         self.digest.absorb(&words, count);
@@ -98,6 +98,14 @@ impl Trace {
                 step: self.step,
                 event,
             });
+        }
+    }
+
+    /// Something happened that is for the log alone.
+    #[inline(always)]
+    pub fn log_only(&mut self, event: Event) {
+        if self.log.is_some() {
+            self.log_event(event);
         }
     }
 

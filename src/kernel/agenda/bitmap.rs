@@ -43,18 +43,18 @@ impl Bitmap {
         was_set
     }
 
-    /// The first set bit after this one, going round; the bit itself comes last.
+    /// The first set bit from this one on, going round.
     #[inline]
-    pub(super) fn first_after(&self, slot: usize) -> Option<usize> {
+    pub(super) fn first_from(&self, slot: usize) -> Option<usize> {
         if self.summary == 0 {
             return None;
         }
         let word = slot / 64;
-        // Two shifts, since one by 64 is an overflow.
-        let rest = self.words[word] & (u64::MAX << (slot % 64) << 1);
+        let rest = self.words[word] & (u64::MAX << (slot % 64));
         if rest != 0 {
             return Some(word * 64 + rest.trailing_zeros() as usize);
         }
+        // Two shifts, since one by 64 is an overflow.
         let after = self.summary & (u64::MAX << word << 1);
         let word = if after != 0 { after } else { self.summary }.trailing_zeros() as usize % WORDS;
         Some(word * 64 + self.words[word].trailing_zeros() as usize)

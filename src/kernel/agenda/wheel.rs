@@ -275,7 +275,7 @@ impl Wheel {
     fn level_start_ns(&self, level: usize) -> Option<u64> {
         let here = self.here(level);
         let slot = here as usize % SLOTS[level];
-        let next = self.levels[level].first_after(slot)?;
+        let next = self.levels[level].first_from(slot)?;
         let ahead = next.wrapping_sub(slot) % SLOTS[level];
         Some((here + ahead as u64) << GRAIN_BITS[level])
     }
