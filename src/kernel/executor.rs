@@ -83,6 +83,15 @@ pub struct Due {
     pub what: What,
 }
 
+impl Due {
+    /// Where its rank is drawn. A process counts its timers and its packets each from 1, and a node's
+    /// stalls are counted too: the sort of thing that is due keeps their sites apart.
+    fn site(self) -> Site {
+        let nth = u64::from(self.what.0 >> 30) << 32 | u64::from(self.nth);
+        Site::new(Kind::DueRank, self.who, nth)
+    }
+}
+
 /// What an entry of the agenda does: two bits of sort and thirty of number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct What(u32);
@@ -512,10 +521,9 @@ impl<D: TaskData> Kernel<D> {
     }
 
     fn queue_due(&mut self, key: Key, due: Due) {
-        let site = Site::new(Kind::DueRank, due.who, u64::from(due.nth));
         self.order += 1;
         let slot = DUE | self.due.len() as u32;
-        self.ready.push(&mut self.choice, site, self.order, slot);
+        self.ready.push(&mut self.choice, due.site(), self.order, slot);
         self.due.push((key, Some(due)));
     }
 
@@ -533,8 +541,7 @@ impl<D: TaskData> Kernel<D> {
                 continue;
             }
             let due = entry.event;
-            let site = Site::new(Kind::DueRank, due.who, u64::from(due.nth));
-            let rank = self.choice.draw(site, Shape::Rank);
+            let rank = self.choice.draw(due.site(), Shape::Rank);
             if best.is_none_or(|(r, o, ..)| (rank, entry.order) < (r, o)) {
                 best = Some((rank, entry.order, *key, due, entry.earliest));
             }
