@@ -523,7 +523,8 @@ impl<D: TaskData> Kernel<D> {
     fn queue_due(&mut self, key: Key, due: Due) {
         self.order += 1;
         let slot = DUE | self.due.len() as u32;
-        self.ready.push(&mut self.choice, due.site(), self.order, slot);
+        self.ready
+            .push(&mut self.choice, due.site(), self.order, slot);
         self.due.push((key, Some(due)));
     }
 

@@ -200,10 +200,10 @@ impl Future {
                     }
                 }
                 Event::Packet { id, .. } if self.is_touched(id.from, run, at) => {
-                    more |= self.packets.insert((run.lineages[&id.from], id.nth));
+                    more |= self.packets.insert((run.lineages[&id.from], id.nth()));
                 }
                 Event::Arrive { id, node }
-                    if self.packets.contains(&(run.lineages[&id.from], id.nth)) =>
+                    if self.packets.contains(&(run.lineages[&id.from], id.nth())) =>
                 {
                     more |= match run.takers.get(&id) {
                         Some(Some(taker)) => self.touch(*taker, run, at),
