@@ -7,6 +7,7 @@ use super::time::Time;
 use super::waker::Epoch;
 use crate::choice::{Choice, Kind, Lineage, Shape, Site};
 use crate::trace::{Event, Limit, Pid, Trace};
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::pin::Pin;
@@ -176,6 +177,11 @@ pub struct Kernel<D: TaskData> {
     woken: Vec<(u32, u16)>,
 }
 
+thread_local! {
+    /// The memory of the last run's agenda: making it anew costs more than a short run's events.
+    static SPARE: Cell<Option<Agenda<Due>>> = const { Cell::new(None) };
+}
+
 impl<D: TaskData> Kernel<D> {
     /// A kernel at time zero with nothing to do.
     #[must_use]
@@ -183,7 +189,7 @@ impl<D: TaskData> Kernel<D> {
         let mut kernel = Kernel {
             choice,
             trace,
-            agenda: Agenda::new(),
+            agenda: SPARE.take().unwrap_or_default(),
             bounds,
             tasks: Slab::default(),
             epoch: super::waker::enter(),
@@ -201,6 +207,14 @@ impl<D: TaskData> Kernel<D> {
         };
         kernel.allow_steps();
         kernel
+    }
+
+    /// At the end of a run: gives the draws back, and keeps the agenda's memory for this thread's next run.
+    #[must_use]
+    pub fn retire(mut self) -> Choice {
+        self.agenda.clear();
+        SPARE.set(Some(self.agenda));
+        self.choice
     }
 
     /// The virtual time.
@@ -562,22 +576,6 @@ impl<D: TaskData> Kernel<D> {
         self.agenda.cancel(key);
         self.move_to(earliest.max(self.now));
         self.due_now(due)
-    }
-
-    /// Every live entry of the agenda that is the host's, by its number.
-    pub fn host_entries(&mut self) -> Vec<u32> {
-        let mut numbers = Vec::new();
-        while let Some((_, entry)) = self.agenda.pop_due(Time::MAX) {
-            if entry.event.what.0 >> 30 == 3 {
-                numbers.push(entry.event.what.0 & NUMBER);
-            }
-        }
-        let due = self.due.iter().filter_map(|(_, due)| *due);
-        numbers.extend(
-            due.filter(|d| d.what.0 >> 30 == 3)
-                .map(|d| d.what.0 & NUMBER),
-        );
-        numbers
     }
 
     /// The step cost of a task's group.
