@@ -605,9 +605,14 @@ pub(super) struct Ready {
     /// The site of the first's rank, where that is not drawn yet.
     undrawn: Option<Site>,
     rest: BinaryHeap<Reverse<u128>>,
+    /// What a heap that had grown large held, greatest first: to sort it once costs less than to sift a
+    /// large heap at each pop.
+    sorted: Vec<u128>,
 }
 
 const NONE: u128 = u128::MAX;
+/// A heap larger than this is sorted when it is popped from.
+const LARGE: usize = 2048;
 
 impl Default for Ready {
     fn default() -> Ready {
@@ -615,6 +620,7 @@ impl Default for Ready {
             first: NONE,
             undrawn: None,
             rest: BinaryHeap::new(),
+            sorted: Vec::new(),
         }
     }
 }
@@ -661,7 +667,7 @@ impl Ready {
         }
         let item = self.first;
         self.undrawn = None;
-        self.first = if self.rest.is_empty() {
+        self.first = if self.rest.is_empty() && self.sorted.is_empty() {
             NONE
         } else {
             self.pop_rest()
@@ -670,7 +676,16 @@ impl Ready {
     }
 
     fn pop_rest(&mut self) -> u128 {
-        self.rest.pop().map_or(NONE, |Reverse(item)| item)
+        if self.sorted.is_empty() && self.rest.len() > LARGE {
+            let rest = std::mem::take(&mut self.rest).into_vec();
+            self.sorted = rest.into_iter().map(|Reverse(item)| item).collect();
+            self.sorted.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        let least = self.sorted.last().copied().unwrap_or(NONE);
+        match self.rest.peek() {
+            Some(Reverse(item)) if *item < least => self.rest.pop().map_or(NONE, |Reverse(i)| i),
+            _ => self.sorted.pop().unwrap_or(NONE),
+        }
     }
 
     fn peek(&mut self, choice: &mut Choice) -> Option<u128> {
