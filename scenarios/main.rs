@@ -5,5 +5,8 @@ mod supe;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    netsplit::cli::main([supe::duplicate_ack::scenario(), supe::acked_by_id::scenario()])
+    netsplit::cli::main([
+        supe::duplicate_ack::scenario(),
+        supe::acked_by_id::scenario(),
+    ])
 }

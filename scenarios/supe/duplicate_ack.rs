@@ -97,7 +97,7 @@ async fn customer(ctx: Context) {
 }
 
 /// The scenario.
-pub fn scenario() -> Scenario {
+pub(crate) fn scenario() -> Scenario {
     Scenario::new("supe/duplicate_ack")
         .summary("an ack without an id: a second one acknowledges a letter that nobody has read")
         .broken("no letter is lost")

@@ -25,7 +25,7 @@ pub enum Shape<'a> {
 
 impl Shape<'_> {
     /// The outcome that these bits choose.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn outcome(self, bits: u64) -> u64 {
         match self {
@@ -162,7 +162,7 @@ impl Choice {
     }
 
     /// Draws: the outcome at this site.
-    #[inline]
+    #[inline(always)]
     pub fn draw(&mut self, site: Site, shape: Shape<'_>) -> u64 {
         let seeded = match shape {
             Shape::Bits(bits) => bits,
@@ -176,7 +176,7 @@ impl Choice {
     }
 
     /// Draws whether something of this rate happens. At a rate of 0 only a tape can make it happen.
-    #[inline]
+    #[inline(always)]
     pub fn chance(&mut self, site: Site, rate: Rate) -> bool {
         if rate.is_never() && self.asked.is_none() {
             return false;

@@ -1,6 +1,29 @@
 //! The edge: the environment (read nowhere else), arguments, progress, exit codes.
+//!
+//! [`check`] runs a scenario from a `#[test]`. With the feature `cli`, [`main`] makes a command line of a
+//! list of scenarios.
 
-use crate::sim::Scenario;
+mod again;
+mod env;
+mod parse;
 
-/// placeholder
-pub fn check(_scenario: Scenario) {}
+#[cfg(feature = "cli")]
+mod arguments;
+#[cfg(feature = "cli")]
+mod code;
+#[cfg(feature = "cli")]
+mod commands;
+#[cfg(feature = "cli")]
+mod output;
+#[cfg(feature = "cli")]
+mod progress;
+#[cfg(feature = "cli")]
+mod replay;
+#[cfg(feature = "cli")]
+mod run;
+#[cfg(feature = "cli")]
+mod select;
+
+#[cfg(feature = "cli")]
+pub use commands::{main, main_with};
+pub use env::check;

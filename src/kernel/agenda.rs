@@ -189,7 +189,7 @@ impl<E: Copy> Agenda<E> {
     ///
     /// It moves the wheel there, and what is pushed before that moment afterwards takes the slower
     /// path of the ordered trees; who only wants what is due calls [`Agenda::pop_due`] at once.
-    pub fn horizon(&mut self) -> Option<Time> {
+    pub fn least_latest(&mut self) -> Option<Time> {
         let limit_ns = self.ordered.least_ns();
         self.wheel.roll(&mut self.slab, &mut self.ordered, limit_ns);
         let wheel = self.wheel.first().map(|(at_ns, _)| at_ns);
@@ -220,14 +220,23 @@ impl<E: Copy> Agenda<E> {
         }
     }
 
+    /// Whether there may be an entry at `at` or before it, once one of that moment was popped. It may say
+    /// yes where there is none, never no where there is one; it costs next to nothing.
+    #[inline(always)]
+    #[must_use]
+    pub fn may_be_due(&self, at: Time) -> bool {
+        let at_ns = at.as_nanos();
+        self.ordered.least_ns() <= at_ns || self.wheel.may_hold(at_ns)
+    }
+
     /// Every entry that may happen next, in the order of their pushes: those whose earliest is not
-    /// after the [`Agenda::horizon`]. `into` is emptied first; it stays empty when there are none.
+    /// after the [`Agenda::least_latest`]. `into` is emptied first; it stays empty when there are none.
     pub fn candidates(&mut self, into: &mut Vec<(Key, Entry<E>)>) {
         into.clear();
-        let Some(horizon) = self.horizon() else {
+        let Some(least_latest) = self.least_latest() else {
             return;
         };
-        let at_ns = horizon.as_nanos();
+        let at_ns = least_latest.as_nanos();
         let found = self
             .wheel
             .at(at_ns)

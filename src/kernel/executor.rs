@@ -37,11 +37,39 @@ pub struct Task<D: TaskData> {
     pub group: GroupId,
     /// Whether its last poll registered a wait that netsplit knows.
     pub waits: bool,
+    /// Whether a timer of its own went off since its last poll.
+    pub rang: bool,
     wakes: u64,
     /// The wake order of its entry in the ready queue; 0 when it has none.
     queued: u64,
     /// The floor above's own.
     pub data: D,
+}
+
+/// A live task, and what it takes to wake it.
+#[allow(missing_debug_implementations, reason = "a future has no Debug")]
+pub struct Live<'a, D: TaskData> {
+    /// The task.
+    pub task: &'a mut Task<D>,
+    slot: u32,
+    order: &'a mut u64,
+    ready: &'a mut Ready,
+    choice: &'a mut Choice,
+}
+
+impl<D: TaskData> Live<'_, D> {
+    /// Puts the task into the ready queue, once.
+    #[inline(always)]
+    pub fn wake(&mut self) {
+        if self.task.queued != 0 {
+            return;
+        }
+        self.task.wakes = self.task.wakes.wrapping_add(1);
+        *self.order = self.order.wrapping_add(1);
+        self.task.queued = *self.order;
+        let site = Site::new(Kind::Rank, self.task.lineage, self.task.wakes);
+        self.ready.push(self.choice, site, *self.order, self.slot);
+    }
 }
 
 /// What is due when an entry of the agenda comes: 16 bytes.
@@ -53,6 +81,15 @@ pub struct Due {
     pub nth: u32,
     /// What it is.
     pub what: What,
+}
+
+impl Due {
+    /// Where its rank is drawn. A process counts its timers and its packets each from 1, and a node's
+    /// stalls are counted too: the sort of thing that is due keeps their sites apart.
+    fn site(self) -> Site {
+        let nth = u64::from(self.what.0 >> 30) << 32 | u64::from(self.nth);
+        Site::new(Kind::DueRank, self.who, nth)
+    }
 }
 
 /// What an entry of the agenda does: two bits of sort and thirty of number.
@@ -125,11 +162,16 @@ pub struct Kernel<D: TaskData> {
     pub epoch: Epoch,
     now: Time,
     steps: u64,
-    steps_at_once: u64,
+    /// The last step that the bounds allow at this instant.
+    last_step: u64,
     order: u64,
     ready: Ready,
     due: Vec<(Key, Option<Due>)>,
     groups: Vec<Group>,
+    /// How many groups are stalled.
+    stalled: usize,
+    /// Whether steps of any group cost time.
+    costs: bool,
     scratch: Vec<(Key, super::agenda::Entry<Due>)>,
     woken: Vec<(u32, u16)>,
 }
@@ -138,7 +180,7 @@ impl<D: TaskData> Kernel<D> {
     /// A kernel at time zero with nothing to do.
     #[must_use]
     pub fn new(choice: Choice, trace: Trace, bounds: Bounds) -> Kernel<D> {
-        Kernel {
+        let mut kernel = Kernel {
             choice,
             trace,
             agenda: Agenda::new(),
@@ -147,14 +189,18 @@ impl<D: TaskData> Kernel<D> {
             epoch: super::waker::enter(),
             now: Time::ZERO,
             steps: 0,
-            steps_at_once: 0,
+            last_step: 0,
             order: 0,
             ready: Ready::default(),
             due: Vec::new(),
             groups: Vec::new(),
+            stalled: 0,
+            costs: false,
             scratch: Vec::new(),
             woken: Vec::new(),
-        }
+        };
+        kernel.allow_steps();
+        kernel
     }
 
     /// The virtual time.
@@ -183,6 +229,7 @@ impl<D: TaskData> Kernel<D> {
     /// From now on each step of the group costs so many nanoseconds, in which it steps nothing else.
     pub fn set_step_cost(&mut self, group: GroupId, nanos: u64) {
         self.groups[group as usize].step_cost_ns = nanos;
+        self.costs |= nanos > 0;
     }
 
     /// A new task; its body is filled in later. It is not ready before it is woken.
@@ -192,6 +239,7 @@ impl<D: TaskData> Kernel<D> {
             lineage,
             group,
             waits: false,
+            rang: false,
             wakes: 0,
             queued: 0,
             data,
@@ -202,32 +250,40 @@ impl<D: TaskData> Kernel<D> {
     /// Puts a task into the ready queue, once; its rank is drawn.
     #[inline]
     pub fn wake(&mut self, slot: u32) {
-        self.visit(slot, |_, _| true);
+        if let Some(mut live) = self.live(slot) {
+            live.wake();
+        }
     }
 
-    /// Looks at a live task, and wakes it where `visit` says so.
+    /// A live task, and what it takes to wake it.
     #[inline(always)]
-    pub fn visit(&mut self, slot: u32, visit: impl FnOnce(&mut Task<D>, &mut Trace) -> bool) {
-        let Some(task) = self.tasks.get_mut(slot) else { return };
-        if !visit(task, &mut self.trace) || task.queued != 0 {
-            return;
-        }
-        task.wakes += 1;
-        self.order += 1;
-        task.queued = self.order;
-        let site = Site::new(Kind::Rank, task.lineage, task.wakes);
-        let rank = self.choice.draw(site, Shape::Rank);
-        self.ready.push(ready_item(rank, self.order, slot));
+    pub fn live(&mut self, slot: u32) -> Option<Live<'_, D>> {
+        let task = self.tasks.get_mut(slot)?;
+        let (order, ready, choice) = (&mut self.order, &mut self.ready, &mut self.choice);
+        Some(Live {
+            task,
+            slot,
+            order,
+            ready,
+            choice,
+        })
     }
 
     /// Wakes the tasks whose wakers were called since the last time.
-    #[inline]
+    #[inline(always)]
     pub fn wake_woken(&mut self) {
+        if self.epoch.any_woken() {
+            self.wake_woken_but(u32::MAX);
+        }
+    }
+
+    /// The same, but for the task in this slot: it is about to be polled.
+    pub fn wake_woken_but(&mut self, polled: u32) {
         let mut woken = std::mem::take(&mut self.woken);
         self.epoch
             .woken(|slot, generation| woken.push((slot, generation)));
         for &(slot, generation) in &woken {
-            if self.tasks.find(slot, generation).is_some() {
+            if slot != polled && self.tasks.find(slot, generation).is_some() {
                 self.wake(slot);
             }
         }
@@ -276,12 +332,6 @@ impl<D: TaskData> Kernel<D> {
         self.agenda.contains(key) || self.due.iter().any(|(k, due)| *k == key && due.is_some())
     }
 
-    /// How long until an entry comes.
-    #[must_use]
-    pub fn time_left(&self, key: Key) -> Option<std::time::Duration> {
-        Some(self.agenda.get(key)?.latest.since(self.now))
-    }
-
     /// Whether anything is still to come.
     #[must_use]
     pub fn has_agenda(&self) -> bool {
@@ -300,8 +350,8 @@ impl<D: TaskData> Kernel<D> {
     /// # Errors
     /// [`Reached`] where the agenda is full.
     pub fn stall_until(&mut self, group: GroupId, until: Time) -> Result<(), Reached> {
+        self.stall(group);
         let state = &mut self.groups[group as usize];
-        state.stalls += 1;
         state.stalled += 1;
         let who = state.lineage.unwrap_or(Lineage::RUN);
         let due = Due {
@@ -314,16 +364,23 @@ impl<D: TaskData> Kernel<D> {
 
     /// Stalls a group until it is resumed.
     pub fn stall(&mut self, group: GroupId) {
-        self.groups[group as usize].stalls += 1;
+        let state = &mut self.groups[group as usize];
+        self.stalled += usize::from(state.stalls == 0);
+        state.stalls += 1;
     }
 
     /// Ends one stall of a group; with the last, its ready tasks may step again.
     pub fn resume(&mut self, group: GroupId) {
         let state = &mut self.groups[group as usize];
-        state.stalls = state.stalls.saturating_sub(1);
         if state.stalls == 0 {
+            return;
+        }
+        state.stalls -= 1;
+        if state.stalls == 0 {
+            self.stalled -= 1;
+            self.ready.draw_first(&mut self.choice);
             for item in state.parked.drain(..) {
-                self.ready.push(item);
+                self.ready.push_drawn(item);
             }
         }
     }
@@ -332,7 +389,7 @@ impl<D: TaskData> Kernel<D> {
     ///
     /// # Errors
     /// [`Reached`] where the run uses more steps than it may.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self, until: Time) -> Result<Next, Reached> {
         loop {
             if !self.agenda.has_windows() {
@@ -347,19 +404,25 @@ impl<D: TaskData> Kernel<D> {
                 };
                 let at = entry.latest.max(self.now);
                 self.move_to(at);
-                let Some((second_key, second)) = self.agenda.pop_due(at) else {
-                    match self.due_now(entry.event) {
-                        Some(next) => return self.count(next),
-                        None => continue,
-                    }
-                };
-                self.queue_due(key, entry.event);
-                self.queue_due(second_key, second.event);
-                while let Some((key, entry)) = self.agenda.pop_due(at) {
+                if self.agenda.may_be_due(at)
+                    && let Some((second_key, second)) = self.agenda.pop_due(at)
+                {
                     self.queue_due(key, entry.event);
+                    self.queue_due(second_key, second.event);
+                    while let Some((key, entry)) = self.agenda.pop_due(at) {
+                        self.queue_due(key, entry.event);
+                    }
+                    continue;
+                }
+                match self.due_now(entry.event) {
+                    Some(next) => return self.count(next),
+                    None => continue,
                 }
             } else if let Some(next) = self.choose(until) {
-                return self.count(next);
+                return match next {
+                    Next::Quiet(_) => Ok(next),
+                    next => self.count(next),
+                };
             }
         }
     }
@@ -368,35 +431,45 @@ impl<D: TaskData> Kernel<D> {
     fn move_to(&mut self, at: Time) {
         if at > self.now {
             self.now = at;
-            self.steps_at_once = 0;
+            self.allow_steps();
             self.trace.at(at.as_nanos(), self.steps);
+            let steps = self.steps;
             self.trace.emit(Event::Clock {
                 now_ns: at.as_nanos(),
+                steps,
             });
         }
         self.due.clear();
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, next: Next) -> Result<Next, Reached> {
-        if let Next::Quiet(_) = next {
-            return Ok(next);
-        }
-        self.steps += 1;
-        self.steps_at_once += 1;
+        self.steps = self.steps.wrapping_add(1);
         self.choice.step = self.steps;
         self.trace.at(self.now.as_nanos(), self.steps);
-        if self.steps > self.bounds.steps {
-            return Err(self.reached(Limit::Steps, self.bounds.steps));
-        }
-        if self.steps_at_once > self.bounds.steps_at_once {
-            return Err(self.reached(Limit::StepsAtOnce, self.bounds.steps_at_once));
+        if self.steps > self.last_step {
+            return Err(self.too_many_steps());
         }
         Ok(next)
     }
 
+    #[cold]
+    fn too_many_steps(&mut self) -> Reached {
+        if self.steps > self.bounds.steps {
+            self.reached(Limit::Steps, self.bounds.steps)
+        } else {
+            self.reached(Limit::StepsAtOnce, self.bounds.steps_at_once)
+        }
+    }
+
+    /// The last step that the bounds allow, at an instant that begins now.
+    fn allow_steps(&mut self) {
+        let at_once = self.steps.saturating_add(self.bounds.steps_at_once);
+        self.last_step = at_once.min(self.bounds.steps);
+    }
+
     /// An item of the ready queue, unless it is stale or its group is stalled.
-    #[inline]
+    #[inline(always)]
     fn item(&mut self, item: u128) -> Option<Next> {
         let low = item as u32;
         if low & DUE != 0 {
@@ -408,9 +481,16 @@ impl<D: TaskData> Kernel<D> {
         if task.queued != order {
             return None;
         }
-        let group = &mut self.groups[task.group as usize];
-        if group.stalls > 0 {
-            group.parked.push(item);
+        if self.stalled > 0 && self.groups[task.group as usize].stalls > 0 {
+            let group = &mut self.groups[task.group as usize];
+            let rank = if item >> 96 == 0 && self.choice.is_seeded() {
+                // It may not be drawn yet; under a seed, drawing again gives the same.
+                let site = Site::new(Kind::Rank, task.lineage, task.wakes);
+                self.choice.draw(site, Shape::Rank)
+            } else {
+                0
+            };
+            group.parked.push(item | u128::from(rank) << 96);
             return None;
         }
         task.queued = 0;
@@ -422,7 +502,8 @@ impl<D: TaskData> Kernel<D> {
         let number = due.what.0 & NUMBER;
         match due.what.0 >> 30 {
             0 => {
-                if let Some(task) = self.tasks.get(number) {
+                if let Some(task) = self.tasks.get_mut(number) {
+                    task.rang = true;
                     self.trace.emit(Event::TimerFired {
                         pid: task.data.pid(),
                     });
@@ -440,35 +521,34 @@ impl<D: TaskData> Kernel<D> {
     }
 
     fn queue_due(&mut self, key: Key, due: Due) {
-        let site = Site::new(Kind::DueRank, due.who, u64::from(due.nth));
-        let rank = self.choice.draw(site, Shape::Rank);
         self.order += 1;
+        let slot = DUE | self.due.len() as u32;
         self.ready
-            .push(ready_item(rank, self.order, DUE | self.due.len() as u32));
+            .push(&mut self.choice, due.site(), self.order, slot);
         self.due.push((key, Some(due)));
     }
 
     /// With real windows on the agenda: draws which candidate comes first, a ready step or an entry.
     #[cold]
+    #[inline(never)]
     fn choose(&mut self, until: Time) -> Option<Next> {
         let mut candidates = std::mem::take(&mut self.scratch);
         candidates.clear();
         self.agenda.candidates(&mut candidates);
-        let steps_wait = self.ready.peek().is_some();
+        let steps_wait = !self.ready.is_empty();
         let mut best: Option<(u64, u64, Key, Due, Time)> = None;
         for (key, entry) in &candidates {
             if entry.earliest > until || (steps_wait && entry.earliest > self.now) {
                 continue;
             }
             let due = entry.event;
-            let site = Site::new(Kind::DueRank, due.who, u64::from(due.nth));
-            let rank = self.choice.draw(site, Shape::Rank);
+            let rank = self.choice.draw(due.site(), Shape::Rank);
             if best.is_none_or(|(r, o, ..)| (rank, entry.order) < (r, o)) {
                 best = Some((rank, entry.order, *key, due, entry.earliest));
             }
         }
         self.scratch = candidates;
-        let ready_first = match (self.ready.peek(), best) {
+        let ready_first = match (self.ready.peek(&mut self.choice), best) {
             (Some(item), Some((rank, ..))) => (item >> 96) as u64 <= rank,
             (Some(_), None) => true,
             (None, Some(_)) => false,
@@ -501,22 +581,31 @@ impl<D: TaskData> Kernel<D> {
     }
 
     /// The step cost of a task's group.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn step_cost_ns(&self, group: GroupId) -> u64 {
-        self.groups[group as usize].step_cost_ns
+        if self.costs {
+            self.groups[group as usize].step_cost_ns
+        } else {
+            0
+        }
     }
 }
 
-#[inline]
+#[inline(always)]
 fn ready_item(rank: u64, order: u64, slot: u32) -> u128 {
     u128::from(rank) << 96 | u128::from(order) << 32 | u128::from(slot)
 }
 
-/// What may step now: the least by (rank, order) stands before the heap, since there is often only one.
+/// What may step now, least (rank, order) first.
+///
+/// The first stands before the heap, since there is often only one; and then its rank decides nothing.
+/// A draw under a seed has no state, so it is made when a second one comes, with the same outcome.
 #[derive(Debug)]
-struct Ready {
+pub(super) struct Ready {
     first: u128,
+    /// The site of the first's rank, where that is not drawn yet.
+    undrawn: Option<Site>,
     rest: BinaryHeap<Reverse<u128>>,
 }
 
@@ -524,22 +613,45 @@ const NONE: u128 = u128::MAX;
 
 impl Default for Ready {
     fn default() -> Ready {
-        Ready { first: NONE, rest: BinaryHeap::new() }
+        Ready {
+            first: NONE,
+            undrawn: None,
+            rest: BinaryHeap::new(),
+        }
     }
 }
 
 impl Ready {
     #[inline(always)]
-    fn push(&mut self, item: u128) {
-        if self.first == NONE {
-            self.first = item;
+    fn push(&mut self, choice: &mut Choice, site: Site, order: u64, slot: u32) {
+        if self.first == NONE && choice.is_seeded() {
+            self.first = ready_item(0, order, slot);
+            self.undrawn = Some(site);
         } else {
-            self.push_rest(item);
+            let rank = choice.draw(site, Shape::Rank);
+            self.draw_first(choice);
+            self.push_drawn(ready_item(rank, order, slot));
         }
     }
 
-    fn push_rest(&mut self, item: u128) {
-        let (first, other) = if item < self.first { (item, self.first) } else { (self.first, item) };
+    /// Draws the rank of the first, where that is still to do.
+    fn draw_first(&mut self, choice: &mut Choice) {
+        if let Some(site) = self.undrawn.take() {
+            self.first |= u128::from(choice.draw(site, Shape::Rank)) << 96;
+        }
+    }
+
+    /// An item whose rank is drawn; the first's must be too.
+    fn push_drawn(&mut self, item: u128) {
+        if self.first == NONE {
+            self.first = item;
+            return;
+        }
+        let (first, other) = if item < self.first {
+            (item, self.first)
+        } else {
+            (self.first, item)
+        };
         self.first = first;
         self.rest.push(Reverse(other));
     }
@@ -550,7 +662,12 @@ impl Ready {
             return None;
         }
         let item = self.first;
-        self.first = if self.rest.is_empty() { NONE } else { self.pop_rest() };
+        self.undrawn = None;
+        self.first = if self.rest.is_empty() {
+            NONE
+        } else {
+            self.pop_rest()
+        };
         Some(item)
     }
 
@@ -558,7 +675,12 @@ impl Ready {
         self.rest.pop().map_or(NONE, |Reverse(item)| item)
     }
 
-    fn peek(&self) -> Option<u128> {
+    fn peek(&mut self, choice: &mut Choice) -> Option<u128> {
+        self.draw_first(choice);
         (self.first != NONE).then_some(self.first)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first == NONE
     }
 }

@@ -157,8 +157,14 @@ impl Epoch {
         self.foreign.take()
     }
 
+    /// Whether a waker of this thread was called since [`Epoch::woken`].
+    #[inline(always)]
+    #[must_use]
+    pub fn any_woken(&self) -> bool {
+        LOCAL.with(|local| local.any.get())
+    }
+
     /// Takes the wakes that came since the last call.
-    #[inline]
     pub fn woken(&self, mut each: impl FnMut(u32, u16)) {
         LOCAL.with(|local| {
             if !local.any.replace(false) {

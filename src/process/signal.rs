@@ -1,7 +1,8 @@
 //! Signals: exits, links, monitors, names, and the end of a process.
 
+use super::address::Target;
 use super::exit::ExitReason;
-use super::mailbox::{Info, MonitorRef};
+use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::system::{Current, Remains, System, Watch};
 use crate::trace::{Event, Fate, Name, Pid};
 
@@ -44,23 +45,14 @@ impl System {
             text,
         });
         self.nodes[node.index()].free_pid(pid);
-        if let Some(mailbox) = task.data.mailbox.take() {
-            let trace = &mut self.kernel.trace;
-            mailbox.ids(&mut |id| {
-                trace.emit(Event::Unread { id, by: pid });
-                trace.books.ended(node, id, Fate::Unread);
-            });
-            self.graveyard.push(Remains::Mailbox(mailbox));
-        }
+        self.leave_unread(pid, task.data.mailbox.take());
         if task.data.root && !reason.is_clean() {
             self.ended_roots.push((pid, reason.clone()));
         }
         let Some(mut extra) = extra else { return };
-        for alias in extra.aliases.drain(..) {
-            if let Some(id) = alias.arrived {
-                self.kernel.trace.emit(Event::Unread { id, by: pid });
-                self.kernel.trace.books.ended(node, id, Fate::Unread);
-            }
+        for id in extra.aliases.iter().filter_map(|alias| alias.arrived) {
+            self.kernel.trace.emit(Event::Unread { id, by: pid });
+            self.kernel.trace.books.ended(node, id, Fate::Unread);
         }
         for index in extra.delayed.drain(..) {
             self.drop_delayed(index);
@@ -76,6 +68,25 @@ impl System {
             self.tell_end(watcher, watch, pid, &reason);
         }
         self.graveyard.push(Remains::Extra(extra));
+    }
+
+    /// What a process that ends has not read.
+    pub(crate) fn leave_unread(&mut self, pid: Pid, mailbox: Option<Box<dyn AnyMailbox>>) {
+        let Some(mailbox) = mailbox else { return };
+        let trace = &mut self.kernel.trace;
+        mailbox.ids(&mut |id| {
+            trace.emit(Event::Unread { id, by: pid });
+            trace.books.ended(pid.node(), id, Fate::Unread);
+        });
+        self.graveyard.push(Remains::Mailbox(mailbox));
+    }
+
+    /// The reason of the exit signal that has reached a process, where one has.
+    pub(crate) fn doom_of(&self, pid: Pid) -> Option<ExitReason> {
+        let mut dying = self.dying.iter();
+        dying
+            .find(|(_, doomed, _)| *doomed == pid)
+            .map(|(.., reason)| reason.clone())
     }
 
     fn tell_end(&mut self, watcher: Pid, watch: Watch, of: Pid, reason: &ExitReason) {
@@ -190,7 +201,7 @@ impl System {
             // Connections between nodes are what carries links; where there is none, it is lost.
             return self.exit_signal(to, from, ExitReason::NoConnection);
         }
-        let Ok(slot) = self.find(to) else {
+        let Ok((_, slot)) = self.resolve(Target::Pid(to)) else {
             return self.exit_signal(to, from, ExitReason::NoProc);
         };
         if let Some(process) = self.process(slot) {
@@ -229,7 +240,7 @@ impl System {
         let monitor = MonitorRef { of, number };
         let reason = if of.node() != by.node() {
             ExitReason::NoConnection
-        } else if let Ok(slot) = self.find(of) {
+        } else if let Ok((_, slot)) = self.resolve(Target::Pid(of)) {
             if let Some(process) = self.process(slot) {
                 process.extra().watchers.push((by, Watch::Monitor(number)));
             }
@@ -256,7 +267,8 @@ impl System {
         };
         process.extra().monitors.retain(|m| *m != monitor);
         if flush && let Some(mailbox) = process.mailbox.as_mut() {
-            let _ = mailbox.flush_down(monitor);
+            let flushed = mailbox.flush_down(monitor).is_some();
+            process.mail -= u32::from(flushed);
         }
     }
 

@@ -10,7 +10,7 @@ use super::node::NodeState;
 use super::reply::Alias;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
-use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData};
+use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
 use crate::trace::{DeadReason, Event, Fate, Limit, MessageId, Name, NodeId, Pid, TextId, Trace};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -49,6 +49,8 @@ pub(crate) struct Process {
     pub(crate) root: bool,
     pub(crate) trap: bool,
     pub(crate) wants: u8,
+    /// How much is in the mailbox.
+    pub(crate) mail: u32,
     pub(crate) sent: u32,
     pub(crate) counts: u32,
 }
@@ -69,7 +71,23 @@ pub(crate) struct Extra {
     pub(crate) delayed: SmallVec<[u32; 1]>,
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) state: Option<Rc<dyn Any>>,
+    /// Wakers of combinators, in which it waits for what its `wants` says.
     pub(crate) foreign: Vec<Waker>,
+}
+
+impl Extra {
+    /// Keeps a combinator's waker until something comes. One that waits again and again is kept about once.
+    pub(crate) fn wait_with(&mut self, waker: Waker) {
+        if self.foreign.len() == self.foreign.capacity() {
+            let known = std::mem::take(&mut self.foreign);
+            for waker in known {
+                if !self.foreign.iter().any(|other| other.will_wake(&waker)) {
+                    self.foreign.push(waker);
+                }
+            }
+        }
+        self.foreign.push(waker);
+    }
 }
 
 /// How a watcher wants to hear of an end.
@@ -90,20 +108,14 @@ impl TaskData for Process {
 }
 
 impl Process {
-    /// Something of sort `what` came for it: whether it is to be woken. Where it waits with wakers of
-    /// others (combinators), those are to be called instead.
+    /// Something of sort `what` came for it: whether it waits for that. Then it waits for nothing more.
     #[inline(always)]
-    pub(crate) fn came(&mut self, what: u8, wake_later: &mut Vec<Waker>) -> bool {
-        if self.wants & what == 0 {
-            return false;
+    pub(crate) fn came(&mut self, what: u8) -> bool {
+        let wanted = self.wants & what != 0;
+        if wanted {
+            self.wants = 0;
         }
-        match self.extra.as_mut() {
-            Some(extra) if !extra.foreign.is_empty() => {
-                wake_later.append(&mut extra.foreign);
-                false
-            }
-            _ => true,
-        }
+        wanted
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
@@ -116,13 +128,23 @@ impl Process {
 pub(crate) struct Current {
     pub(crate) slot: u32,
     pub(crate) pid: Pid,
+    /// How many messages it has sent: kept here while it is polled.
+    pub(crate) sent: u32,
 }
 
 impl Current {
     /// Nobody: no poll runs.
-    pub(crate) const NONE: Current = Current { slot: u32::MAX, pid: Pid::NOBODY };
+    pub(crate) const NONE: Current = Current {
+        slot: u32::MAX,
+        pid: Pid::NOBODY,
+        sent: 0,
+    };
     /// One that has ended, while what it left is dropped.
-    pub(crate) const ENDED: Current = Current { slot: u32::MAX - 1, pid: Pid::NOBODY };
+    pub(crate) const ENDED: Current = Current {
+        slot: u32::MAX - 1,
+        pid: Pid::NOBODY,
+        sent: 0,
+    };
 }
 
 /// What must be dropped outside any borrow.
@@ -132,6 +154,7 @@ pub(crate) enum Remains {
     Mailbox(Box<dyn AnyMailbox>),
     Extra(Box<Extra>),
     Delayed(Delayed),
+    Answer(Box<dyn Any>),
 }
 
 pub(crate) struct System {
@@ -144,9 +167,14 @@ pub(crate) struct System {
     pub(crate) budget: u64,
     /// The node whose fuse burnt down in the current poll, and after how many calls.
     pub(crate) tripped: Option<NodeId>,
+    /// Whether any node's fuse was ever lit.
+    pub(crate) fuses: bool,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
     pub(crate) graveyard: Vec<Remains>,
-    pub(crate) wake_later: Vec<Waker>,
+    /// The wakers of others that are to be called before the next poll.
+    pub(crate) others: Vec<Waker>,
+    /// The packet that has just come.
+    pub(crate) incoming: Option<Packet>,
     pub(crate) delayed: Slab<Delayed>,
     pub(crate) board: FxHashMap<String, Box<dyn Any>>,
     pub(crate) buffers: Vec<Vec<u8>>,
@@ -172,6 +200,7 @@ pub(crate) fn install<R>(system: Box<System>, code: impl FnOnce() -> R) -> (Box<
             SYSTEM.with(|slot| *slot.borrow_mut() = before);
         }
     }
+    quiet_panics();
     let epoch_before = system.kernel.epoch.resume();
     let before = SYSTEM.with(|slot| slot.borrow_mut().replace(system));
     let restore = Restore(before, epoch_before);
@@ -206,7 +235,11 @@ pub(crate) fn with<R>(code: impl FnOnce(&mut System) -> R) -> R {
 #[inline]
 pub(crate) fn act<R>(code: impl FnOnce(&mut System, Current) -> R) -> Option<R> {
     with(|system| {
-        if system.may_call() { Some(code(system, system.current)) } else { None }
+        if system.may_call() {
+            Some(code(system, system.current))
+        } else {
+            None
+        }
     })
 }
 
@@ -235,9 +268,11 @@ impl System {
             current: Current::NONE,
             budget: 0,
             tripped: None,
+            fuses: false,
             dying: Vec::new(),
             graveyard: Vec::new(),
-            wake_later: Vec::new(),
+            others: Vec::new(),
+            incoming: None,
             delayed: Slab::default(),
             board: FxHashMap::default(),
             buffers: Vec::new(),
@@ -250,7 +285,7 @@ impl System {
     /// The process that is polled.
     #[inline]
     pub(crate) fn current(&self) -> Current {
-        assert!(self.current != Current::NONE, "{ADVICE}");
+        assert!(self.current.slot != Current::NONE.slot, "{ADVICE}");
         self.current
     }
 
@@ -344,6 +379,7 @@ impl System {
             root: parent == Pid::NOBODY,
             trap: false,
             wants: 0,
+            mail: 0,
             sent: 0,
             counts: 0,
         };
@@ -367,22 +403,18 @@ impl System {
     /// Something of sort `what` came for a process: wakes it where it waits for that.
     #[inline]
     pub(crate) fn came(&mut self, slot: u32, what: u8) {
-        let wake_later = &mut self.wake_later;
-        self.kernel.visit(slot, |task, _| task.data.came(what, wake_later));
+        if let Some(mut live) = self.kernel.live(slot)
+            && live.task.data.came(what)
+        {
+            live.wake();
+        }
     }
 
     /// The next message id of the current process.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_id(&mut self) -> MessageId {
-        let Current { slot, pid } = self.current;
-        let nth = match self.process(slot) {
-            Some(process) => {
-                process.sent += 1;
-                process.sent
-            }
-            None => 0,
-        };
-        MessageId { from: pid, nth, copy: 0 }
+        self.current.sent = self.current.sent.wrapping_add(1);
+        MessageId::new(self.current.pid, self.current.sent)
     }
 
     /// A message that found no receiver.
@@ -398,6 +430,7 @@ impl System {
             return;
         };
         let make = process.receiver.mailbox;
+        process.mail += 1;
         process.mailbox.get_or_insert_with(make).push_info(info);
         self.came(slot, wants::MAIL);
     }

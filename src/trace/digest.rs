@@ -74,8 +74,8 @@ impl Digest {
         if let Some((place, _)) = self.block[self.at.min(BLOCK)..].split_first_chunk_mut() {
             *place = bytes;
         }
-        self.at += count * 8;
-        self.events += 1;
+        self.at = self.at.wrapping_add(count * 8);
+        self.events = self.events.wrapping_add(1);
         if self.at >= BLOCK {
             self.turn();
         }

@@ -29,6 +29,12 @@ impl Log {
         self.entries.push(entry);
     }
 
+    /// Forgets the lines after this moment, in nanoseconds.
+    pub fn keep_until(&mut self, at_ns: u64) {
+        let kept = self.entries.partition_point(|entry| entry.at_ns <= at_ns);
+        self.entries.truncate(kept);
+    }
+
     /// Keeps a text.
     pub fn intern(&mut self, text: String) -> TextId {
         self.texts.push(text);

@@ -11,6 +11,7 @@ mod log;
 
 pub use books::{Books, BooksError, Fate, Totals};
 pub use digest::{Checkpoint, Digest, DigestValue};
+pub(crate) use event::emit;
 pub use event::{DeadReason, Event, Limit, Reason};
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
@@ -98,6 +99,20 @@ impl Trace {
                 step: self.step,
                 event,
             });
+        }
+    }
+
+    /// Takes the words of an event into the digest.
+    #[inline(always)]
+    pub(crate) fn absorb(&mut self, words: &[u64; 4], count: usize) {
+        self.digest.absorb(words, count);
+    }
+
+    /// Something happened that is for the log alone.
+    #[inline(always)]
+    pub fn log_only(&mut self, event: Event) {
+        if self.log.is_some() {
+            self.log_event(event);
         }
     }
 

@@ -52,7 +52,7 @@ fn what_is_pushed_for_the_near_future_stands_in_the_wheel() {
     agenda.push(ns(2_000_000), 1);
     agenda.cancel(far);
     assert_eq!(
-        (drain(&mut agenda, Time::MAX), agenda.horizon()),
+        (drain(&mut agenda, Time::MAX), agenda.least_latest()),
         (vec![1], None)
     );
     agenda.push(ns(3_000_000), 2);
@@ -60,7 +60,7 @@ fn what_is_pushed_for_the_near_future_stands_in_the_wheel() {
     assert_eq!(agenda.ordered.first(), None);
 
     agenda.clear();
-    assert_eq!(agenda.horizon(), None);
+    assert_eq!(agenda.least_latest(), None);
     agenda.push(ns(1_000_000), 4);
     assert_eq!(agenda.ordered.first(), None);
 
@@ -116,7 +116,7 @@ fn many_entries_of_one_moment_come_in_the_order_of_their_pushes() {
     let keys: Vec<Key> = (0..100)
         .map(|event| agenda.push(ns(5_000_000), event))
         .collect();
-    assert_eq!(agenda.horizon(), Some(ns(5_000_000)));
+    assert_eq!(agenda.least_latest(), Some(ns(5_000_000)));
     for key in keys.iter().skip(1).step_by(2) {
         assert!(agenda.cancel(*key).is_some());
     }
@@ -137,7 +137,7 @@ fn a_cancelled_entry_is_gone_and_its_key_dead_for_ever() {
         let key = agenda.push(ns(at), 7);
         assert_eq!(agenda.get(key).map(|entry| entry.latest), Some(ns(at)));
         assert_eq!(agenda.cancel(key).map(|entry| entry.event), Some(7));
-        assert_eq!((agenda.len(), agenda.horizon()), (0, None));
+        assert_eq!((agenda.len(), agenda.least_latest()), (0, None));
         let second = agenda.push(ns(at), 8);
         assert_ne!(key, second);
         assert_eq!((agenda.cancel(key), agenda.get(key)), (None, None));
@@ -168,7 +168,7 @@ fn clear_makes_all_keys_dead_and_begins_the_order_again() {
     keys.push(agenda.push_window(ns(3), ns(900), 60));
     agenda.pop_due(ns(100));
     agenda.clear();
-    assert_eq!((agenda.len(), agenda.horizon()), (0, None));
+    assert_eq!((agenda.len(), agenda.least_latest()), (0, None));
     let again: Vec<Key> = (0..61).map(|n| agenda.push(ns(5), n)).collect();
     assert!(
         keys.iter()
@@ -190,7 +190,7 @@ fn what_may_happen_next_is_what_may_happen_by_the_least_latest() {
     agenda.push_window(ns(501), ns(600), 3);
     agenda.push_window(ns(500), ns(10_000_000), 4);
     agenda.push(ns(500), 5);
-    assert_eq!(agenda.horizon(), Some(ns(500)));
+    assert_eq!(agenda.least_latest(), Some(ns(500)));
     agenda.candidates(&mut candidates);
     assert_eq!(events(&candidates), [1, 2, 4, 5]);
 
@@ -309,7 +309,7 @@ impl Pair {
         self.pushes += 1;
     }
 
-    fn horizon(&self) -> Option<Time> {
+    fn least_latest(&self) -> Option<Time> {
         self.list.iter().map(|(_, entry)| entry.latest).min()
     }
 
@@ -340,7 +340,7 @@ impl Pair {
         let mut found = Vec::new();
         self.agenda.candidates(&mut found);
         let mut expected = self.list.clone();
-        expected.retain(|(_, entry)| Some(entry.earliest) <= self.horizon());
+        expected.retain(|(_, entry)| Some(entry.earliest) <= self.least_latest());
         assert_eq!(found, expected);
         found
     }
@@ -371,7 +371,7 @@ impl Pair {
             Step::Pop => {
                 self.pop(Time::MAX);
             }
-            Step::Horizon => assert_eq!(self.agenda.horizon(), self.horizon()),
+            Step::Horizon => assert_eq!(self.agenda.least_latest(), self.least_latest()),
             Step::Candidates => {
                 self.candidates();
             }

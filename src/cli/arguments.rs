@@ -1,0 +1,85 @@
+//! The arguments of the command line.
+
+use super::parse;
+use crate::kernel::Time;
+use clap::{Args, Parser, Subcommand};
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Finds failures of simulated clusters, and replays them from their seeds.
+///
+/// Exit codes: 0 nothing violated; 1 a property violated; 2 wrong arguments or input; 4 two runs of one
+/// seed differed; 70 a fault of netsplit itself; the lowest that is not 0 wins.
+#[derive(Debug, Parser)]
+#[command(version, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists the scenarios: name, form, summary.
+    List {
+        /// Prints one JSON object a line: name, form, property, summary.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Runs many seeds, and stops at a scenario's first violation.
+    Run(Run),
+    /// Makes one run again, and prints its events and its digest.
+    Replay(Replay),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Names of scenarios, or globs such as `supe/*`.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// How many seeds, from 0 on, or a half open range.
+    #[arg(long, value_name = "N|A..B", default_value = "1000", value_parser = parse::seeds)]
+    pub(crate) seeds: Range<u64>,
+    /// This seed only.
+    #[arg(long, value_name = "S", conflicts_with = "seeds", value_parser = parse::seed)]
+    pub(crate) seed: Option<u64>,
+    /// Threads; it changes the time and nothing else [default: one a core].
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Runs all seeds, and reports every violation.
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Runs every seed twice, and compares.
+    #[arg(long)]
+    pub(crate) check_determinism: bool,
+    /// Prints one JSON object for each scenario.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The name of the scenario.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Prints events up to this moment of virtual time, such as 4.2s, 300ms or 1m [default: all].
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub(crate) until: Option<Time>,
+    /// Writes the events to this file; `-` is standard output [default: -, and nowhere with --json].
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// The seed of the run.
+    #[arg(long, value_name = "S", value_parser = parse::seed)]
+    pub(crate) seed: Option<u64>,
+    /// A file with the tape of the run.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tape: Option<PathBuf>,
+}

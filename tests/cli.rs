@@ -1,0 +1,548 @@
+//! The command line, as a script sees it: standard output, standard error, exit codes.
+
+use netsplit::{Bounds, Context, Scenario, millis, secs};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The binary of the gallery.
+const NETSPLIT: &str = env!("CARGO_BIN_EXE_netsplit");
+/// With this variable set, this file's tests are started as a command line of [`odd_scenarios`].
+const CHILD: &str = "NETSPLIT_TEST_ARGUMENTS";
+
+/// What came of a command.
+#[derive(Debug)]
+struct Done {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Done {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn keys(&self) -> Vec<String> {
+        keys(&self.json())
+    }
+}
+
+fn keys(object: &Value) -> Vec<String> {
+    let object = object.as_object().expect("an object");
+    object.keys().cloned().collect()
+}
+
+fn sorted(keys: &str) -> Vec<String> {
+    let keys: BTreeSet<&str> = keys.split_whitespace().collect();
+    keys.into_iter().map(str::to_owned).collect()
+}
+
+/// The gallery's binary, called outside of cargo.
+fn netsplit(arguments: &[&str]) -> Done {
+    let mut command = Command::new(NETSPLIT);
+    done(command.args(arguments).env_remove("CARGO"))
+}
+
+fn done(command: &mut Command) -> Done {
+    let output = command.stdin(Stdio::null()).output().expect("it starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Done {
+        code: output.status.code().expect("it was not killed"),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+/// A command line of scenarios that behave oddly.
+fn odd(arguments: &[&str]) -> Done {
+    let mut command = Command::new(std::env::current_exe().expect("this file"));
+    let command = command
+        .args(["a_child_is_a_command_line", "--exact", "--nocapture"])
+        .env("RUST_BACKTRACE", "0")
+        .env(CHILD, arguments.join("\n"));
+    let done = done(command);
+    let (_, out) = done.out.split_once("<<<\n").expect("the child began");
+    let (out, code) = out.split_once(">>>").expect("the child ended");
+    let code = code.lines().next().and_then(|code| code.parse().ok());
+    Done {
+        code: code.expect("an exit code"),
+        out: out.to_owned(),
+        err: done.err,
+    }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how the parent says what to run")]
+fn a_child_is_a_command_line() {
+    let Ok(arguments) = std::env::var(CHILD) else {
+        return;
+    };
+    println!("<<<");
+    let arguments = ["odd"].into_iter().chain(arguments.lines());
+    let code = netsplit::cli::main_with(odd_scenarios(), arguments);
+    let code = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code);
+    println!(">>>{}", code.expect("an exit code"));
+}
+
+/// A scenario of one process.
+fn odd_one<F: Future<Output = ()> + 'static>(
+    name: &str,
+    process: impl Fn(Context<u64>) -> F + Send + Sync + 'static,
+) -> Scenario {
+    Scenario::new(name)
+        .node("a", process)
+        .finally("it ended", |_| true)
+        .horizon(secs(1))
+}
+
+fn odd_scenarios() -> Vec<Scenario> {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let held = odd_one("held", |ctx| async move { ctx.sleep(millis(5)).await });
+    let leaks = |ctx: Context<u64>| async move {
+        for _ in 0..3 {
+            ctx.sleep(millis(5)).await;
+        }
+        ctx.note("this run is not the only one");
+        ctx.address().send(RUNS.fetch_add(1, Ordering::Relaxed));
+        ctx.sleep(millis(1 + RUNS.load(Ordering::Relaxed))).await;
+    };
+    let endless = |ctx: Context<u64>| async move {
+        loop {
+            ctx.sleep(millis(1)).await;
+        }
+    };
+    vec![
+        odd_one("violated", |ctx| async move { ctx.sleep(millis(5)).await })
+            .finally("it never ends", |_| Err("it ended")),
+        odd_one("property panics", |_| async {})
+            .always("it looks", |_| -> bool { panic!("blind") }),
+        odd_one("client panics", |_| async {})
+            .client("client", |_: Context| async move { panic!("no letter") }),
+        odd_one("process panics", |_| async { panic!("let it crash") }),
+        odd_one("bounds", endless).bounds(Bounds {
+            steps: 100,
+            ..Bounds::default()
+        }),
+        odd_one("waits", |_| std::future::pending()),
+        odd_one("leaks", leaks),
+        odd_one("leaks and fails", leaks).finally("it holds", |_| false),
+        Scenario::new("empty").finally("it holds", |_| true),
+        odd_one("no time", |_| async {}).horizon(secs(0)),
+        held,
+    ]
+}
+
+const RUN_KEYS: &str =
+    "scenario form seeds violations events sim_s wall_s events_per_s seeds_per_s";
+const VIOLATION_KEYS: &str = "seed property at_ns step digest";
+const REPLAY_KEYS: &str = "scenario seed digest steps events at_ns violation";
+const BROKEN: &str = "supe/duplicate_ack";
+const SOUND: &str = "supe/acked_by_id";
+
+#[test]
+fn list_shows_name_form_and_summary() {
+    let done = netsplit(&["list"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    insta::assert_snapshot!("list", done.out);
+}
+
+#[test]
+fn list_as_json_is_one_object_a_line() {
+    let done = netsplit(&["list", "--json"]);
+    let lines: Vec<&str> = done.out.lines().collect();
+    assert_eq!(lines.len(), netsplit(&["list"]).out.lines().count());
+    for line in lines {
+        let object: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(keys(&object), sorted("name form property summary"));
+        let sound = object["form"] == "sound";
+        assert_eq!(object["property"].is_null(), sound, "{object}");
+    }
+}
+
+#[test]
+fn run_as_json_has_the_keys_that_scripts_know() {
+    let done = netsplit(&["run", BROKEN, "--json"]);
+    assert_eq!((done.code, done.keys()), (1, sorted(RUN_KEYS)));
+    let report = done.json();
+    assert_eq!(
+        (&report["scenario"], &report["form"]),
+        (&BROKEN.into(), &"broken".into())
+    );
+    let violations = report["violations"].as_array().expect("an array");
+    assert_eq!(violations.len(), 1);
+    assert_eq!(keys(&violations[0]), sorted(VIOLATION_KEYS));
+    let seed = violations[0]["seed"].as_u64().expect("a number");
+    assert_eq!(report["seeds"], seed + 1);
+}
+
+#[test]
+fn run_of_a_sound_scenario_has_no_violations_and_ends_with_zero() {
+    let done = netsplit(&["run", SOUND, "--seeds", "10..14", "--json"]);
+    assert_eq!((done.code, done.keys()), (0, sorted(RUN_KEYS)));
+    assert_eq!(done.json()["seeds"], 4);
+    assert_eq!(done.json()["violations"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn jobs_change_nothing_but_the_time() {
+    let run = |jobs: &str, more: &[&str]| {
+        let arguments = [
+            &["run", BROKEN, "--json", "--seeds", "60", "--jobs", jobs],
+            more,
+        ];
+        let mut report = netsplit(&arguments.concat()).json();
+        let fields = report.as_object_mut().expect("an object");
+        fields.retain(|key, _| !key.ends_with("_per_s") && key != "wall_s");
+        report
+    };
+    for more in [&[] as &[&str], &["--keep-going"], &["--check-determinism"]] {
+        let one = run("1", more);
+        assert_eq!(one, run("4", more));
+        assert_eq!(one, run("3", more));
+    }
+}
+
+#[test]
+fn keep_going_reports_every_violation_and_the_same_first_one() {
+    let first = netsplit(&["run", BROKEN, "--json"]).json();
+    let all = netsplit(&["run", BROKEN, "--seeds", "100", "--keep-going", "--json"]).json();
+    assert_eq!(all["seeds"], 100);
+    let violations = all["violations"].as_array().expect("an array");
+    assert!(violations.len() > 1);
+    assert_eq!(first["violations"][0], violations[0]);
+    let seeds: Vec<u64> = violations
+        .iter()
+        .filter_map(|v| v["seed"].as_u64())
+        .collect();
+    assert!(seeds.is_sorted());
+}
+
+#[test]
+fn replay_gives_the_run_that_was_found() {
+    let found = netsplit(&["run", BROKEN, "--json"]).json()["violations"][0].clone();
+    let seed = found["seed"].to_string();
+    let done = netsplit(&["replay", BROKEN, "--seed", &seed, "--json"]);
+    assert_eq!((done.code, done.keys()), (1, sorted(REPLAY_KEYS)));
+    assert_eq!(done.json()["violation"], found);
+    assert_eq!(done.json()["digest"], found["digest"]);
+    let digest = found["digest"].as_str().expect("a text");
+    assert!(digest.len() == 32 && digest.bytes().all(|b| b.is_ascii_hexdigit()));
+    let held = netsplit(&["replay", SOUND, "--seed", "1", "--json"]);
+    assert_eq!(
+        (held.code, held.json()["violation"].clone()),
+        (0, Value::Null)
+    );
+}
+
+#[test]
+fn what_a_failure_says_to_paste_replays_it() {
+    let done = netsplit(&["run", BROKEN]);
+    assert_eq!((done.code, done.err.as_str()), (1, ""));
+    let again = done
+        .out
+        .lines()
+        .find_map(|line| line.strip_prefix("  again:  "));
+    let words: Vec<&str> = again.expect("a line to paste").split_whitespace().collect();
+    assert_eq!(words[0], NETSPLIT);
+    let replayed = netsplit(&words[1..]);
+    assert_eq!(replayed.code, 1);
+    let violated = |out: &str| {
+        let line = out.lines().find(|line| line.starts_with("  violated: "));
+        line.expect("a violation").to_owned()
+    };
+    assert_eq!(violated(&done.out), violated(&replayed.out));
+}
+
+#[test]
+fn under_cargo_the_line_to_paste_calls_cargo() {
+    let again = |package: &str| {
+        let mut command = Command::new(NETSPLIT);
+        command.env("CARGO", "cargo").env("CARGO_PKG_NAME", package);
+        let done = done(command.args(["run", BROKEN]));
+        done.out.lines().last().expect("a line").to_owned()
+    };
+    let line = again("netsplit");
+    let replay = format!("cargo run --release -- replay {BROKEN} --seed ");
+    assert!(line.contains(&replay), "{line}");
+    let line = again("mine");
+    assert!(
+        line.contains("cargo run --release --bin netsplit -- replay "),
+        "{line}"
+    );
+}
+
+#[test]
+fn replay_prints_events_up_to_the_moment_asked_for() {
+    let all = netsplit(&["replay", SOUND, "--seed", "1"]);
+    let some = netsplit(&["replay", SOUND, "--seed", "1", "--until", "500ms"]);
+    let (all, some): (Vec<&str>, Vec<&str>) =
+        (all.out.lines().collect(), some.out.lines().collect());
+    assert!(some.len() > 10 && some.len() < all.len());
+    // The events come first; what is said after them does not depend on how many are shown.
+    let end = all
+        .iter()
+        .position(|line| line.contains("digest"))
+        .expect("a digest");
+    assert_eq!(all[end..], some[some.len() - (all.len() - end)..]);
+    let moment = |line: &str| {
+        line.split_whitespace()
+            .next()
+            .and_then(|s| s.parse::<f64>().ok())
+    };
+    let last = some[..some.len() - (all.len() - end)]
+        .last()
+        .and_then(|line| moment(line));
+    assert!(last.is_some_and(|seconds| seconds <= 0.5), "{last:?}");
+}
+
+#[test]
+fn replay_writes_its_events_to_a_file() {
+    let path = file("events", None);
+    let name = path.to_str().expect("UTF-8");
+    let done = netsplit(&["replay", SOUND, "--seed", "1", "--trace", name]);
+    let printed = netsplit(&["replay", SOUND, "--seed", "1", "--trace", "-"]);
+    let written = fs::read_to_string(&path).expect("the file");
+    assert_eq!(written + &done.out, printed.out);
+    assert_eq!((done.code, done.out.lines().count()), (0, 3));
+}
+
+/// A file of this test run, with this text.
+fn file(name: &str, text: Option<&str>) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli_{name}"));
+    if let Some(text) = text {
+        fs::write(&path, text).expect("a file");
+    }
+    path
+}
+
+#[test]
+fn replay_plays_a_tape() {
+    let text = format!("netsplit tape 1\nscenario {SOUND}\nseed 7\nbase seed\nedits 0\nend\n");
+    let path = file("tape", Some(&text));
+    let tape = netsplit(&[
+        "replay",
+        SOUND,
+        "--tape",
+        path.to_str().expect("UTF-8"),
+        "--json",
+    ]);
+    let seed = netsplit(&["replay", SOUND, "--seed", "7", "--json"]);
+    assert_eq!((tape.code, tape.json()), (0, seed.json()));
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    let cases: &[(i32, &[&str], &str)] = &[
+        (0, &["run", "held"], ""),
+        (0, &["run", "process panics"], ""),
+        (0, &["--help"], ""),
+        (0, &["--version"], ""),
+        (1, &["run", "violated"], ""),
+        (1, &["run", "property panics"], ""),
+        (1, &["run", "client panics"], ""),
+        (1, &["run", "violated", "held"], ""),
+        (2, &["run", "bounds"], "its bound of 100 steps in one run"),
+        (
+            2,
+            &["replay", "bounds", "--seed", "1"],
+            "its bound of 100 steps",
+        ),
+        (
+            2,
+            &["run", "empty"],
+            "scenario `empty` cannot be run: it has no nodes",
+        ),
+        (2, &["run", "no time"], "its horizon is zero"),
+        (2, &["run", "held", "empty"], "it has no nodes"),
+        (4, &["run", "waits"], "waits for something outside the run"),
+        (
+            4,
+            &["run", "leaks", "--check-determinism"],
+            "two runs of seed 0 of leaks differ",
+        ),
+        (
+            4,
+            &["run", "leaks and fails"],
+            "two runs of seed 0 of leaks and fails differ",
+        ),
+        (4, &["replay", "leaks", "--seed", "5"], "two runs of seed 5"),
+        (
+            1,
+            &["run", "waits", "violated"],
+            "waits for something outside",
+        ),
+        (2, &["run", "waits", "bounds"], "its bound of 100 steps"),
+    ];
+    for (code, arguments, said) in cases {
+        let done = odd(arguments);
+        assert_eq!(done.code, *code, "{arguments:?}: {done:?}");
+        assert!(done.err.contains(said), "{arguments:?}: {done:?}");
+    }
+}
+
+#[test]
+fn a_leak_is_shown_at_its_first_differing_event() {
+    let done = odd(&["run", "leaks", "--check-determinism"]);
+    let marked: Vec<&str> = done
+        .err
+        .lines()
+        .filter(|line| line.starts_with("   * "))
+        .collect();
+    assert_eq!(marked.len(), 2, "{}", done.err);
+    assert_ne!(marked[0], marked[1]);
+    assert!(
+        done.err.contains("the first event that differs is number"),
+        "{}",
+        done.err
+    );
+    assert!(done.err.contains("replay leaks --seed 0"), "{}", done.err);
+}
+
+#[test]
+fn bad_arguments_are_refused_with_what_to_do() {
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "Usage"),
+        (&["run"], "<NAME>"),
+        (&["rum", "held"], "unrecognized subcommand"),
+        (
+            &["run", "hold"],
+            "there is no scenario `hold`; the nearest: `held`",
+        ),
+        (&["replay", "leeks", "--seed", "1"], "the nearest: `leaks`"),
+        (
+            &["run", "x/*"],
+            "no scenario matches `x/*`: `list` shows them all",
+        ),
+        (&["run", "x/[a"], "`x/[a` is no glob"),
+        (
+            &["run", "held", "--seeds", "many"],
+            "`many` says no seeds: write how many",
+        ),
+        (&["run", "held", "--seeds", "0"], "`0` is an empty range"),
+        (
+            &["run", "held", "--seeds", "5..5"],
+            "`5..5` is an empty range",
+        ),
+        (
+            &["run", "held", "--seeds", "9..3"],
+            "`9..3` is an empty range",
+        ),
+        (
+            &["run", "held", "--seed", "x"],
+            "`x` is no seed: a seed is a whole number",
+        ),
+        (
+            &["run", "held", "--seed", "1", "--seeds", "2"],
+            "cannot be used with",
+        ),
+        (&["run", "held", "--jobs", "0"], "--jobs"),
+        (&["replay", "held"], "--seed"),
+        (&["replay", "held", "--seed", "-1"], "-1"),
+        (
+            &["replay", "held", "--seed", "1", "--until", "4.2"],
+            "`4.2` is no time: write a number",
+        ),
+        (
+            &["replay", "held", "--seed", "1", "--until", "soon"],
+            "`soon` is no time",
+        ),
+        (
+            &["replay", "held", "--seed", "1", "--tape", "x"],
+            "cannot be used with",
+        ),
+        (
+            &["replay", "held", "--tape", "no/such/file"],
+            "no/such/file cannot be read",
+        ),
+        (
+            &["replay", "held", "--seed", "1", "--trace", "no/such/file"],
+            "cannot be written",
+        ),
+        (
+            &["replay", "held", "--seed", "1", "--json", "--trace", "-"],
+            "give `--trace` a file",
+        ),
+    ];
+    for (arguments, said) in cases {
+        let done = odd(arguments);
+        assert_eq!(done.code, 2, "{arguments:?}: {done:?}");
+        assert!(done.err.contains(said), "{arguments:?}: {done:?}");
+        assert_eq!(done.out, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn bad_tapes_are_refused_with_their_line() {
+    let head = "netsplit tape 1\nscenario held\nseed 7\nbase calm\nedits 1\n";
+    let cases = [
+        (
+            "cut",
+            head.to_owned(),
+            "line 6: the tape is cut off: one more edit should stand here",
+        ),
+        ("none", "a letter\n".to_owned(), "line 1: this is no tape"),
+        (
+            "garbled",
+            format!("{head}duplicate !!\nend\n"),
+            "line 6: `duplicate !!` is not an edit",
+        ),
+        (
+            "other",
+            head.replace("held", "leaks").replace("edits 1", "edits 0") + "end\n",
+            "this tape is of scenario `leaks`, not of `held`",
+        ),
+    ];
+    for (name, text, said) in cases {
+        let path = file(name, Some(&text));
+        let done = odd(&["replay", "held", "--tape", path.to_str().expect("UTF-8")]);
+        assert_eq!(done.code, 2, "{name}: {done:?}");
+        assert!(done.err.contains(said), "{name}: {done:?}");
+    }
+}
+
+#[test]
+fn an_edit_that_no_longer_fits_is_told() {
+    let text =
+        "netsplit tape 1\nscenario held\nseed 7\nbase seed\nedits 1\nduplicate a 99 = 1\nend\n";
+    let path = file("drifted", Some(text));
+    let done = odd(&["replay", "held", "--tape", path.to_str().expect("UTF-8")]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(
+        done.err.contains("the run never came to this draw"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn no_bar_is_drawn_where_there_is_no_terminal() {
+    for arguments in [&["run", SOUND, "--seeds", "5"] as &[&str], &["run", BROKEN]] {
+        let done = netsplit(arguments);
+        assert_eq!(done.err, "");
+        let drawn = done.out.contains("[=") || done.out.contains(['\r', '\u{1b}']);
+        assert!(!drawn, "{}", done.out);
+        assert!(done.out.contains(" seeds/s"), "{}", done.out);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for (arguments, code) in [
+        (&["list"] as &[&str], 0),
+        (&["replay", SOUND, "--seed", "1"], 0),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(NETSPLIT);
+        let command = command
+            .args(arguments)
+            .stdout(writer)
+            .stderr(Stdio::piped());
+        let output = command.output().expect("it starts");
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}
