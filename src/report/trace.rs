@@ -186,9 +186,10 @@ impl<'a> Reader<'a> {
             Event::Lost { id, .. } | Event::Duplicated { id, .. } | Event::Delayed { id, .. } => {
                 (Some(id.from.node()), Some(id.from))
             }
-            Event::DeadLetter { id, .. } => {
-                (self.mail.get(&(id.from, id.nth())).map(|mail| mail.to), None)
-            }
+            Event::DeadLetter { id, .. } => (
+                self.mail.get(&(id.from, id.nth())).map(|mail| mail.to),
+                None,
+            ),
             Event::Clock { .. } | Event::Bound { .. } => (None, None),
             _ => match event.actor() {
                 Some(Pid::NOBODY) | None => (None, None),
