@@ -6,6 +6,10 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug)]
 pub(crate) struct Few<T> {
     first: Option<T>,
+    #[allow(
+        clippy::box_collection,
+        reason = "one word in each process instead of three"
+    )]
     rest: Option<Box<BTreeSet<T>>>,
 }
 

@@ -210,10 +210,10 @@ impl System {
         let Ok((_, slot)) = self.resolve(Target::Pid(to)) else {
             return self.exit_signal(to, from, ExitReason::NoProc);
         };
-        if let Some(process) = self.process(slot) {
-            if !process.extra().links.insert(from) {
-                return;
-            }
+        if let Some(process) = self.process(slot)
+            && !process.extra().links.insert(from)
+        {
+            return;
         }
         if let Some(process) = self.process(current.slot) {
             process.extra().links.insert(to);
