@@ -22,7 +22,7 @@
 //!         }
 //!     })
 //!     .client("client", |_: Context| async move {
-//!         let counter = Address::named("server", "counter");
+//!         let counter = Address::<u64>::named("server", "counter");
 //!         for _ in 0..10 {
 //!             counter.send(1);
 //!         }
