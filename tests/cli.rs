@@ -506,7 +506,8 @@ fn bad_tapes_are_refused_with_their_line() {
 
 #[test]
 fn an_edit_that_no_longer_fits_is_told() {
-    let text = "netsplit tape 1\nscenario held\nseed 7\nbase seed\nedits 1\nduplicate a 99 = 1\nend\n";
+    let text =
+        "netsplit tape 1\nscenario held\nseed 7\nbase seed\nedits 1\nduplicate a 99 = 1\nend\n";
     let path = file("drifted", Some(text));
     let done = odd(&["replay", "held", "--tape", path.to_str().expect("UTF-8")]);
     assert_eq!(done.code, 0, "{done:?}");
