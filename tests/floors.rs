@@ -35,14 +35,17 @@ const FLOORS: &[(&str, &str)] = &[
 
 /// The crate's root gathers the public names of all floors.
 const ROOT_FILE: &str = "src/lib.rs";
-/// Files in which `unsafe` may appear; their tests run under valgrind in `.ci/run`.
-const UNSAFE_FILES: &[&str] = &["src/kernel/waker.rs"];
+/// Files in which `unsafe` may appear. The waker's tests run under valgrind in `.ci/run`; the test of
+/// allocations hands every call on to the system's allocator.
+const UNSAFE_FILES: &[&str] = &["src/kernel/waker.rs", "tests/allocations.rs"];
 /// The one folder that reads the environment and the arguments.
 const ENVIRONMENT_FOLDER: &str = "src/cli/";
 /// Lines in a file. The style asks for about 600; here it ends.
 const FILE_LINES_MAX: usize = 700;
 /// Columns in a line. The style asks for 100, which rustfmt keeps where it can; here it ends.
 const LINE_COLUMNS_MAX: usize = 110;
+/// Floors that stand empty as yet.
+const NOT_BUILT: &[&str] = &["disk", "mail", "check"];
 /// Fewer files under `src/` mean that the walk went wrong: one a floor, and the root.
 const SOURCE_FILES_MIN: usize = 14;
 
@@ -429,7 +432,12 @@ fn the_walk_saw_every_floor_and_imports_between_them() {
     assert!(count >= SOURCE_FILES_MIN, "only {count} files under src/");
     for (floor, _) in FLOORS {
         let mut modules = sources.iter().map(|(path, _)| module_of(path));
-        assert!(modules.any(|m| m[0] == *floor), "no file in src/{floor}/");
+        let built = !NOT_BUILT.contains(floor);
+        assert_eq!(
+            modules.any(|m| m[0] == *floor),
+            built,
+            "src/{floor}/, and the list of empty floors"
+        );
     }
     let mut crossings = 0;
     for (path, text) in sources.iter().filter(|(path, _)| path != ROOT_FILE) {

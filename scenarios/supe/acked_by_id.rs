@@ -98,7 +98,7 @@ fn letters<'a>(view: &'a View, key: &str) -> impl Iterator<Item = &'a Letter> + 
 }
 
 /// The scenario.
-pub fn scenario() -> Scenario {
+pub(crate) fn scenario() -> Scenario {
     Scenario::new("supe/acked_by_id")
         .summary("the same tree with acks that name their letter: nothing is lost")
         .node("parent", |ctx| {

@@ -2,5 +2,5 @@
 //! It keeps a copy of each letter until the receiver acknowledges it, and hands it over again when the
 //! receiver comes back.
 
-pub mod acked_by_id;
-pub mod duplicate_ack;
+pub(crate) mod acked_by_id;
+pub(crate) mod duplicate_ack;

@@ -13,7 +13,7 @@
 
 use super::oracle::{Oracle, Question};
 use super::site::{Kind, Lineage, Site};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -228,14 +228,11 @@ impl FromStr for Tape {
         })?;
         let count: usize = lines.field("edits", "`edits COUNT`", |s| s.parse().ok())?;
         let mut edits: Vec<Edit> = Vec::new();
-        let mut seen = FxHashMap::default();
+        let mut seen = FxHashSet::default();
         for _ in 0..count {
             let text = lines.next("one more edit")?;
             let edit: Edit = text.parse().map_err(|()| lines.garbled(text, EDIT))?;
-            if seen
-                .insert((edit.kind, edit.who.clone(), edit.nth), ())
-                .is_some()
-            {
+            if !seen.insert(edit.site()) {
                 return Err(TapeError::Twice {
                     line: lines.number,
                     text: text.to_owned(),

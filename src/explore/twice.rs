@@ -258,7 +258,7 @@ fn message(event: &Event) -> Option<MessageId> {
 fn sends(event: &Event, wanted: MessageId) -> bool {
     match *event {
         Event::Send { id, .. } | Event::Reply { id, .. } | Event::Packet { id, .. } => {
-            (id.from, id.nth) == (wanted.from, wanted.nth)
+            (id.from, id.nth()) == (wanted.from, wanted.nth())
         }
         _ => false,
     }

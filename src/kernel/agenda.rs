@@ -114,7 +114,7 @@ impl<E: Copy> Agenda<E> {
     /// entry popped earlier: then it is simply the next.
     ///
     /// # Panics
-    /// At the push after [`MOST_PUSHES`], and when 2^32 entries wait.
+    /// At the push after 2^52 others, and when 2^32 entries wait.
     #[inline]
     pub fn push(&mut self, at: Time, event: E) -> Key {
         let order = self.next_order();
@@ -218,6 +218,15 @@ impl<E: Copy> Agenda<E> {
             }
             _ => self.pop_ordered(until_ns),
         }
+    }
+
+    /// Whether there may be an entry at `at` or before it, once one of that moment was popped. It may say
+    /// yes where there is none, never no where there is one; it costs next to nothing.
+    #[inline(always)]
+    #[must_use]
+    pub fn may_be_due(&self, at: Time) -> bool {
+        let at_ns = at.as_nanos();
+        self.ordered.least_ns() <= at_ns || self.wheel.may_hold(at_ns)
     }
 
     /// Every entry that may happen next, in the order of their pushes: those whose earliest is not

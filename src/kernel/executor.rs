@@ -7,6 +7,7 @@ use super::time::Time;
 use super::waker::Epoch;
 use crate::choice::{Choice, Kind, Lineage, Shape, Site};
 use crate::trace::{Event, Limit, Pid, Trace};
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::pin::Pin;
@@ -37,6 +38,8 @@ pub struct Task<D: TaskData> {
     pub group: GroupId,
     /// Whether its last poll registered a wait that netsplit knows.
     pub waits: bool,
+    /// Whether a timer of its own went off since its last poll.
+    pub rang: bool,
     wakes: u64,
     /// The wake order of its entry in the ready queue; 0 when it has none.
     queued: u64,
@@ -79,6 +82,15 @@ pub struct Due {
     pub nth: u32,
     /// What it is.
     pub what: What,
+}
+
+impl Due {
+    /// Where its rank is drawn. A process counts its timers and its packets each from 1, and a node's
+    /// stalls are counted too: the sort of thing that is due keeps their sites apart.
+    fn site(self) -> Site {
+        let nth = u64::from(self.what.0 >> 30) << 32 | u64::from(self.nth);
+        Site::new(Kind::DueRank, self.who, nth)
+    }
 }
 
 /// What an entry of the agenda does: two bits of sort and thirty of number.
@@ -157,8 +169,17 @@ pub struct Kernel<D: TaskData> {
     ready: Ready,
     due: Vec<(Key, Option<Due>)>,
     groups: Vec<Group>,
+    /// How many groups are stalled.
+    stalled: usize,
+    /// Whether steps of any group cost time.
+    costs: bool,
     scratch: Vec<(Key, super::agenda::Entry<Due>)>,
     woken: Vec<(u32, u16)>,
+}
+
+thread_local! {
+    /// The memory of the last run's agenda: making it anew costs more than a short run's events.
+    static SPARE: Cell<Option<Agenda<Due>>> = const { Cell::new(None) };
 }
 
 impl<D: TaskData> Kernel<D> {
@@ -168,7 +189,7 @@ impl<D: TaskData> Kernel<D> {
         let mut kernel = Kernel {
             choice,
             trace,
-            agenda: Agenda::new(),
+            agenda: SPARE.take().unwrap_or_default(),
             bounds,
             tasks: Slab::default(),
             epoch: super::waker::enter(),
@@ -179,11 +200,21 @@ impl<D: TaskData> Kernel<D> {
             ready: Ready::default(),
             due: Vec::new(),
             groups: Vec::new(),
+            stalled: 0,
+            costs: false,
             scratch: Vec::new(),
             woken: Vec::new(),
         };
         kernel.allow_steps();
         kernel
+    }
+
+    /// At the end of a run: gives the draws back, and keeps the agenda's memory for this thread's next run.
+    #[must_use]
+    pub fn retire(mut self) -> Choice {
+        self.agenda.clear();
+        SPARE.set(Some(self.agenda));
+        self.choice
     }
 
     /// The virtual time.
@@ -212,6 +243,7 @@ impl<D: TaskData> Kernel<D> {
     /// From now on each step of the group costs so many nanoseconds, in which it steps nothing else.
     pub fn set_step_cost(&mut self, group: GroupId, nanos: u64) {
         self.groups[group as usize].step_cost_ns = nanos;
+        self.costs |= nanos > 0;
     }
 
     /// A new task; its body is filled in later. It is not ready before it is woken.
@@ -221,6 +253,7 @@ impl<D: TaskData> Kernel<D> {
             lineage,
             group,
             waits: false,
+            rang: false,
             wakes: 0,
             queued: 0,
             data,
@@ -254,16 +287,17 @@ impl<D: TaskData> Kernel<D> {
     #[inline(always)]
     pub fn wake_woken(&mut self) {
         if self.epoch.any_woken() {
-            self.wake_all_woken();
+            self.wake_woken_but(u32::MAX);
         }
     }
 
-    fn wake_all_woken(&mut self) {
+    /// The same, but for the task in this slot: it is about to be polled.
+    pub fn wake_woken_but(&mut self, polled: u32) {
         let mut woken = std::mem::take(&mut self.woken);
         self.epoch
             .woken(|slot, generation| woken.push((slot, generation)));
         for &(slot, generation) in &woken {
-            if self.tasks.find(slot, generation).is_some() {
+            if slot != polled && self.tasks.find(slot, generation).is_some() {
                 self.wake(slot);
             }
         }
@@ -312,12 +346,6 @@ impl<D: TaskData> Kernel<D> {
         self.agenda.contains(key) || self.due.iter().any(|(k, due)| *k == key && due.is_some())
     }
 
-    /// How long until an entry comes.
-    #[must_use]
-    pub fn time_left(&self, key: Key) -> Option<std::time::Duration> {
-        Some(self.agenda.get(key)?.latest.since(self.now))
-    }
-
     /// Whether anything is still to come.
     #[must_use]
     pub fn has_agenda(&self) -> bool {
@@ -336,8 +364,8 @@ impl<D: TaskData> Kernel<D> {
     /// # Errors
     /// [`Reached`] where the agenda is full.
     pub fn stall_until(&mut self, group: GroupId, until: Time) -> Result<(), Reached> {
+        self.stall(group);
         let state = &mut self.groups[group as usize];
-        state.stalls += 1;
         state.stalled += 1;
         let who = state.lineage.unwrap_or(Lineage::RUN);
         let due = Due {
@@ -350,14 +378,20 @@ impl<D: TaskData> Kernel<D> {
 
     /// Stalls a group until it is resumed.
     pub fn stall(&mut self, group: GroupId) {
-        self.groups[group as usize].stalls += 1;
+        let state = &mut self.groups[group as usize];
+        self.stalled += usize::from(state.stalls == 0);
+        state.stalls += 1;
     }
 
     /// Ends one stall of a group; with the last, its ready tasks may step again.
     pub fn resume(&mut self, group: GroupId) {
         let state = &mut self.groups[group as usize];
-        state.stalls = state.stalls.saturating_sub(1);
         if state.stalls == 0 {
+            return;
+        }
+        state.stalls -= 1;
+        if state.stalls == 0 {
+            self.stalled -= 1;
             self.ready.draw_first(&mut self.choice);
             for item in state.parked.drain(..) {
                 self.ready.push_drawn(item);
@@ -384,16 +418,19 @@ impl<D: TaskData> Kernel<D> {
                 };
                 let at = entry.latest.max(self.now);
                 self.move_to(at);
-                let Some((second_key, second)) = self.agenda.pop_due(at) else {
-                    match self.due_now(entry.event) {
-                        Some(next) => return self.count(next),
-                        None => continue,
-                    }
-                };
-                self.queue_due(key, entry.event);
-                self.queue_due(second_key, second.event);
-                while let Some((key, entry)) = self.agenda.pop_due(at) {
+                if self.agenda.may_be_due(at)
+                    && let Some((second_key, second)) = self.agenda.pop_due(at)
+                {
                     self.queue_due(key, entry.event);
+                    self.queue_due(second_key, second.event);
+                    while let Some((key, entry)) = self.agenda.pop_due(at) {
+                        self.queue_due(key, entry.event);
+                    }
+                    continue;
+                }
+                match self.due_now(entry.event) {
+                    Some(next) => return self.count(next),
+                    None => continue,
                 }
             } else if let Some(next) = self.choose(until) {
                 return match next {
@@ -458,8 +495,8 @@ impl<D: TaskData> Kernel<D> {
         if task.queued != order {
             return None;
         }
-        let group = &mut self.groups[task.group as usize];
-        if group.stalls > 0 {
+        if self.stalled > 0 && self.groups[task.group as usize].stalls > 0 {
+            let group = &mut self.groups[task.group as usize];
             let rank = if item >> 96 == 0 && self.choice.is_seeded() {
                 // It may not be drawn yet; under a seed, drawing again gives the same.
                 let site = Site::new(Kind::Rank, task.lineage, task.wakes);
@@ -479,7 +516,8 @@ impl<D: TaskData> Kernel<D> {
         let number = due.what.0 & NUMBER;
         match due.what.0 >> 30 {
             0 => {
-                if let Some(task) = self.tasks.get(number) {
+                if let Some(task) = self.tasks.get_mut(number) {
+                    task.rang = true;
                     self.trace.emit(Event::TimerFired {
                         pid: task.data.pid(),
                     });
@@ -497,10 +535,10 @@ impl<D: TaskData> Kernel<D> {
     }
 
     fn queue_due(&mut self, key: Key, due: Due) {
-        let site = Site::new(Kind::DueRank, due.who, u64::from(due.nth));
         self.order += 1;
         let slot = DUE | self.due.len() as u32;
-        self.ready.push(&mut self.choice, site, self.order, slot);
+        self.ready
+            .push(&mut self.choice, due.site(), self.order, slot);
         self.due.push((key, Some(due)));
     }
 
@@ -518,8 +556,7 @@ impl<D: TaskData> Kernel<D> {
                 continue;
             }
             let due = entry.event;
-            let site = Site::new(Kind::DueRank, due.who, u64::from(due.nth));
-            let rank = self.choice.draw(site, Shape::Rank);
+            let rank = self.choice.draw(due.site(), Shape::Rank);
             if best.is_none_or(|(r, o, ..)| (rank, entry.order) < (r, o)) {
                 best = Some((rank, entry.order, *key, due, entry.earliest));
             }
@@ -541,27 +578,15 @@ impl<D: TaskData> Kernel<D> {
         self.due_now(due)
     }
 
-    /// Every live entry of the agenda that is the host's, by its number.
-    pub fn host_entries(&mut self) -> Vec<u32> {
-        let mut numbers = Vec::new();
-        while let Some((_, entry)) = self.agenda.pop_due(Time::MAX) {
-            if entry.event.what.0 >> 30 == 3 {
-                numbers.push(entry.event.what.0 & NUMBER);
-            }
-        }
-        let due = self.due.iter().filter_map(|(_, due)| *due);
-        numbers.extend(
-            due.filter(|d| d.what.0 >> 30 == 3)
-                .map(|d| d.what.0 & NUMBER),
-        );
-        numbers
-    }
-
     /// The step cost of a task's group.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn step_cost_ns(&self, group: GroupId) -> u64 {
-        self.groups[group as usize].step_cost_ns
+        if self.costs {
+            self.groups[group as usize].step_cost_ns
+        } else {
+            0
+        }
     }
 }
 
@@ -580,9 +605,14 @@ pub(super) struct Ready {
     /// The site of the first's rank, where that is not drawn yet.
     undrawn: Option<Site>,
     rest: BinaryHeap<Reverse<u128>>,
+    /// What a heap that had grown large held, greatest first: to sort it once costs less than to sift a
+    /// large heap at each pop.
+    sorted: Vec<u128>,
 }
 
 const NONE: u128 = u128::MAX;
+/// A heap larger than this is sorted when it is popped from.
+const LARGE: usize = 2048;
 
 impl Default for Ready {
     fn default() -> Ready {
@@ -590,6 +620,7 @@ impl Default for Ready {
             first: NONE,
             undrawn: None,
             rest: BinaryHeap::new(),
+            sorted: Vec::new(),
         }
     }
 }
@@ -636,7 +667,7 @@ impl Ready {
         }
         let item = self.first;
         self.undrawn = None;
-        self.first = if self.rest.is_empty() {
+        self.first = if self.rest.is_empty() && self.sorted.is_empty() {
             NONE
         } else {
             self.pop_rest()
@@ -645,7 +676,16 @@ impl Ready {
     }
 
     fn pop_rest(&mut self) -> u128 {
-        self.rest.pop().map_or(NONE, |Reverse(item)| item)
+        if self.sorted.is_empty() && self.rest.len() > LARGE {
+            let rest = std::mem::take(&mut self.rest).into_vec();
+            self.sorted = rest.into_iter().map(|Reverse(item)| item).collect();
+            self.sorted.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        let least = self.sorted.last().copied().unwrap_or(NONE);
+        match self.rest.peek() {
+            Some(Reverse(item)) if *item < least => self.rest.pop().map_or(NONE, |Reverse(i)| i),
+            _ => self.sorted.pop().unwrap_or(NONE),
+        }
     }
 
     fn peek(&mut self, choice: &mut Choice) -> Option<u128> {

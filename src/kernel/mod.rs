@@ -18,6 +18,6 @@ pub use bounds::{Bounds, Reached};
 pub use executor::{Body, Due, GroupId, Kernel, Live, Next, Task, TaskData, What};
 pub use slab::Slab;
 pub use time::{Time, nanos};
-pub use user::{Panicked, run_user};
+pub use user::{Panicked, quiet_panics, run_user};
 pub use waker::{Epoch, enter, is_own, own_waker};
 pub use watchdog::Beat;

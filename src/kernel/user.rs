@@ -36,24 +36,22 @@ fn quiet_hook() {
     }));
 }
 
-struct Depth;
-
-impl Drop for Depth {
-    fn drop(&mut self) {
-        IN_USER.with(|depth| depth.set(depth.get() - 1));
-    }
+/// Installs the hook that keeps panics of processes quiet; once for all.
+pub fn quiet_panics() {
+    HOOK.call_once(quiet_hook);
 }
 
 /// Runs code of a user; a panic becomes a value.
 ///
 /// # Errors
 /// [`Panicked`] where the code panicked.
-#[inline]
+#[inline(always)]
 pub fn run_user<R>(code: impl FnOnce() -> R) -> Result<R, Panicked> {
-    HOOK.call_once(quiet_hook);
-    IN_USER.with(|depth| depth.set(depth.get() + 1));
-    let _depth = Depth;
-    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| panicked(&*payload))
+    let depth = IN_USER.get();
+    IN_USER.set(depth.wrapping_add(1));
+    let result = catch_unwind(AssertUnwindSafe(code));
+    IN_USER.set(depth);
+    result.map_err(|payload| panicked(&*payload))
 }
 
 #[cold]
@@ -75,6 +73,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_its_message_and_its_place() {
+        quiet_panics();
         let panicked = run_user(|| panic!("no {}", "way")).unwrap_err();
         assert_eq!(panicked.message, "no way");
         assert!(

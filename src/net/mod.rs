@@ -163,7 +163,7 @@ impl Model {
     /// Sends a packet: draws what becomes of it.
     #[inline]
     pub fn pass(&self, choice: &mut Choice, passage: &Passage) -> Passed {
-        let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth));
+        let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth()));
         let path = if self.paths.is_empty() {
             &self.default
         } else {
@@ -209,11 +209,7 @@ mod tests {
 
     fn passages() -> impl Iterator<Item = Passage> {
         (1..=10_000).map(|nth| Passage {
-            id: MessageId {
-                from: Pid::NOBODY,
-                nth,
-                copy: 0,
-            },
+            id: MessageId::new(Pid::NOBODY, nth),
             who: Lineage::node("a").boot(0),
             to: NodeId::new(1),
             kind: PacketKind::ALL[nth as usize % PacketKind::COUNT],

@@ -2,7 +2,8 @@
 
 use crate::kernel::{Panicked, run_user};
 use crate::process::{
-    Address, CallError, Context, ExitReason, Info, Message, Received, ReplyTo, started_by,
+    Address, CallError, Context, ExitReason, Info, Message, NameError, Received, ReplyTo,
+    started_by,
 };
 use crate::trace::Pid;
 use pin_project::pin_project;
@@ -150,6 +151,7 @@ impl<S: GenServer> Server<S> {
         self,
         starter: &Context<M>,
     ) -> Result<Address<S::Message>, ExitReason> {
+        self.check_name(starter)?;
         let parent = starter.pid();
         started(|ack| starter.spawn(|ctx| self.serve(ctx, Some(ack), Some(parent)))).await
     }
@@ -163,8 +165,20 @@ impl<S: GenServer> Server<S> {
         self,
         starter: &Context<M>,
     ) -> Result<Address<S::Message>, ExitReason> {
+        self.check_name(starter)?;
         let parent = starter.pid();
         started(|ack| starter.spawn_link(|ctx| self.serve(ctx, Some(ack), Some(parent)))).await
+    }
+
+    /// A name that is taken already needs no process to find out.
+    fn check_name<M: Message>(&self, starter: &Context<M>) -> Result<(), ExitReason> {
+        let Some(name) = self.name.clone() else {
+            return Ok(());
+        };
+        match starter.whereis(&name) {
+            Some(holder) => Err(already_started(&NameError::Taken { name, holder })),
+            None => Ok(()),
+        }
     }
 
     /// Makes the current process the server; gives the reason of its end.
@@ -186,9 +200,13 @@ impl<S: GenServer> Server<S> {
         if let Some(name) = &self.name
             && let Err(error) = ctx.register(name)
         {
-            let reason = ExitReason::Error(format!("already_started: {error}"));
-            tell(Err(reason.clone()));
-            return reason;
+            let reason = already_started(&error);
+            if parent.is_none() {
+                return reason;
+            }
+            // As in OTP, this is no failure of the server: a linked starter lives on.
+            tell(Err(reason));
+            return ExitReason::Normal;
         }
         let state = match Caught(S::init(self.args, &mut ctx)).await {
             Ok(Ok(state)) => state,
@@ -208,6 +226,10 @@ impl<S: GenServer> Server<S> {
         tell(Ok(()));
         serve_loop(&mut ctx, &cell, first, parent).await
     }
+}
+
+fn already_started(error: &NameError) -> ExitReason {
+    ExitReason::Error(format!("already_started: {error}"))
 }
 
 /// Waits for the `init` of a server that `spawn` starts.

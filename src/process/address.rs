@@ -3,11 +3,13 @@
 use super::exit::CallError;
 use super::host::Packet;
 use super::mailbox::Content;
-use super::message::{Message, Tag, encode};
+use super::message::{Labeled, Message, encode};
 use super::reply::{ReplyTo, call_with};
 use super::system::{System, act, wants, with};
 use crate::choice::Lineage;
-use crate::trace::{DeadReason, Event, Limit, MessageId, Name, NodeId, PacketKind, Pid, TextId};
+use crate::trace::{
+    DeadReason, Event, Limit, MessageId, Name, NodeId, PacketKind, Pid, TextId, emit,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -186,6 +188,7 @@ impl<M: Message> Address<M> {
     }
 
     /// The ways other than a local message of which nobody wants details.
+    #[inline(never)]
     fn send_slowly(self, kind: PacketKind, message: M) {
         let (current, detail) =
             with(|system| (system.current(), system.kernel.trace.wants_detail()));
@@ -202,7 +205,7 @@ impl<M: Message> Address<M> {
             hand_over(
                 self.target,
                 kind,
-                Tag::of::<M>(),
+                Labeled::of::<M>(),
                 encode(&message, buffer),
                 text,
             );
@@ -248,7 +251,7 @@ fn local_detail<M: Message>(message: &M) -> Option<String> {
 pub(crate) fn hand_over(
     to: Target,
     kind: PacketKind,
-    tag: Tag,
+    label: Labeled,
     bytes: Vec<u8>,
     text: Option<String>,
 ) {
@@ -264,7 +267,7 @@ pub(crate) fn hand_over(
                 who,
                 to,
                 kind,
-                tag,
+                label,
                 bytes,
             },
             text,
@@ -289,7 +292,7 @@ pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Linea
             who,
             to,
             kind: PacketKind::Data,
-            tag: Tag::of::<M>(),
+            label: Labeled::of::<M>(),
             bytes,
         };
         with(|system| system.hand_over(packet, text));
@@ -304,16 +307,27 @@ impl System {
             .books
             .sent(packet.id.from.node(), packet.id);
         let text = text.map_or(TextId::NONE, |text| self.kernel.trace.text(|| text));
-        self.kernel.trace.emit(Event::Packet {
-            id: packet.id,
-            to: packet.to.node(),
-            kind: packet.kind,
-            len: packet.bytes.len() as u32,
-            bytes: xxhash_rust::xxh3::xxh3_64(&packet.bytes),
-            text,
-        });
+        let (id, to, kind) = (packet.id, packet.to.node(), packet.kind);
+        let (len, bytes) = (
+            packet.bytes.len() as u32,
+            xxhash_rust::xxh3::xxh3_64(&packet.bytes),
+        );
+        emit!(
+            &mut self.kernel.trace,
+            Event::Packet {
+                id,
+                to,
+                kind,
+                len,
+                bytes,
+                text
+            }
+        );
         let (host, core) = self.core();
         host.send(core, packet);
+        if let Some(reached) = self.error.clone() {
+            self.stop(reached);
+        }
     }
 
     /// Puts a message into a mailbox on the current process's node; gives back what nobody took.
@@ -334,7 +348,7 @@ impl System {
         };
         match found {
             Ok((to, slot)) => {
-                self.kernel.trace.emit(Event::Send { id, to, text });
+                emit!(&mut self.kernel.trace, Event::Send { id, to, text });
                 self.put(slot, to, id, message)
             }
             Err(why) => {
@@ -382,8 +396,9 @@ impl System {
             let make = process.receiver.mailbox;
             if let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() {
                 mailbox.0.push_back(Content::Message(id, message));
+                process.mail = process.mail.wrapping_add(1);
                 let full = mailbox.0.len() > most;
-                if process.came(wants::MAIL, &mut self.wake_later) {
+                if process.came(wants::MAIL) {
                     live.wake();
                 }
                 if full {

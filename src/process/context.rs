@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::exit::{ExitReason, IntoExit};
-use super::mailbox::{AnyMailbox, Content, Info, Mailbox, MonitorRef, Received};
+use super::mailbox::{AnyMailbox, Content, Info, Mailbox, MonitorRef, Received, down};
 use super::message::Message;
 use super::signal::NameError;
 use super::spawn::{Tie, spawn};
@@ -10,13 +10,14 @@ use super::system::{System, act, wants, with};
 use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
 use crate::choice::{Kind, Shape, Site, Stream};
 use crate::kernel::Time;
-use crate::trace::{Event, Name, NodeId, Pid};
+use crate::trace::{Event, Name, NodeId, Pid, emit};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -77,8 +78,8 @@ impl<M: Message> Context<M> {
     // ---- receiving
 
     /// Takes the oldest thing out of the mailbox; waits where it is empty. Dropped, it has lost nothing.
-    pub async fn receive(&self) -> Received<M> {
-        poll_fn(|cx| self.poll_receive(cx)).await
+    pub fn receive(&self) -> impl Future<Output = Received<M>> {
+        Receive(self)
     }
 
     /// The same, at most for `timeout`; nothing when that is over.
@@ -101,7 +102,7 @@ impl<M: Message> Context<M> {
     pub async fn receive_where(&self, mut wanted: impl FnMut(&M) -> bool) -> M {
         let mut wants_it = |content: &Content<M>| match content {
             Content::Message(_, message) => wanted(message),
-            Content::Info(_) => false,
+            Content::Down(..) | Content::Info(_) => false,
         };
         loop {
             let selected = poll_fn(|cx| self.poll_select(cx, &mut wants_it)).await;
@@ -115,6 +116,7 @@ impl<M: Message> Context<M> {
     pub async fn receive_info(&self, mut wanted: impl FnMut(&Info) -> bool) -> Info {
         let mut wants_it = |content: &Content<M>| match content {
             Content::Message(..) => false,
+            Content::Down(monitor, code) => wanted(&down(*monitor, ExitReason::plain(*code))),
             Content::Info(info) => wanted(info),
         };
         loop {
@@ -140,6 +142,9 @@ impl<M: Message> Context<M> {
         let own = crate::kernel::is_own(cx.waker());
         match with(|system| system.take_oldest::<M>(self.pid, own)) {
             Some(Content::Message(_, message)) => Poll::Ready(Received::Message(message)),
+            Some(Content::Down(monitor, code)) => {
+                Poll::Ready(Received::Info(down(monitor, ExitReason::plain(code))))
+            }
             Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
             None => {
                 if !own {
@@ -157,19 +162,19 @@ impl<M: Message> Context<M> {
     ) -> Poll<Received<M>> {
         // The mailbox is taken out while the user's code looks at it: nothing is borrowed meanwhile.
         let taken = with(|system| system.lift_mailbox(self.pid));
-        let selected = taken.and_then(|mut mailbox| {
-            let queue = &mut mailbox.of::<M>()?.0;
-            let content = queue
-                .iter()
-                .position(wanted)
-                .and_then(|index| queue.remove(index));
-            with(|system| system.lower_mailbox::<M>(self.pid, mailbox));
-            content
+        let selected = taken.and_then(|mailbox| {
+            let mut lifted = Lifted::<M>(self.pid, Some(mailbox), PhantomData);
+            let queue = &mut lifted.1.as_mut()?.of::<M>()?.0;
+            let index = queue.iter().position(wanted)?;
+            queue.remove(index)
         });
         match selected {
             Some(Content::Message(id, message)) => {
                 with(|system| system.received(self.pid, id));
                 Poll::Ready(Received::Message(message))
+            }
+            Some(Content::Down(monitor, code)) => {
+                Poll::Ready(Received::Info(down(monitor, ExitReason::plain(code))))
             }
             Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
             None => {
@@ -339,7 +344,7 @@ impl<M: Message> Context<M> {
             });
             let group = system.nodes[node.index()].group;
             if let Err(reached) = system.kernel.stall_until(group, until) {
-                system.error.get_or_insert(reached);
+                system.stop(reached);
             }
         });
         self.yield_now().await;
@@ -410,9 +415,14 @@ impl<M: Message> Context<M> {
 
     /// Writes a line into the log of the run. No digest and no property sees it.
     pub fn note(&self, text: impl fmt::Display) {
-        let logs = with(|system| system.kernel.trace.logs());
+        let logs = with(|system| system.current().pid != Pid::NOBODY && system.kernel.trace.logs());
         let text = if logs { text.to_string() } else { return };
-        let _ = act(|system, current| system.kernel.trace.note(current.pid, || text));
+        // No call of the host: it would count towards a crash inside this poll only where a log is kept.
+        with(|system| {
+            if system.budget > 0 {
+                system.kernel.trace.note(system.current.pid, || text);
+            }
+        });
     }
 
     /// Notes something on the observers' board, for properties to read. The board lies outside the
@@ -437,6 +447,29 @@ impl<M: Message> Context<M> {
     }
 }
 
+/// The wait for the next thing in a mailbox.
+struct Receive<'a, M>(&'a Context<M>);
+
+impl<M: Message> Future for Receive<'_, M> {
+    type Output = Received<M>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Received<M>> {
+        self.0.poll_receive(cx)
+    }
+}
+
+/// A mailbox while the user's code looks at it: goes back even if that panics.
+struct Lifted<M: Message>(Pid, Option<Box<dyn AnyMailbox>>, PhantomData<M>);
+
+impl<M: Message> Drop for Lifted<M> {
+    fn drop(&mut self) {
+        if let Some(mailbox) = self.1.take() {
+            with(|system| system.lower_mailbox::<M>(self.0, mailbox));
+        }
+    }
+}
+
 impl System {
     #[inline]
     fn own_slot(&mut self, pid: Pid) -> u32 {
@@ -454,30 +487,26 @@ impl System {
 
     /// Takes the oldest thing out of the current process's mailbox; where that is empty and `wait` is
     /// set, the process waits for mail.
-    #[inline]
+    #[inline(always)]
     fn take_oldest<M: Message>(&mut self, pid: Pid, wait: bool) -> Option<Content<M>> {
         let slot = self.own_slot(pid);
         let task = self.kernel.tasks.get_mut(slot)?;
-        let mailbox = task
-            .data
-            .mailbox
-            .as_mut()
-            .and_then(|mailbox| mailbox.of::<M>());
-        let content = mailbox.and_then(|mailbox| mailbox.0.pop_front());
-        match &content {
-            Some(Content::Message(id, _)) => self.received(pid, *id),
-            Some(Content::Info(_)) => {}
-            None => {
-                task.waits |= wait;
-                task.data.wants |= if wait { wants::MAIL } else { 0 };
-            }
+        if task.data.mail == 0 {
+            task.waits |= wait;
+            task.data.wants |= if wait { wants::MAIL } else { 0 };
+            return None;
         }
-        content
+        task.data.mail -= 1;
+        let content = task.data.mailbox.as_mut()?.of::<M>()?.0.pop_front()?;
+        if let Content::Message(id, _) = &content {
+            self.received(pid, *id);
+        }
+        Some(content)
     }
 
     #[inline]
     fn received(&mut self, pid: Pid, id: crate::trace::MessageId) {
-        self.kernel.trace.emit(Event::Receive { id, by: pid });
+        emit!(&mut self.kernel.trace, Event::Receive { id, by: pid });
         self.kernel.trace.books.received(pid.node(), id);
     }
 
@@ -498,15 +527,17 @@ impl System {
             let Mailbox(new) = new;
             old.0.append(new);
         }
+        process.mail = lifted.len() as u32;
         process.mailbox = Some(lifted);
     }
 
     /// What a process that has doomed itself still does in this poll does not happen.
     fn fence_the_doomed(&mut self, current: super::system::Current) {
-        if self
-            .process(current.slot)
-            .is_some_and(|process| process.dying)
+        if let Some(process) = self.process(current.slot)
+            && process.dying
         {
+            let mailbox = process.mailbox.take();
+            self.leave_unread(current.pid, mailbox);
             let node = &mut self.nodes[current.pid.node().index()];
             if node.fuse != u64::MAX {
                 node.fuse = self.budget;

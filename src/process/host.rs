@@ -1,7 +1,7 @@
 //! The seam: what a node's processes ask of the world outside, and what it hands in.
 
 use super::address::Target;
-use super::message::Tag;
+use super::message::Labeled;
 use super::system::Process;
 use crate::choice::{Choice, Lineage, Site};
 use crate::kernel::{Due, Kernel, Key, Reached, Time, What};
@@ -20,7 +20,7 @@ pub struct Packet {
     /// What it carries.
     pub kind: PacketKind,
     /// The type and version of the bytes.
-    pub tag: Tag,
+    pub label: Labeled,
     /// The message, encoded.
     pub bytes: Vec<u8>,
 }
@@ -32,6 +32,10 @@ pub struct Packet {
 pub trait Host: Any {
     /// Takes a packet; it will be handed in again at its receiver's node, or not.
     fn send(&mut self, core: Core<'_>, packet: Packet);
+
+    /// The host's entry of this number is due: the packet that has come with it, or nothing where the host
+    /// has other things to do then.
+    fn due(&mut self, number: u32) -> Option<Packet>;
 
     /// Wall time on a node, in nanoseconds since 1970.
     fn wall_ns(&self, node: NodeId, now: Time) -> u64;
@@ -75,6 +79,9 @@ impl Core<'_> {
     /// decides among entries due at once.
     #[inline]
     pub fn arm(&mut self, at: Time, who: Lineage, nth: u32, number: u32) -> Option<Key> {
+        if self.error.is_some() {
+            return None;
+        }
         match self.kernel.arm(
             at,
             Due {

@@ -178,9 +178,40 @@ pub(crate) fn encode<M: Message>(message: &M, mut buffer: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Decodes a message whose tag was `tag`. Code of the user's type runs here.
-pub(crate) fn decode<M: Message>(tag: Tag, bytes: &[u8]) -> Result<M, DeadReason> {
-    if tag.of != Tag::of::<M>().of {
+/// Says of which type bytes are: its tag, made only where it is needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Labeled {
+    of: TypeId,
+    tag: fn() -> Tag,
+}
+
+impl Labeled {
+    /// The label of a message type.
+    #[inline]
+    #[must_use]
+    pub fn of<M: Message>() -> Labeled {
+        Labeled {
+            of: TypeId::of::<M>(),
+            tag: Tag::of::<M>,
+        }
+    }
+
+    /// The tag, as it goes with the bytes where they leave this program.
+    #[must_use]
+    pub fn tag(&self) -> Tag {
+        (self.tag)()
+    }
+
+    /// Whether bytes of this label may be read as `M`: the same type, whatever its version.
+    #[inline]
+    fn is<M: Message>(&self) -> bool {
+        self.of == TypeId::of::<M>() || self.tag().of == Tag::of::<M>().of
+    }
+}
+
+/// Decodes a message. Code of the user's type runs here.
+pub(crate) fn decode<M: Message>(label: Labeled, bytes: &[u8]) -> Result<M, DeadReason> {
+    if !label.is::<M>() {
         return Err(DeadReason::OtherType);
     }
     let read = run_user(|| postcard::take_from_bytes::<M>(bytes));
@@ -229,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_message_of_a_newer_version_decodes_where_its_variant_is_known() {
-        let tag = Tag::of::<newer::Account>();
+        let tag = Labeled::of::<newer::Account>();
         let known = encode(&newer::Account::Deposit(7), Vec::new());
         assert_eq!(decode::<Account>(tag, &known), Ok(Account::Deposit(7)));
         let unknown = encode(&newer::Account::Freeze(7), Vec::new());
@@ -244,10 +275,10 @@ mod tests {
     fn bytes_of_another_type_or_too_many_bytes_do_not_decode() {
         let bytes = encode(&Account::Close, Vec::new());
         assert_eq!(
-            decode::<Account>(Tag::of::<Other>(), &bytes),
+            decode::<Account>(Labeled::of::<Other>(), &bytes),
             Err(DeadReason::OtherType)
         );
-        let tag = Tag::of::<Account>();
+        let tag = Labeled::of::<Account>();
         assert_eq!(
             decode::<Account>(tag, &[1, 1]),
             Err(DeadReason::Undecodable)

@@ -6,6 +6,7 @@
 mod address;
 mod context;
 mod exit;
+mod few;
 mod host;
 mod mailbox;
 mod message;
@@ -22,12 +23,12 @@ pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
 pub use host::{Core, Host, Packet};
 pub use mailbox::{Info, MonitorRef, Received};
-pub use message::{Message, Tag};
+pub use message::{Labeled, Message, Tag};
 pub use reply::ReplyTo;
 pub use signal::NameError;
 pub use timer::TimerRef;
 
 pub(crate) use reply::started_by;
 pub(crate) use spawn::spawn_root;
-pub(crate) use step::{StepError, Stepped, arrive, bury, step};
+pub(crate) use step::{StepError, Stepped, bury, step};
 pub(crate) use system::{Remains, System, install, with};

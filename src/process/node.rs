@@ -7,7 +7,8 @@ use rustc_hash::FxHashMap;
 
 #[derive(Clone, Copy, Debug)]
 struct PidSlot {
-    generation: u16,
+    /// Of the pid that has the slot, or will have it next.
+    key: u32,
     /// The task's slot in the kernel, plus one; 0 where the slot is free.
     task: u32,
 }
@@ -85,43 +86,46 @@ impl NodeState {
 
     /// A pid for the task in this slot of the kernel.
     pub(crate) fn give_pid(&mut self, task: u32) -> Pid {
+        let incarnation = self.boots - 1;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(PidSlot {
-                generation: 0,
+                key: incarnation << 16,
                 task: 0,
             });
             self.slots.len() as u32 - 1
         });
         let entry = &mut self.slots[slot as usize];
         entry.task = task + 1;
-        Pid::new(self.id, self.boots - 1, slot, entry.generation)
+        Pid::new(self.id, incarnation, slot, entry.key as u16)
     }
 
     /// Frees a pid; it will never be found again. A slot whose generation would wrap is retired.
     pub(crate) fn free_pid(&mut self, pid: Pid) {
         let entry = &mut self.slots[pid.slot() as usize];
         entry.task = 0;
-        if entry.generation < u16::MAX {
-            entry.generation += 1;
+        if pid.generation() < u16::MAX {
+            entry.key += 1;
             self.free.push(pid.slot());
         }
     }
 
     /// The kernel's slot of the task with this pid.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, pid: Pid) -> Result<u32, DeadReason> {
         match self.slots.get(pid.slot() as usize) {
-            Some(entry)
-                if entry.generation == pid.generation()
-                    && entry.task != 0
-                    && self.up
-                    && self.boots == pid.incarnation() + 1 =>
-            {
-                Ok(entry.task - 1)
-            }
-            _ if !self.up => Err(DeadReason::NodeDown),
-            _ if self.boots != pid.incarnation() + 1 => Err(DeadReason::OldIncarnation),
-            _ => Err(DeadReason::NoProc),
+            Some(entry) if entry.key == pid.key() && entry.task != 0 => Ok(entry.task - 1),
+            _ => Err(self.why_dead(pid)),
+        }
+    }
+
+    #[cold]
+    fn why_dead(&self, pid: Pid) -> DeadReason {
+        if !self.up {
+            DeadReason::NodeDown
+        } else if self.boots != pid.incarnation() + 1 {
+            DeadReason::OldIncarnation
+        } else {
+            DeadReason::NoProc
         }
     }
 

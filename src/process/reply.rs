@@ -3,8 +3,8 @@
 use super::address::{Address, Target};
 use super::exit::{CallError, ExitReason};
 use super::host::Packet;
-use super::message::{Message, Tag, decode, encode};
-use super::system::{Deliver, Watch, act, current, try_with, wants, with};
+use super::message::{Labeled, Message, decode, encode};
+use super::system::{Deliver, Remains, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
 use crate::trace::{DeadReason, Event, Fate, MessageId, PacketKind, Pid};
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ impl<R: Message> ReplyTo<R> {
         let logs = with(|system| system.kernel.trace.logs());
         let text = logs.then(|| format!("{answer:?}"));
         let to = Target::Alias(self.to, self.alias);
-        super::address::hand_over(to, PacketKind::Reply, Tag::of::<R>(), bytes, text);
+        super::address::hand_over(to, PacketKind::Reply, Labeled::of::<R>(), bytes, text);
     }
 }
 
@@ -103,7 +103,7 @@ impl super::system::System {
             let alias = extra
                 .aliases
                 .iter_mut()
-                .find(|a| a.id == alias && a.arrived.is_none())?;
+                .find(|a| a.id == alias && a.arrived.is_none() && a.failed.is_none())?;
             let cell = alias.cell.downcast_mut::<Option<R>>()?;
             alias.arrived = Some(id);
             Some((slot, cell))
@@ -142,15 +142,15 @@ impl super::system::System {
 }
 
 fn deliver_answer<R: Message>(to: Pid, alias: u32, packet: &Packet) {
-    let answer = decode::<R>(packet.tag, &packet.bytes);
-    let left = with(|system| match answer {
-        Ok(answer) => system.put_answer(to, alias, packet.id, answer),
-        Err(why) => {
-            system.dead_letter(to.node(), packet.id, to.as_u64(), why);
-            None
+    let answer = decode::<R>(packet.label, &packet.bytes);
+    with(|system| match answer {
+        Ok(answer) => {
+            if let Some(late) = system.put_answer(to, alias, packet.id, answer) {
+                system.graveyard.push(Remains::Answer(Box::new(late)));
+            }
         }
+        Err(why) => system.dead_letter(to.node(), packet.id, to.as_u64(), why),
     });
-    drop(left);
 }
 
 /// The wait of one call; ends its alias, its timer and its monitor when it is dropped.
@@ -210,14 +210,13 @@ impl<R: Message> Call<R> {
             if pid.node() != current.pid.node() {
                 return Ok(None);
             }
-            let slot = system
-                .find(pid)
+            let (_, slot) = system
+                .resolve(Target::Pid(pid))
                 .map_err(|_: DeadReason| CallError::NoProc)?;
             if let Some(process) = system.process(slot) {
                 process
-                    .extra()
                     .watchers
-                    .push((current.pid, Watch::Call(self.alias)));
+                    .insert((current.pid, Watch::Call(self.alias)));
             }
             Ok(Some(pid))
         });
@@ -266,11 +265,9 @@ impl<R> Drop for Call<R> {
         let left = try_with(|system| {
             if let Some(server) = self.server
                 && let Ok(slot) = system.find(server)
-                && let Some(extra) = system.process(slot).and_then(|p| p.extra.as_mut())
+                && let Some(process) = system.process(slot)
             {
-                extra
-                    .watchers
-                    .retain(|entry| *entry != (caller, Watch::Call(id)));
+                process.watchers.remove((caller, Watch::Call(id)));
             }
             let slot = system.find(caller).ok()?;
             let extra = system.process(slot)?.extra.as_mut()?;

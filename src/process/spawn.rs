@@ -43,7 +43,7 @@ fn empty_mailbox<M: Message>() -> Box<dyn AnyMailbox> {
 
 /// Decodes a packet and puts its message into a mailbox.
 fn deliver<M: Message>(to: Pid, slot: u32, packet: &Packet) {
-    let message = decode::<M>(packet.tag, &packet.bytes);
+    let message = decode::<M>(packet.label, &packet.bytes);
     let left = with(|system| match message {
         Ok(message) => system.put(slot, to, packet.id, message),
         Err(why) => {
@@ -124,12 +124,16 @@ where
     let receiver = &ReceiverOf::<M>::TABLE;
     let (slot, pid) = with(|system| {
         let (slot, pid) = system.reserve(node, lineage, Pid::NOBODY, receiver);
-        system.current = Current { slot, pid };
+        system.current = Current { slot, pid, sent: 0 };
         system.budget = u64::MAX;
         (slot, pid)
     });
     let made = run_user(|| -> Body<ExitReason> { Box::pin(Running(process(Context::new(pid)))) });
     with(|system| {
+        let sent = system.current.sent;
+        if let Some(process) = system.process(slot) {
+            process.sent = sent;
+        }
         system.current = Current::NONE;
         system.budget = 0;
         match made {

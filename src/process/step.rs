@@ -3,7 +3,7 @@
 use super::address::Target;
 use super::exit::ExitReason;
 use super::host::Packet;
-use super::system::{Current, Deliver, Remains, System, with};
+use super::system::{Current, Deliver, Process, Remains, System, with};
 use crate::kernel::{Body, Next, Panicked, Reached, Time, own_waker, run_user};
 use crate::trace::{DeadReason, Event, Fate, NodeId, Pid};
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -32,107 +32,159 @@ pub(crate) enum StepError {
     OutsideWake(Pid),
 }
 
+/// What is to be done outside any borrow.
 enum Begin {
     Poll {
         slot: u32,
         body: Body<ExitReason>,
         waker: Waker,
+        /// Whether it waited with wakers of others, too.
+        others: bool,
     },
+    /// A packet has come (it is in `System::incoming`), and this decodes it for this process.
+    Deliver {
+        deliver: Deliver,
+        to: Pid,
+        slot: u32,
+    },
+    /// A timer sends its message.
     Process(u32),
-    Nothing,
-    Other(Stepped),
-}
-
-/// What is to be done after a poll.
-enum After {
-    Nothing,
-    Bury,
+    /// Something is to be dropped or called; then this is told.
+    Bury(Stepped),
     Tell(Stepped),
+    /// The error is in `System::failed`.
+    Fail,
 }
 
 /// Does the next thing that happens, not after `until`; with `many`, goes on for as long as that is to
-/// poll processes.
+/// poll processes or to take packets in.
 pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
-    let mut begin = with(|system| system.begin(until))?;
+    // What the host does can reach a bound too, and no poll need follow it.
+    let mut begin = with(|system| system.go_on(until, true));
     loop {
-        let Begin::Poll {
-            slot,
-            mut body,
-            waker,
-        } = begin
-        else {
-            return step_other(begin);
-        };
-        let mut cx = TaskContext::from_waker(&waker);
-        let polled = run_user(|| body.as_mut().poll(&mut cx));
-        let after = with(|system| match system.end(slot, body, polled)? {
-            After::Nothing if many => Ok(Ok(system.begin(until)?)),
-            after => Ok(Err(after)),
-        })?;
-        match after {
-            Ok(next) => begin = next,
-            Err(After::Nothing) => return Ok(Stepped::Polled),
-            Err(After::Bury) => {
-                bury();
-                return Ok(Stepped::Polled);
+        begin = match begin {
+            Begin::Poll {
+                slot,
+                mut body,
+                waker,
+                others,
+            } => {
+                if others {
+                    call_others(slot);
+                }
+                let mut cx = TaskContext::from_waker(&waker);
+                let polled = run_user(|| body.as_mut().poll(&mut cx));
+                let body = if matches!(polled, Ok(Poll::Pending)) {
+                    Some(body)
+                } else {
+                    drop_ended(body)
+                };
+                with(|system| system.end(slot, body, polled, until, many))
             }
-            Err(After::Tell(stepped)) => {
+            Begin::Deliver { deliver, to, slot } => {
+                let packet = with(|system| system.incoming.take());
+                let Some(packet) = packet else {
+                    return Ok(Stepped::Polled);
+                };
+                deliver(to, slot, &packet);
+                with(|system| system.delivered(packet, until, many))
+            }
+            Begin::Process(index) => {
+                if let Some((send, id, who)) = with(|system| system.take_delayed(index)) {
+                    let _ = run_user(|| send(id, who));
+                }
+                Begin::Bury(Stepped::Polled)
+            }
+            Begin::Bury(stepped) => {
                 bury();
                 return Ok(stepped);
             }
-        }
+            Begin::Tell(stepped) => return Ok(stepped),
+            Begin::Fail => return Err(with(System::take_failure)),
+        };
     }
 }
 
-#[inline]
-fn step_other(begin: Begin) -> Result<Stepped, StepError> {
-    match begin {
-        Begin::Other(stepped) => Ok(stepped),
-        Begin::Process(index) => {
-            if let Some((send, id, who)) = with(|system| system.take_delayed(index)) {
-                let _ = run_user(|| send(id, who));
-                bury();
-            }
-            Ok(Stepped::Polled)
-        }
-        Begin::Nothing | Begin::Poll { .. } => Ok(Stepped::Polled),
+/// Drops the future of a process whose poll was its last, fenced off.
+fn drop_ended(body: Body<ExitReason>) -> Option<Body<ExitReason>> {
+    let pid = with(System::seal);
+    if let Err(panicked) = run_user(|| drop(body)) {
+        with(|system| system.note_panic(pid, &panicked));
     }
+    None
+}
+
+/// Calls the wakers of combinators in which a process waited, before it is polled: something came for it,
+/// so they poll what they hold again, and that registers its waits again.
+#[cold]
+fn call_others(slot: u32) {
+    let wakers = with(|system| std::mem::take(&mut system.others));
+    for waker in wakers {
+        let _ = run_user(|| waker.wake());
+    }
+    with(|system| system.kernel.wake_woken_but(slot));
 }
 
 impl System {
     #[inline(always)]
-    fn begin(&mut self, until: Time) -> Result<Begin, StepError> {
-        match self.kernel.next(until).map_err(StepError::Reached)? {
-            Next::Step(slot) => {
-                let epoch = self.kernel.epoch.number();
-                let steps = self.kernel.steps();
-                let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
-                    return Ok(Begin::Nothing);
-                };
-                let Some(body) = task.body.take() else {
-                    return Ok(Begin::Nothing);
-                };
-                task.waits = false;
-                task.data.wants = 0;
-                if let Some(extra) = task.data.extra.as_mut() {
-                    extra.foreign.clear();
-                }
-                let pid = task.data.pid;
-                self.current = Current { slot, pid };
-                self.budget = self.nodes[pid.node().index()].fuse;
-                self.kernel.trace.log_only(Event::Step { pid });
-                if let Some(beat) = self.beat.as_ref() {
-                    beat.begin(pid, steps);
-                }
-                Ok(Begin::Poll {
-                    slot,
-                    body,
-                    waker: own_waker(slot, generation, epoch),
-                })
+    fn begin(&mut self, until: Time) -> Begin {
+        match self.kernel.next(until) {
+            Ok(Next::Step(slot)) => self.begin_poll(slot),
+            Ok(Next::Process(number)) => Begin::Process(number),
+            Ok(Next::Host(number)) => match self.host.due(number) {
+                Some(packet) => self.take_in(packet),
+                None => Begin::Tell(Stepped::Host(number)),
+            },
+            Ok(Next::Quiet(over)) => Begin::Tell(Stepped::Quiet(over)),
+            Err(reached) => {
+                self.error.get_or_insert(reached);
+                Begin::Fail
             }
-            Next::Process(number) => Ok(Begin::Process(number)),
-            Next::Host(number) => Ok(Begin::Other(Stepped::Host(number))),
-            Next::Quiet(over) => Ok(Begin::Other(Stepped::Quiet(over))),
+        }
+    }
+
+    #[inline(always)]
+    fn begin_poll(&mut self, slot: u32) -> Begin {
+        let (epoch, steps) = (self.kernel.epoch.number(), self.kernel.steps());
+        let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
+            return Begin::Tell(Stepped::Polled);
+        };
+        let Some(body) = task.body.take() else {
+            return Begin::Tell(Stepped::Polled);
+        };
+        task.waits = false;
+        let rang = std::mem::take(&mut task.rang);
+        let others = match task.data.extra.as_mut() {
+            Some(extra) if !extra.foreign.is_empty() => {
+                let came = rang || task.data.wants == 0;
+                if came {
+                    self.others.append(&mut extra.foreign);
+                }
+                // What else woke the process ends no wait within a combinator.
+                task.waits = !came;
+                came
+            }
+            _ => {
+                task.data.wants = 0;
+                false
+            }
+        };
+        let Process { pid, sent, .. } = task.data;
+        self.current = Current { slot, pid, sent };
+        self.budget = if self.fuses {
+            self.nodes[pid.node().index()].fuse
+        } else {
+            u64::MAX
+        };
+        self.kernel.trace.log_only(Event::Step { pid });
+        if let Some(beat) = self.beat.as_ref() {
+            beat.begin(pid, steps);
+        }
+        Begin::Poll {
+            slot,
+            body,
+            waker: own_waker(slot, generation, epoch),
+            others,
         }
     }
 
@@ -141,23 +193,24 @@ impl System {
     fn end(
         &mut self,
         slot: u32,
-        body: Body<ExitReason>,
+        body: Option<Body<ExitReason>>,
         polled: Result<Poll<ExitReason>, Panicked>,
-    ) -> Result<After, StepError> {
-        let Current { pid, .. } = std::mem::replace(&mut self.current, Current::NONE);
-        let budget = std::mem::take(&mut self.budget);
+        until: Time,
+        many: bool,
+    ) -> Begin {
+        let Current { pid, sent, .. } = self.current;
+        let budget = self.budget;
+        (self.current, self.budget) = (Current::NONE, 0);
         if let Some(beat) = self.beat.as_ref() {
             beat.end(self.kernel.steps());
         }
-        let node = &mut self.nodes[pid.node().index()];
-        if node.fuse != u64::MAX && budget != 0 {
-            node.fuse = budget;
-        }
-        if self.tripped.is_none()
-            && matches!(polled, Ok(Poll::Pending))
+        self.burn_fuse(pid, budget);
+        if matches!(polled, Ok(Poll::Pending))
+            && self.tripped.is_none()
             && let Some(task) = self.kernel.tasks.get_mut(slot)
         {
-            task.body = Some(body);
+            task.body = body;
+            task.data.sent = sent;
             let group = task.group;
             let cost = self.kernel.step_cost_ns(group);
             if cost > 0 {
@@ -170,17 +223,52 @@ impl System {
         if !self.dying.is_empty() {
             self.settle();
         }
+        self.go_on(until, many)
+    }
+
+    /// After a packet was taken in: its buffer is used again.
+    #[inline(always)]
+    fn delivered(&mut self, packet: Packet, until: Time, many: bool) -> Begin {
+        self.core().1.recycle(packet.bytes);
+        self.go_on(until, many)
+    }
+
+    #[inline(always)]
+    fn go_on(&mut self, until: Time, many: bool) -> Begin {
         if self.error.is_some() || self.kernel.epoch.has_foreign() {
-            self.fail_step()?;
+            return Begin::Fail;
         }
         if self.tripped.is_some() || !self.ended_roots.is_empty() {
             let tripped = self.tripped.take();
-            return Ok(After::Tell(
-                tripped.map_or(Stepped::RootEnded, Stepped::Tripped),
-            ));
+            return Begin::Bury(tripped.map_or(Stepped::RootEnded, Stepped::Tripped));
         }
-        let remains = !self.graveyard.is_empty() || !self.wake_later.is_empty();
-        Ok(if remains { After::Bury } else { After::Nothing })
+        if !self.graveyard.is_empty() {
+            return Begin::Bury(Stepped::Polled);
+        }
+        if many {
+            self.begin(until)
+        } else {
+            Begin::Tell(Stepped::Polled)
+        }
+    }
+
+    /// What a poll has used up of its node's fuse stays used up.
+    #[inline(always)]
+    fn burn_fuse(&mut self, pid: Pid, budget: u64) {
+        if self.fuses && budget != 0 {
+            let node = &mut self.nodes[pid.node().index()];
+            if node.fuse != u64::MAX {
+                node.fuse = budget;
+            }
+        }
+    }
+
+    /// Fences the current process off: its poll was its last.
+    fn seal(&mut self) -> Pid {
+        let pid = self.current.pid;
+        self.burn_fuse(pid, self.budget);
+        self.budget = 0;
+        pid
     }
 
     /// A poll was a process's last.
@@ -188,36 +276,39 @@ impl System {
         &mut self,
         slot: u32,
         pid: Pid,
-        body: Body<ExitReason>,
+        body: Option<Body<ExitReason>>,
         polled: Result<Poll<ExitReason>, Panicked>,
     ) {
-        self.graveyard.push(Remains::Body(body));
-        match polled {
+        self.graveyard.extend(body.map(Remains::Body));
+        let reason = match polled {
             // Its node crashes: the process ends with it.
-            _ if self.tripped.is_some() => {}
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(reason)) => self.finish(slot, reason),
+            _ if self.tripped.is_some() => return,
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(reason)) => reason,
             Err(panicked) => {
                 self.note_panic(pid, &panicked);
-                self.finish(slot, panicked.into());
+                panicked.into()
             }
-        }
+        };
+        // An exit signal to itself came before its return.
+        let reason = self.doom_of(pid).unwrap_or(reason);
+        self.finish(slot, reason);
     }
 
     #[cold]
-    fn fail_step(&mut self) -> Result<(), StepError> {
+    fn take_failure(&mut self) -> StepError {
         if let Some(reached) = self.error.clone() {
-            return Err(StepError::Reached(reached));
+            return StepError::Reached(reached);
         }
-        match self.kernel.epoch.foreign() {
-            Some((slot, _)) => {
-                let pid = self
-                    .process(slot)
-                    .map_or(Pid::NOBODY, |process| process.pid);
-                Err(StepError::OutsideWake(pid))
-            }
-            None => Ok(()),
-        }
+        let slot = self
+            .kernel
+            .epoch
+            .foreign()
+            .map_or(u32::MAX, |(slot, _)| slot);
+        StepError::OutsideWake(
+            self.process(slot)
+                .map_or(Pid::NOBODY, |process| process.pid),
+        )
     }
 
     /// A step of a slow node costs time, in which the node steps nothing.
@@ -232,7 +323,7 @@ impl System {
             return;
         };
         if let Err(reached) = self.kernel.stall_until(group, until) {
-            self.error.get_or_insert(reached);
+            self.stop(reached);
         }
     }
 
@@ -252,76 +343,81 @@ impl System {
             .map(|(_, task)| task.data.pid)
     }
 
-    /// Where a packet that came to its node goes: the process or call, and who decodes it.
-    fn take_in(&mut self, packet: &Packet) -> Option<(Deliver, Pid, u32)> {
+    /// A packet came to its node: finds the process or call that it is for, and who decodes it.
+    #[inline]
+    fn take_in(&mut self, packet: Packet) -> Begin {
         let node = packet.to.node();
         self.kernel.trace.emit(Event::Arrive {
             id: packet.id,
             node,
         });
-        if !self.nodes[node.index()].up {
-            self.dead_letter(node, packet.id, packet.to.as_u64(), DeadReason::NodeDown);
-            return None;
-        }
-        if let Target::Alias(pid, alias) = packet.to {
-            let taker = self.answer_taker(pid, alias);
-            if taker.is_none() {
-                self.kernel.trace.emit(Event::Stale {
-                    id: packet.id,
-                    to: pid,
-                });
-                self.kernel.trace.books.ended(node, packet.id, Fate::Stale);
-            }
-            return taker.map(|deliver| (deliver, pid, alias));
+        if let Target::Alias(to, alias) = packet.to {
+            return match self.answer_taker(to, alias) {
+                Some(deliver) => self.hold(
+                    packet,
+                    Begin::Deliver {
+                        deliver,
+                        to,
+                        slot: alias,
+                    },
+                ),
+                None => self.turn_away(packet, None),
+            };
         }
         match self.resolve(packet.to) {
-            Ok((pid, slot)) => self
-                .process(slot)
-                .map(|process| (process.receiver.deliver, pid, slot)),
-            Err(why) => {
-                self.dead_letter(node, packet.id, packet.to.as_u64(), why);
-                None
-            }
+            Ok((to, slot)) => match self.process(slot) {
+                Some(process) => {
+                    let deliver = process.receiver.deliver;
+                    self.hold(packet, Begin::Deliver { deliver, to, slot })
+                }
+                None => self.turn_away(packet, Some(DeadReason::NoProc)),
+            },
+            Err(why) => self.turn_away(packet, Some(why)),
         }
     }
+
+    #[inline(always)]
+    fn hold(&mut self, packet: Packet, begin: Begin) -> Begin {
+        self.incoming = Some(packet);
+        begin
+    }
+
+    /// A packet that nobody takes: a dead letter or, without a reason, an answer that came too late.
+    #[cold]
+    fn turn_away(&mut self, packet: Packet, why: Option<DeadReason>) -> Begin {
+        let (id, to) = (packet.id, packet.to);
+        let node = to.node();
+        match (why, to) {
+            _ if !self.nodes[node.index()].up => {
+                self.dead_letter(node, id, to.as_u64(), DeadReason::NodeDown);
+            }
+            (None, Target::Alias(to, _) | Target::Pid(to)) => {
+                self.kernel.trace.emit(Event::Stale { id, to });
+                self.kernel.trace.books.ended(node, id, Fate::Stale);
+            }
+            (why, _) => {
+                self.dead_letter(node, id, to.as_u64(), why.unwrap_or(DeadReason::NoName));
+            }
+        }
+        self.core().1.recycle(packet.bytes);
+        Begin::Tell(Stepped::Polled)
+    }
 }
 
-/// A packet came to its node.
-pub(crate) fn arrive(packet: Packet) {
-    let taken = with(|system| system.take_in(&packet));
-    if let Some((deliver, to, slot)) = taken {
-        deliver(to, slot, &packet);
-    }
-    let more = with(|system| {
-        let (_, mut core) = system.core();
-        core.recycle(packet.bytes);
-        !system.wake_later.is_empty()
-    });
-    if more {
-        bury();
-    }
-}
-
-/// Drops what was to be dropped, and calls what was to be called, outside any borrow. What such code
-/// sends or draws is discarded: its process has ended.
+/// Drops what was to be dropped, outside any borrow. What such code sends or draws is discarded: its
+/// process has ended.
 #[cold]
 pub(crate) fn bury() {
     loop {
-        let (graveyard, wakers) = with(|system| {
+        let graveyard = with(|system| {
             system.current = Current::ENDED;
             system.budget = 0;
-            (
-                std::mem::take(&mut system.graveyard),
-                std::mem::take(&mut system.wake_later),
-            )
+            std::mem::take(&mut system.graveyard)
         });
-        let over = graveyard.is_empty() && wakers.is_empty();
+        let over = graveyard.is_empty();
         let mut panics = Vec::new();
         for remains in graveyard {
             panics.extend(run_user(|| drop(remains)).err());
-        }
-        for waker in wakers {
-            panics.extend(run_user(|| waker.wake()).err());
         }
         with(|system| {
             system.current = Current::NONE;

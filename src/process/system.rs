@@ -4,13 +4,14 @@
 //! dropped goes to a graveyard first.
 
 use super::exit::ExitReason;
+use super::few::Few;
 use super::host::{Core, Host, Packet};
 use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::node::NodeState;
 use super::reply::Alias;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
-use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData};
+use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
 use crate::trace::{DeadReason, Event, Fate, Limit, MessageId, Name, NodeId, Pid, TextId, Trace};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -43,12 +44,16 @@ pub(crate) struct Process {
     pub(crate) receiver: &'static Receiver,
     pub(crate) mailbox: Option<Box<dyn AnyMailbox>>,
     pub(crate) extra: Option<Box<Extra>>,
+    /// Those who monitor it or wait for its answer, and how they want to hear of its end.
+    pub(crate) watchers: Few<(Pid, Watch)>,
     /// An exit signal that it will not survive: the reason is in the system's list.
     pub(crate) dying: bool,
     /// A node's first process.
     pub(crate) root: bool,
     pub(crate) trap: bool,
     pub(crate) wants: u8,
+    /// How much is in the mailbox.
+    pub(crate) mail: u32,
     pub(crate) sent: u32,
     pub(crate) counts: u32,
 }
@@ -57,11 +62,9 @@ pub(crate) struct Process {
 #[derive(Default)]
 pub(crate) struct Extra {
     pub(crate) children: u32,
-    pub(crate) links: SmallVec<[Pid; 2]>,
+    pub(crate) links: Few<Pid>,
     /// Monitors that this process holds.
-    pub(crate) monitors: SmallVec<[MonitorRef; 1]>,
-    /// Those who monitor it, and under which number of theirs.
-    pub(crate) watchers: SmallVec<[(Pid, Watch); 2]>,
+    pub(crate) monitors: Few<MonitorRef>,
     pub(crate) name: Option<Name>,
     pub(crate) aliases: SmallVec<[Alias; 1]>,
     pub(crate) spare: Option<Box<dyn Any>>,
@@ -69,11 +72,37 @@ pub(crate) struct Extra {
     pub(crate) delayed: SmallVec<[u32; 1]>,
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) state: Option<Rc<dyn Any>>,
+    /// Wakers of combinators, in which it waits for what its `wants` says.
     pub(crate) foreign: Vec<Waker>,
 }
 
+impl Extra {
+    /// Keeps a combinator's waker until something comes. One that waits again and again is kept about once.
+    pub(crate) fn wait_with(&mut self, waker: Waker) {
+        if self.foreign.len() == self.foreign.capacity() {
+            let known = std::mem::take(&mut self.foreign);
+            for waker in known {
+                if !self.foreign.iter().any(|other| other.will_wake(&waker)) {
+                    self.foreign.push(waker);
+                }
+            }
+        }
+        self.foreign.push(waker);
+    }
+}
+
+impl Extra {
+    /// Whether dropping it runs no code of a user's.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.aliases.is_empty()
+            && self.spare.is_none()
+            && self.state.is_none()
+            && self.foreign.is_empty()
+    }
+}
+
 /// How a watcher wants to hear of an end.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Watch {
     /// A `Down` in its mailbox.
     Monitor(u32),
@@ -90,20 +119,14 @@ impl TaskData for Process {
 }
 
 impl Process {
-    /// Something of sort `what` came for it: whether it is to be woken. Where it waits with wakers of
-    /// others (combinators), those are to be called instead.
+    /// Something of sort `what` came for it: whether it waits for that. Then it waits for nothing more.
     #[inline(always)]
-    pub(crate) fn came(&mut self, what: u8, wake_later: &mut Vec<Waker>) -> bool {
-        if self.wants & what == 0 {
-            return false;
+    pub(crate) fn came(&mut self, what: u8) -> bool {
+        let wanted = self.wants & what != 0;
+        if wanted {
+            self.wants = 0;
         }
-        match self.extra.as_mut() {
-            Some(extra) if !extra.foreign.is_empty() => {
-                wake_later.append(&mut extra.foreign);
-                false
-            }
-            _ => true,
-        }
+        wanted
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
@@ -116,6 +139,8 @@ impl Process {
 pub(crate) struct Current {
     pub(crate) slot: u32,
     pub(crate) pid: Pid,
+    /// How many messages it has sent: kept here while it is polled.
+    pub(crate) sent: u32,
 }
 
 impl Current {
@@ -123,11 +148,13 @@ impl Current {
     pub(crate) const NONE: Current = Current {
         slot: u32::MAX,
         pid: Pid::NOBODY,
+        sent: 0,
     };
     /// One that has ended, while what it left is dropped.
     pub(crate) const ENDED: Current = Current {
         slot: u32::MAX - 1,
         pid: Pid::NOBODY,
+        sent: 0,
     };
 }
 
@@ -138,6 +165,7 @@ pub(crate) enum Remains {
     Mailbox(Box<dyn AnyMailbox>),
     Extra(Box<Extra>),
     Delayed(Delayed),
+    Answer(Box<dyn Any>),
 }
 
 pub(crate) struct System {
@@ -150,9 +178,14 @@ pub(crate) struct System {
     pub(crate) budget: u64,
     /// The node whose fuse burnt down in the current poll, and after how many calls.
     pub(crate) tripped: Option<NodeId>,
+    /// Whether any node's fuse was ever lit.
+    pub(crate) fuses: bool,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
     pub(crate) graveyard: Vec<Remains>,
-    pub(crate) wake_later: Vec<Waker>,
+    /// The wakers of others that are to be called before the next poll.
+    pub(crate) others: Vec<Waker>,
+    /// The packet that has just come.
+    pub(crate) incoming: Option<Packet>,
     pub(crate) delayed: Slab<Delayed>,
     pub(crate) board: FxHashMap<String, Box<dyn Any>>,
     pub(crate) buffers: Vec<Vec<u8>>,
@@ -178,6 +211,7 @@ pub(crate) fn install<R>(system: Box<System>, code: impl FnOnce() -> R) -> (Box<
             SYSTEM.with(|slot| *slot.borrow_mut() = before);
         }
     }
+    quiet_panics();
     let epoch_before = system.kernel.epoch.resume();
     let before = SYSTEM.with(|slot| slot.borrow_mut().replace(system));
     let restore = Restore(before, epoch_before);
@@ -245,9 +279,11 @@ impl System {
             current: Current::NONE,
             budget: 0,
             tripped: None,
+            fuses: false,
             dying: Vec::new(),
             graveyard: Vec::new(),
-            wake_later: Vec::new(),
+            others: Vec::new(),
+            incoming: None,
             delayed: Slab::default(),
             board: FxHashMap::default(),
             buffers: Vec::new(),
@@ -260,7 +296,7 @@ impl System {
     /// The process that is polled.
     #[inline]
     pub(crate) fn current(&self) -> Current {
-        assert!(self.current != Current::NONE, "{ADVICE}");
+        assert!(self.current.slot != Current::NONE.slot, "{ADVICE}");
         self.current
     }
 
@@ -318,8 +354,18 @@ impl System {
     }
 
     pub(crate) fn fail(&mut self, limit: Limit, most: u64) {
-        let reached = self.kernel.reached(limit, most);
+        if self.error.is_none() {
+            let reached = self.kernel.reached(limit, most);
+            self.stop(reached);
+        }
+    }
+
+    /// A bound was reached: the run ends before its next step, and what the current poll still asks of
+    /// the host does not happen, so that a loop without an `.await` fills no queue any further.
+    #[cold]
+    pub(crate) fn stop(&mut self, reached: Reached) {
         self.error.get_or_insert(reached);
+        self.budget = 0;
     }
 
     /// Makes room for a process: a task without a body, with a pid, not yet awake.
@@ -340,10 +386,12 @@ impl System {
             receiver,
             mailbox: None,
             extra: None,
+            watchers: Few::default(),
             dying: false,
             root: parent == Pid::NOBODY,
             trap: false,
             wants: 0,
+            mail: 0,
             sent: 0,
             counts: 0,
         };
@@ -368,28 +416,17 @@ impl System {
     #[inline]
     pub(crate) fn came(&mut self, slot: u32, what: u8) {
         if let Some(mut live) = self.kernel.live(slot)
-            && live.task.data.came(what, &mut self.wake_later)
+            && live.task.data.came(what)
         {
             live.wake();
         }
     }
 
     /// The next message id of the current process.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_id(&mut self) -> MessageId {
-        let Current { slot, pid } = self.current;
-        let nth = match self.process(slot) {
-            Some(process) => {
-                process.sent += 1;
-                process.sent
-            }
-            None => 0,
-        };
-        MessageId {
-            from: pid,
-            nth,
-            copy: 0,
-        }
+        self.current.sent = self.current.sent.wrapping_add(1);
+        MessageId::new(self.current.pid, self.current.sent)
     }
 
     /// A message that found no receiver.
@@ -405,6 +442,7 @@ impl System {
             return;
         };
         let make = process.receiver.mailbox;
+        process.mail += 1;
         process.mailbox.get_or_insert_with(make).push_info(info);
         self.came(slot, wants::MAIL);
     }

@@ -13,6 +13,8 @@ use std::time::Duration;
 /// A message that a timer will send.
 pub(crate) struct Delayed {
     to: Target,
+    /// When it was to fire; it may be later.
+    at: Time,
     key: Option<Key>,
     /// The message's id: who set the timer, and that process's count.
     id: MessageId,
@@ -45,7 +47,7 @@ impl System {
         match self.kernel.arm(at.plus_nanos(late), Due { who, nth, what }) {
             Ok(key) => Some(key),
             Err(reached) => {
-                self.error.get_or_insert(reached);
+                self.stop(reached);
                 None
             }
         }
@@ -58,10 +60,12 @@ impl System {
     }
 
     /// Takes a timer off the agenda; whether it was still to come.
-    pub(crate) fn disarm(&mut self, pid: Pid, key: Key) -> Option<Duration> {
-        let (at, _) = self.kernel.disarm(key)?;
-        self.kernel.trace.emit(Event::TimerCancelled { pid });
-        Some(at.since(self.kernel.now()))
+    pub(crate) fn disarm(&mut self, pid: Pid, key: Key) -> bool {
+        let was_armed = self.kernel.disarm(key).is_some();
+        if was_armed {
+            self.kernel.trace.emit(Event::TimerCancelled { pid });
+        }
+        was_armed
     }
 
     /// The timer with this number is due: what it has to send is taken out, for sending outside.
@@ -104,11 +108,11 @@ impl System {
     /// Cancels a message that a timer would have sent.
     pub(crate) fn drop_delayed(&mut self, index: u32) -> Option<Duration> {
         let delayed = self.delayed.remove(index)?;
-        let left = delayed
-            .key
-            .and_then(|key| self.disarm(delayed.id.from, key));
+        let from = delayed.id.from;
+        let was_armed = delayed.key.is_some_and(|key| self.disarm(from, key));
+        let left = delayed.at.since(self.kernel.now());
         self.graveyard.push(Remains::Delayed(delayed));
-        left
+        was_armed.then_some(left)
     }
 }
 
@@ -128,23 +132,32 @@ pub(crate) fn send_after<M: Message>(to: Address<M>, message: M, after: Duration
             .tasks
             .get(current.slot)
             .map_or(Lineage::RUN, |t| t.lineage);
+        let at = system.kernel.now() + after;
         let delayed = Delayed {
             to: target,
+            at,
             key: None,
             id,
             who,
             send,
         };
+        let receiver = match target {
+            Target::Pid(pid) if pid.node() == current.pid.node() => {
+                let Ok((_, slot)) = system.resolve(target) else {
+                    // It has died with the process.
+                    system.graveyard.push(Remains::Delayed(delayed));
+                    return nothing;
+                };
+                Some(slot)
+            }
+            _ => None,
+        };
         let (index, generation) = system.delayed.insert(delayed);
-        let at = system.kernel.now() + after;
         let key = system.arm_timer(current, at, What::process(index));
         if let Some(delayed) = system.delayed.get_mut(index) {
             delayed.key = key;
         }
-        if let Target::Pid(pid) = target
-            && let Ok(slot) = system.find(pid)
-            && let Some(process) = system.process(slot)
-        {
+        if let Some(process) = receiver.and_then(|slot| system.process(slot)) {
             process.extra().delayed.push(index);
         }
         TimerRef {
@@ -170,8 +183,9 @@ pub(crate) fn cancel(timer: TimerRef) -> Option<Duration> {
 /// The time that a timer has left.
 pub(crate) fn left(timer: TimerRef) -> Option<Duration> {
     act(|system, _| {
-        system.delayed.find(timer.index, timer.generation)?;
-        system.kernel.time_left(timer.key?)
+        let at = system.delayed.find(timer.index, timer.generation)?.at;
+        let is_armed = system.kernel.is_armed(timer.key?);
+        is_armed.then(|| at.since(system.kernel.now()))
     })?
 }
 
@@ -232,7 +246,7 @@ impl Drop for Alarm {
 
 /// Registers that the current process waits for events of these sorts.
 pub(crate) fn wait(sorts: u8, cx: &TaskContext<'_>) {
-    let foreign = if crate::kernel::is_own(cx.waker()) {
+    let foreign = if sorts == 0 || crate::kernel::is_own(cx.waker()) {
         None
     } else {
         Some(cx.waker().clone())
@@ -245,7 +259,7 @@ pub(crate) fn wait(sorts: u8, cx: &TaskContext<'_>) {
         task.waits = true;
         task.data.wants |= sorts;
         if let Some(waker) = foreign {
-            task.data.extra().foreign.push(waker);
+            task.data.extra().wait_with(waker);
         }
     });
 }

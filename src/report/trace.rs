@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     fn keep(&mut self, id: MessageId, text: TextId, to: NodeId) {
-        self.mail.insert((id.from, id.nth), Mail { text, to });
+        self.mail.insert((id.from, id.nth()), Mail { text, to });
     }
 
     fn row(&self, entry: &Entry) -> Row {
@@ -186,9 +186,10 @@ impl<'a> Reader<'a> {
             Event::Lost { id, .. } | Event::Duplicated { id, .. } | Event::Delayed { id, .. } => {
                 (Some(id.from.node()), Some(id.from))
             }
-            Event::DeadLetter { id, .. } => {
-                (self.mail.get(&(id.from, id.nth)).map(|mail| mail.to), None)
-            }
+            Event::DeadLetter { id, .. } => (
+                self.mail.get(&(id.from, id.nth())).map(|mail| mail.to),
+                None,
+            ),
             Event::Clock { .. } | Event::Bound { .. } => (None, None),
             _ => match event.actor() {
                 Some(Pid::NOBODY) | None => (None, None),
@@ -212,7 +213,7 @@ impl<'a> Reader<'a> {
 
     /// What a message says, behind a colon, where that is known.
     fn says(&self, id: MessageId) -> String {
-        let mail = self.mail.get(&(id.from, id.nth));
+        let mail = self.mail.get(&(id.from, id.nth()));
         self.text(mail.map_or(TextId::NONE, |mail| mail.text), ": ")
     }
 
@@ -293,7 +294,7 @@ impl<'a> Reader<'a> {
                 )
             }
             Event::Duplicated { id, to } => {
-                let original = nth(MessageId { copy: 0, ..id });
+                let original = nth(MessageId::new(id.from, id.nth()));
                 let (copy, says) = (nth(id), self.says(id));
                 format!("{original} to node {to} is duplicated as {copy}, by a fault{says}")
             }
@@ -341,8 +342,8 @@ impl<'a> Reader<'a> {
 
 /// A message as its sender sees it: its count, with a mark where it is a duplicate.
 fn nth(id: MessageId) -> String {
-    let mark = if id.copy > 0 { "'" } else { "" };
-    format!("·{}{mark}", id.nth)
+    let mark = if id.copy() > 0 { "'" } else { "" };
+    format!("·{}{mark}", id.nth())
 }
 
 /// A text on one line, and not too long.

@@ -11,6 +11,7 @@ mod scenario;
 mod view;
 mod world;
 
+pub(crate) use faults::WINDOW_NS;
 pub use faults::{FaultError, Faults};
 pub use outcome::{Outcome, RunError, Violation};
 pub use plan::{Fault, Plan, Planned};

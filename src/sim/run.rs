@@ -1,6 +1,6 @@
 //! One run: the cluster booted, stepped to its horizon, looked at, and taken down.
 
-use super::faults::Rates;
+use super::faults::{Rates, WINDOW_NS};
 use super::outcome::{Outcome, RunError, Violation, print_pid};
 use super::plan::{Fault, Plan};
 use super::property::{Property, Verdict, When};
@@ -9,9 +9,7 @@ use super::world::{Due, World};
 use crate::choice::{Choice, Lineage, Oracle, Tape};
 use crate::kernel::{Beat, Bounds, Reached, Time, nanos, run_user};
 use crate::net::Model;
-use crate::process::{
-    ExitReason, Remains, StepError, Stepped, System, arrive, bury, install, step, with,
-};
+use crate::process::{ExitReason, Remains, StepError, Stepped, System, bury, install, step, with};
 use crate::trace::{Event, Fate, Limit, Names, NodeId, Pid, Trace, set_names};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
@@ -111,7 +109,7 @@ impl Cluster {
             self.conclude(seed, end)
         });
         set_names(before);
-        let (draws, lineages, drift) = system.kernel.choice.finish();
+        let (draws, lineages, drift) = system.kernel.retire().finish();
         Outcome {
             draws,
             lineages,
@@ -196,13 +194,11 @@ impl Cluster {
             let (world, mut core) = system.world();
             let plan = Plan::draw(core.choice(), &world.rates, &servers, self.faults_end);
             for (index, planned) in plan.faults().iter().enumerate() {
-                let index = index as u32;
-                core.arm(
-                    planned.at,
-                    Lineage::RUN,
-                    index,
-                    Due::Planned(index).number(),
-                );
+                let number = Due::Planned(index as u32).number();
+                // Addressed by node and window: one fault less shifts no other.
+                let node = Lineage::node(&self.names[planned.node.index()]);
+                let window = planned.at.as_nanos() / WINDOW_NS;
+                core.arm(planned.at, node, window as u32, number);
             }
             if !self.calm {
                 core.arm(self.faults_end, Lineage::RUN, u32::MAX, Due::Quiet.number());
@@ -213,11 +209,7 @@ impl Cluster {
 
     fn host_event(&self, due: Due) -> Result<(), RunError> {
         match due {
-            Due::Packet(index) => {
-                if let Some(packet) = with(|system| system.world().0.take_packet(index)) {
-                    arrive(packet);
-                }
-            }
+            Due::Packet(_) => {}
             Due::Planned(index) => self.fault(index as usize),
             Due::Reboot(node) => self.boot(node)?,
             Due::Quiet => with(|system| {
@@ -242,6 +234,7 @@ impl Cluster {
                 return None;
             }
             node.arm_crash(call, nanos(down_for));
+            system.fuses = true;
             (call == 0).then_some(planned.node)
         });
         if let Some(node) = at_once {
@@ -252,10 +245,12 @@ impl Cluster {
     /// A node goes down, and will reboot.
     fn crash(&self, node: NodeId) {
         with(|system| {
-            let (call, down_ns) = system.nodes[node.index()].crash_armed();
+            let state = &system.nodes[node.index()];
+            let (call, down_ns) = state.crash_armed();
+            let boot = state.lineage.boot(state.incarnation());
             system.crash_node(node.index(), call);
             let (world, mut core) = system.world();
-            world.schedule_reboot(&mut core, node, down_ns);
+            world.schedule_reboot(&mut core, node, boot, down_ns);
         });
         bury();
     }

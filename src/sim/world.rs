@@ -2,7 +2,7 @@
 
 use super::faults::Rates;
 use super::plan::Plan;
-use crate::choice::{Choice, Kind, Lineage, Shape, Site};
+use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::Time;
 use crate::net::{Model, PacketFaults, Passage, Passed};
 use crate::process::{Core, Host, Packet, System};
@@ -58,7 +58,6 @@ pub(crate) struct World {
     free: Vec<u32>,
     ids: Arc<FxHashMap<String, NodeId>>,
     pub(crate) plan: Plan,
-    reboots: u32,
 }
 
 impl World {
@@ -70,7 +69,6 @@ impl World {
             free: Vec::new(),
             ids,
             plan: Plan::default(),
-            reboots: 0,
         }
     }
 
@@ -82,7 +80,8 @@ impl World {
         }
     }
 
-    pub(crate) fn take_packet(&mut self, index: u32) -> Option<Packet> {
+    #[inline]
+    fn take_packet(&mut self, index: u32) -> Option<Packet> {
         let packet = self.packets[index as usize].take()?;
         self.free.push(index);
         Some(packet)
@@ -95,7 +94,7 @@ impl World {
 
     #[inline]
     fn launch(&mut self, core: &mut Core<'_>, packet: Packet, after_ns: u64) {
-        let (who, nth) = (packet.who, packet.id.nth | u32::from(packet.id.copy) << 31);
+        let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
         let index = match self.free.pop() {
             Some(index) => {
                 self.packets[index as usize] = Some(packet);
@@ -110,17 +109,23 @@ impl World {
         core.arm(at, who, nth, Due::Packet(index).number());
     }
 
-    /// A node went down: it reboots after a while.
-    pub(crate) fn schedule_reboot(&mut self, core: &mut Core<'_>, node: NodeId, after_ns: u64) {
-        self.reboots += 1;
+    /// A node went down: it reboots after a while. `boot` is the one that ended.
+    pub(crate) fn schedule_reboot(
+        &mut self,
+        core: &mut Core<'_>,
+        node: NodeId,
+        boot: Lineage,
+        after_ns: u64,
+    ) {
         let at = core.now().plus_nanos(after_ns);
-        core.arm(at, Lineage::RUN, self.reboots, Due::Reboot(node).number());
+        core.arm(at, boot, REBOOT, Due::Reboot(node).number());
     }
 
     /// Faults stop.
     pub(crate) fn quiet(&mut self) {
         self.network.set_faults(PacketFaults::default());
         self.rates.timers_late_ns = 0;
+        self.rates.slow = Rate::NEVER;
     }
 
     /// What each step costs during this boot.
@@ -163,13 +168,21 @@ impl Host for World {
                 }
                 if let Some(copy_after_ns) = copy_after_ns {
                     let mut copy = packet.clone();
-                    copy.id.copy = 1;
+                    copy.id = id.duplicate();
                     core.trace().emit(Event::Duplicated { id: copy.id, to });
                     core.trace().books.sent(id.from.node(), copy.id);
                     self.launch(&mut core, copy, copy_after_ns);
                 }
                 self.launch(&mut core, packet, after_ns);
             }
+        }
+    }
+
+    #[inline]
+    fn due(&mut self, number: u32) -> Option<Packet> {
+        match Due::of(number) {
+            Due::Packet(index) => self.take_packet(index),
+            _ => None,
         }
     }
 

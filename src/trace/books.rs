@@ -185,11 +185,7 @@ mod tests {
     use super::*;
 
     fn id(nth: u32) -> MessageId {
-        MessageId {
-            from: Pid::new(NodeId(0), 0, 1, 0),
-            nth,
-            copy: 0,
-        }
+        MessageId::new(Pid::new(NodeId(0), 0, 1, 0), nth)
     }
 
     fn books(fates: &[(u32, Fate)]) -> Books {

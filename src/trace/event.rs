@@ -192,10 +192,22 @@ pub enum Event {
     Note { pid: Pid, text: TextId },
 }
 
-#[inline(always)]
-fn id_word(id: MessageId) -> u64 {
-    u64::from(id.nth) | u64::from(id.copy) << 32
+/// Notes an event: like [`Trace::emit`], for the few that every message has. The event is built once for
+/// its words and once more for the log, so that on the hot way it never stands in memory.
+///
+/// [`Trace::emit`]: super::Trace::emit
+macro_rules! emit {
+    ($trace:expr, $event:expr) => {{
+        let trace: &mut $crate::trace::Trace = $trace;
+        let (words, count) = $event.words();
+        trace.absorb(&words, count);
+        if trace.logs() {
+            trace.log_only($event);
+        }
+    }};
 }
+
+pub(crate) use emit;
 
 impl Event {
     /// Its words for the digest: one to four, the code in the lowest byte of the first.
@@ -221,8 +233,8 @@ impl Event {
             Event::Spawn { pid, parent } => words!(4, 0, pid.as_u64(), parent.as_u64()),
             Event::Step { .. } => ([0; 4], 0),
             Event::Exit { pid, reason, .. } => words!(6, reason as u64, pid.as_u64()),
-            Event::Send { id, to, .. } => words!(7, id_word(id), id.from.as_u64(), to.as_u64()),
-            Event::Reply { id, to, .. } => words!(8, id_word(id), id.from.as_u64(), to.as_u64()),
+            Event::Send { id, to, .. } => words!(7, id.word(), id.from.as_u64(), to.as_u64()),
+            Event::Reply { id, to, .. } => words!(8, id.word(), id.from.as_u64(), to.as_u64()),
             Event::Packet {
                 id,
                 to,
@@ -232,28 +244,28 @@ impl Event {
                 ..
             } => words!(
                 9,
-                id_word(id),
+                id.word(),
                 id.from.as_u64(),
                 u64::from(to.0) | (kind as u64) << 16 | u64::from(len) << 24,
                 bytes
             ),
             Event::Lost { id, to } => {
-                words!(10, id_word(id), id.from.as_u64(), u64::from(to.0))
+                words!(10, id.word(), id.from.as_u64(), u64::from(to.0))
             }
             Event::Duplicated { id, to } => {
-                words!(11, id_word(id), id.from.as_u64(), u64::from(to.0))
+                words!(11, id.word(), id.from.as_u64(), u64::from(to.0))
             }
             Event::Delayed { id, to, by_ns } => {
-                words!(12, id_word(id), id.from.as_u64(), u64::from(to.0), by_ns)
+                words!(12, id.word(), id.from.as_u64(), u64::from(to.0), by_ns)
             }
             Event::Arrive { id, node } => {
-                words!(13, id_word(id), id.from.as_u64(), u64::from(node.0))
+                words!(13, id.word(), id.from.as_u64(), u64::from(node.0))
             }
-            Event::Receive { id, by } => words!(14, id_word(id), id.from.as_u64(), by.as_u64()),
-            Event::Unread { id, by } => words!(15, id_word(id), id.from.as_u64(), by.as_u64()),
-            Event::Stale { id, to } => words!(16, id_word(id), id.from.as_u64(), to.as_u64()),
+            Event::Receive { id, by } => words!(14, id.word(), id.from.as_u64(), by.as_u64()),
+            Event::Unread { id, by } => words!(15, id.word(), id.from.as_u64(), by.as_u64()),
+            Event::Stale { id, to } => words!(16, id.word(), id.from.as_u64(), to.as_u64()),
             Event::DeadLetter { id, to, why } => {
-                words!(17, id_word(id) | (why as u64) << 48, id.from.as_u64(), to)
+                words!(17, id.word() | (why as u64) << 48, id.from.as_u64(), to)
             }
             Event::Link { from, to } => words!(18, 0, from.as_u64(), to.as_u64()),
             Event::Unlink { from, to } => words!(19, 0, from.as_u64(), to.as_u64()),

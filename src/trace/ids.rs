@@ -88,6 +88,13 @@ impl Pid {
         self.0 as u16
     }
 
+    /// Generation of the slot and incarnation of the node: what tells it from others in its slot.
+    #[inline(always)]
+    pub(crate) const fn key(self) -> u32 {
+        self.incarnation() << 16 | self.generation() as u32
+    }
+
+    #[cfg(feature = "sim")]
     /// The pid that [`Pid::as_u64`] made this number of.
     pub(crate) const fn from_u64(number: u64) -> Pid {
         Pid(number)
@@ -127,6 +134,7 @@ thread_local! {
     static NAMES: RefCell<Option<Names>> = const { RefCell::new(None) };
 }
 
+#[cfg(feature = "sim")]
 /// Sets the names with which ids print on this thread; gives back the ones before.
 pub(crate) fn set_names(names: Option<Names>) -> Option<Names> {
     NAMES.with(|slot| slot.replace(names))
@@ -146,31 +154,69 @@ impl fmt::Display for NodeId {
 }
 
 /// A copy of a message: its sender, the sender's own count, and which copy it is.
+///
+/// Two words, so that it travels in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MessageId {
     /// Who sent it.
     pub from: Pid,
-    /// The how-manieth that it sent, from 1.
-    pub nth: u32,
-    /// 0 for the original, 1 for its duplicate.
-    pub copy: u8,
+    count: u64,
 }
 
 impl MessageId {
+    /// The `nth` message that `from` sent, from 1.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(from: Pid, nth: u32) -> MessageId {
+        MessageId {
+            from,
+            count: nth as u64,
+        }
+    }
+
+    /// The how-manieth that its sender sent, from 1.
+    #[inline(always)]
+    #[must_use]
+    pub const fn nth(self) -> u32 {
+        self.count as u32
+    }
+
+    /// 0 for the original, 1 for its duplicate.
+    #[inline(always)]
+    #[must_use]
+    pub const fn copy(self) -> u32 {
+        (self.count >> 32) as u32
+    }
+
+    /// The id of its duplicate.
+    #[must_use]
+    pub const fn duplicate(self) -> MessageId {
+        MessageId {
+            from: self.from,
+            count: self.nth() as u64 | 1 << 32,
+        }
+    }
+
+    /// Count and copy in one word.
+    #[inline(always)]
+    pub(crate) const fn word(self) -> u64 {
+        self.count
+    }
+
     /// Nearly unique among copies: the books add these up on both ends.
     #[inline(always)]
     #[must_use]
     pub const fn fingerprint(self) -> u64 {
-        let mixed = (self.from.0 ^ ((self.nth as u64) << 32 | self.copy as u64))
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+        let mixed = self.from.0 ^ self.count.rotate_left(32);
+        let mixed = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed ^ (mixed >> 29)
     }
 }
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}·{}", self.from, self.nth)?;
-        if self.copy > 0 {
+        write!(f, "{}·{}", self.from, self.nth())?;
+        if self.copy() > 0 {
             write!(f, "'")
         } else {
             Ok(())

@@ -11,7 +11,9 @@ mod log;
 
 pub use books::{Books, BooksError, Fate, Totals};
 pub use digest::{Checkpoint, Digest, DigestValue};
+pub(crate) use event::emit;
 pub use event::{DeadReason, Event, Limit, Reason};
+#[cfg(feature = "sim")]
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
 pub use log::{Entry, Log};
@@ -99,6 +101,12 @@ impl Trace {
                 event,
             });
         }
+    }
+
+    /// Takes the words of an event into the digest.
+    #[inline(always)]
+    pub(crate) fn absorb(&mut self, words: &[u64; 4], count: usize) {
+        self.digest.absorb(words, count);
     }
 
     /// Something happened that is for the log alone.

@@ -31,6 +31,12 @@ impl Bitmap {
         was_set
     }
 
+    /// Whether a bit is set.
+    #[inline(always)]
+    pub(super) fn is_set(&self, slot: usize) -> bool {
+        self.words[slot / 64] & (1 << (slot % 64)) != 0
+    }
+
     /// Unsets a bit; returns what it was.
     #[inline]
     pub(super) fn unset(&mut self, slot: usize) -> bool {

@@ -164,6 +164,13 @@ impl Wheel {
         Some(least)
     }
 
+    /// Whether anything may stand at this moment or before it, when everything before it is gone.
+    #[inline(always)]
+    pub(super) fn may_hold(&self, at_ns: u64) -> bool {
+        let slot = (at_ns >> GRAIN_BITS[0]) as usize % SLOTS[0];
+        !self.laid_out.is_empty() || self.coarse_start_ns <= at_ns || self.levels[0].is_set(slot)
+    }
+
     /// Lays out the next bucket with entries, if none is laid out and it begins by `limit_ns`.
     #[inline]
     pub(super) fn roll<E: Copy>(

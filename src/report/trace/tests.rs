@@ -53,7 +53,7 @@ fn examples() -> Log {
     let (shop, bank) = (NodeId::new(0), NodeId::new(1));
     let pid = |node, slot| Pid::new(node, 0, slot, 0);
     let (root, till, account) = (pid(shop, 0), pid(shop, 1), pid(bank, 0));
-    let id = |from, nth| MessageId { from, nth, copy: 0 };
+    let id = |from, nth| MessageId::new(from, nth);
     let mut log = Log::default();
     let (pay, paid) = (log.intern("Pay(5)".into()), log.intern("Ok(5)".into()));
     let (empty, note) = (log.intern("it is empty".into()), log.intern("hello".into()));
@@ -61,7 +61,7 @@ fn examples() -> Log {
     log.name(till_name, "till");
     log.name(gone, "gone");
     let (local, packet, answer) = (id(root, 1), id(till, 1), id(till, 2));
-    let copy = MessageId { copy: 1, ..packet };
+    let copy = packet.duplicate();
     let (node, to, text) = (bank, bank, pay);
     let events = [
         Event::Clock {

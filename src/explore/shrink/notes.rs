@@ -1,0 +1,192 @@
+//! What each edit of a tape means, in words for a person, from the log of the tape's run.
+
+use crate::choice::{Edit, Kind, Lineage, Recorded, Site};
+use crate::kernel::Time;
+use crate::sim::{Fault, Outcome, Planned, WINDOW_NS};
+use crate::trace::{Entry, Event, Log, NodeId, Pid, TextId, set_names};
+use rustc_hash::FxHashMap;
+use std::time::Duration;
+
+/// Characters of a message's text that a note shows at most.
+const TEXT_MOST: usize = 60;
+
+/// Orders the edits as the run asks for them, and gives each its note.
+pub(super) fn annotate(edits: &mut [Edit], outcome: &Outcome) {
+    let Some(log) = outcome.log.as_ref() else {
+        return;
+    };
+    let asked: FxHashMap<Site, usize> = outcome
+        .draws
+        .iter()
+        .enumerate()
+        .map(|(order, draw)| (draw.site, order))
+        .collect();
+    let order = |edit: &Edit| edit.site().and_then(|site| asked.get(&site).copied());
+    edits.sort_by_key(|edit| order(edit).unwrap_or(usize::MAX));
+    let story = Story {
+        outcome,
+        log,
+        pids: pids(outcome, log),
+    };
+    let names = set_names(Some(outcome.names.clone()));
+    for edit in edits {
+        let draw = order(edit).map(|order| outcome.draws[order]);
+        edit.note = draw.and_then(|draw| story.tell(&draw)).unwrap_or_default();
+    }
+    set_names(names);
+}
+
+/// The pid of each lineage: a process is its parent's n-th child, a root its node's n-th boot.
+fn pids(outcome: &Outcome, log: &Log) -> FxHashMap<Lineage, Pid> {
+    let mut lineages: FxHashMap<Pid, (Lineage, u32)> = FxHashMap::default();
+    let mut pids = FxHashMap::default();
+    for entry in log.entries() {
+        let Event::Spawn { pid, parent } = entry.event else {
+            continue;
+        };
+        let lineage = match lineages.get_mut(&parent) {
+            Some((parent, children)) => {
+                *children += 1;
+                parent.child(*children)
+            }
+            None => Lineage::node(&outcome.names[pid.node().index()]).boot(pid.incarnation()),
+        };
+        lineages.insert(pid, (lineage, 0));
+        pids.insert(lineage, pid);
+    }
+    pids
+}
+
+struct Story<'a> {
+    outcome: &'a Outcome,
+    log: &'a Log,
+    pids: FxHashMap<Lineage, Pid>,
+}
+
+impl Story<'_> {
+    fn tell(&self, draw: &Recorded) -> Option<String> {
+        let Site { kind, who, nth } = draw.site;
+        let time = Duration::from_nanos(draw.outcome);
+        match kind {
+            Kind::Loss => Some(format!("{} is lost", self.packet(who, nth)?)),
+            Kind::Duplicate => Some(format!("{} comes twice", self.packet(who, nth)?)),
+            Kind::Latency => Some(format!(
+                "{} takes {time:?} more than the least",
+                self.packet(who, nth)?
+            )),
+            Kind::CopyLatency => Some(format!(
+                "the duplicate of {} takes {time:?} more than the least",
+                self.packet(who, nth)?
+            )),
+            Kind::Reorder => Some(format!(
+                "{} is held back for {time:?}",
+                self.packet(who, nth)?
+            )),
+            Kind::Crash => {
+                let planned = self.planned(who, nth)?;
+                let (node, at) = (planned.node, planned.at);
+                let Fault::Crash { call, .. } = planned.fault;
+                let crash = self
+                    .find(|e| e.at_ns >= at.as_nanos() && crashes(&e.event, node))
+                    .map(|entry| Time::from_nanos(entry.at_ns));
+                Some(match crash {
+                    Some(then) if call > 0 => format!("{node} crashes at {then}, inside a step"),
+                    Some(then) => format!("{node} crashes at {then}"),
+                    None => format!("{node} would crash at {at}, and does not come to it"),
+                })
+            }
+            Kind::CrashCall => {
+                let Planned { node, at, .. } = self.planned(who, nth)?;
+                let call = draw.outcome;
+                Some(format!(
+                    "that crash of {node}: at call number {call} of its processes after {at}"
+                ))
+            }
+            Kind::Downtime => {
+                let Planned { node, .. } = self.planned(who, nth)?;
+                Some(format!("{node} then stays down for {time:?}"))
+            }
+            Kind::StepCost => {
+                let pid = self.pids.get(&who)?;
+                let (node, boot) = (pid.node(), pid.incarnation());
+                Some(format!("each step of {node} costs {time:?} in boot {boot}"))
+            }
+            Kind::Rank => {
+                let pid = *self.pids.get(&who)?;
+                let mut steps = self.log.entries().iter();
+                let step = usize::try_from(nth.checked_sub(1)?).ok()?;
+                let step = steps
+                    .by_ref()
+                    .filter(|e| e.event == Event::Step { pid })
+                    .nth(step)?;
+                let at = Time::from_nanos(step.at_ns);
+                Some(format!("{pid} steps later among those ready at {at}"))
+            }
+            Kind::Lateness => {
+                let pid = *self.pids.get(&who)?;
+                let of =
+                    |e: &Entry| matches!(e.event, Event::TimerSet { pid: by, .. } if by == pid);
+                let set = self.find(|entry| entry.step == draw.step && of(entry))?;
+                let at = Time::from_nanos(set.at_ns);
+                Some(format!(
+                    "a timer that {pid} set at {at} fires {time:?} late"
+                ))
+            }
+            Kind::DueRank => {
+                let cause = self.pids.get(&who).map_or_else(
+                    || self.outcome.lineages.text(who),
+                    std::string::ToString::to_string,
+                );
+                let due = self.find(|entry| entry.step > draw.step)?;
+                let at = Time::from_nanos(due.at_ns);
+                Some(format!(
+                    "of what is due at {at}, that of {cause} comes later"
+                ))
+            }
+            Kind::Program => None,
+        }
+    }
+
+    fn find(&self, wanted: impl Fn(&Entry) -> bool) -> Option<&Entry> {
+        self.log.entries().iter().find(|entry| wanted(entry))
+    }
+
+    /// The fault that this node's draws for this window planned.
+    fn planned(&self, node: Lineage, window: u64) -> Option<&Planned> {
+        let of_node = |id: NodeId| Lineage::node(&self.outcome.names[id.index()]) == node;
+        let mut faults = self.outcome.plan.faults().iter();
+        faults.find(|planned| of_node(planned.node) && planned.at.as_nanos() / WINDOW_NS == window)
+    }
+
+    /// A packet by its sender and the sender's count: kind, ends, text, and when it left.
+    fn packet(&self, who: Lineage, nth: u64) -> Option<String> {
+        let from = *self.pids.get(&who)?;
+        let is_it = |entry: &Entry| match entry.event {
+            Event::Packet { id, .. } => id.from == from && u64::from(id.nth()) == nth,
+            _ => false,
+        };
+        let entry = self.find(is_it)?;
+        let Event::Packet { to, kind, text, .. } = entry.event else {
+            return None;
+        };
+        let at = Time::from_nanos(entry.at_ns);
+        let text = self.shown(text);
+        Some(format!("{kind} {nth} from {from} to {to}{text} at {at}"))
+    }
+
+    fn shown(&self, text: TextId) -> String {
+        let Some(text) = self.log.text(text) else {
+            return String::new();
+        };
+        // A tape's edit is one line.
+        let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(TEXT_MOST) {
+            Some((end, _)) => format!(" ({}…)", &line[..end]),
+            None => format!(" ({line})"),
+        }
+    }
+}
+
+fn crashes(event: &Event, of: NodeId) -> bool {
+    matches!(event, Event::Crash { node, .. } if *node == of)
+}

@@ -1,0 +1,182 @@
+//! Clusters of different shapes, under every kind of fault.
+
+use netsplit::{
+    Address, Context, ExitReason, Faults, Info, Never, PacketKind, Received, ReplyTo, Scenario,
+    TimerRef, millis, secs,
+};
+use serde::{Deserialize, Serialize};
+
+/// Every shape: at least five nodes each.
+pub(crate) fn all() -> Vec<Scenario> {
+    vec![ring(), star(), pairs(), family()]
+}
+
+fn chaos(scenario: Scenario) -> Scenario {
+    let faults = Faults::calm()
+        .lose(0.05)
+        .duplicate(0.05)
+        .reorder(0.05, millis(60))
+        .crash(secs(1), millis(100))
+        .slow(0.2, millis(1))
+        .late_timers(millis(3));
+    scenario
+        .faults(faults)
+        .finally("it ended", |_| true)
+        .horizon(millis(1200))
+        .quiet(millis(100))
+}
+
+/// Tokens go round six nodes; each node lets new ones in, and waits a drawn while with each.
+pub(crate) fn ring() -> Scenario {
+    let names = ["r0", "r1", "r2", "r3", "r4", "r5"];
+    let mut scenario = Scenario::new("ring");
+    for (index, name) in names.into_iter().enumerate() {
+        let next = names[(index + 1) % names.len()];
+        scenario = scenario.node(name, move |ctx: Context<u32>| async move {
+            ctx.register("ring").expect("a free name");
+            loop {
+                let hops = match ctx.receive_within(millis(150)).await {
+                    Some(Received::Message(hops)) => hops,
+                    _ => 0,
+                };
+                ctx.sleep(millis(ctx.random_below(20))).await;
+                if hops < 12 {
+                    Address::named(next, "ring").send(hops + 1);
+                }
+            }
+        });
+    }
+    chaos(scenario)
+}
+
+/// Five clients ask one hub, with timeouts; answers may come too late.
+pub(crate) fn star() -> Scenario {
+    let mut scenario =
+        Scenario::new("star").node("hub", |ctx: Context<(u64, ReplyTo<u64>)>| async move {
+            ctx.register("hub").expect("a free name");
+            loop {
+                let (number, reply_to) = ctx.receive_message().await;
+                if number % 3 == 0 {
+                    ctx.work(millis(2)).await;
+                }
+                reply_to.reply(2 * number);
+            }
+        });
+    for name in ["c0", "c1", "c2", "c3", "c4"] {
+        scenario = scenario.client(name, |ctx: Context| async move {
+            let hub = Address::<(u64, ReplyTo<u64>)>::named("hub", "hub");
+            loop {
+                let number = ctx.random_below(1000);
+                let _ = hub.call(|reply_to| (number, reply_to), millis(15)).await;
+                ctx.sleep(millis(5 + ctx.random_below(30))).await;
+            }
+        });
+    }
+    chaos(scenario)
+}
+
+/// Three pairs that know nothing of each other: what happens to one is no concern of the others.
+pub(crate) fn pairs() -> Scenario {
+    let mut scenario = Scenario::new("pairs");
+    for (one, other) in [("a1", "a2"), ("b1", "b2"), ("c1", "c2")] {
+        for (me, you) in [(one, other), (other, one)] {
+            scenario = scenario.node(me, move |ctx: Context<u64>| async move {
+                ctx.register("player").expect("a free name");
+                loop {
+                    let (number, kind) = match ctx.receive_within(millis(40)).await {
+                        Some(Received::Message(number)) => (number, PacketKind::Ack),
+                        _ => (ctx.random_below(100), PacketKind::Data),
+                    };
+                    ctx.sleep(millis(number % 10)).await;
+                    Address::named(you, "player").send_as(kind, number.wrapping_add(1));
+                }
+            });
+        }
+    }
+    chaos(scenario)
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Order {
+    Work(u64, Option<ReplyTo<u64>>),
+    Tick,
+}
+
+/// Nodes whose first process starts children, watches them, and starts them again; children start
+/// children, set timers, fail, and send to other nodes and to their siblings.
+pub(crate) fn family() -> Scenario {
+    let names = ["f0", "f1", "f2", "f3", "f4"];
+    let mut scenario = Scenario::new("family");
+    for (index, name) in names.into_iter().enumerate() {
+        let other = names[(index + 2) % names.len()];
+        scenario = scenario.node(name, move |ctx: Context<Order>| parent(ctx, other));
+    }
+    chaos(scenario)
+}
+
+async fn parent(ctx: Context<Order>, other: &'static str) {
+    ctx.register("parent").expect("a free name");
+    let start =
+        |elder: Option<Address<Order>>| ctx.spawn_monitor(move |child| worker(child, elder, other));
+    let (elder, _) = start(None);
+    let mut children = vec![elder];
+    for _ in 0..3 {
+        children.push(start(Some(elder)).0);
+    }
+    let tick = || -> TimerRef { ctx.send_after(ctx.address(), Order::Tick, millis(25)) };
+    tick();
+    loop {
+        match ctx.receive().await {
+            Received::Message(Order::Tick) => {
+                let chosen = ctx.random_below(children.len() as u64) as usize;
+                children[chosen].send(Order::Work(ctx.random_below(50), None));
+                tick();
+            }
+            Received::Message(work) => children[0].send(work),
+            Received::Info(Info::Down { pid, .. }) => {
+                if let Some(at) = children.iter().position(|child| child.pid() == Some(pid)) {
+                    let elder = (at > 0).then_some(children[0]);
+                    children[at] = start(elder).0;
+                }
+            }
+            Received::Info(_) => {}
+        }
+    }
+}
+
+async fn worker(
+    ctx: Context<Order>,
+    elder: Option<Address<Order>>,
+    other: &'static str,
+) -> Result<(), ExitReason> {
+    loop {
+        let Received::Message(Order::Work(number, reply_to)) = ctx.receive().await else {
+            continue;
+        };
+        let helper = ctx.spawn_link(move |helper: Context<Never>| async move {
+            helper.sleep(millis(number % 7)).await;
+        });
+        ctx.sleep(millis(number % 5)).await;
+        if let Some(reply_to) = reply_to {
+            reply_to.reply(number);
+        }
+        match (number % 10, elder) {
+            (0, _) => return Err(ExitReason::error("no zeros, please")),
+            (1, _) => panic!("no ones either"),
+            (2, Some(elder)) => {
+                let ask = |reply_to| Order::Work(number + 3, Some(reply_to));
+                let _ = elder.call(ask, millis(20)).await;
+            }
+            (3, _) => ctx.send_exit(helper.pid().expect("a pid"), ExitReason::Shutdown),
+            (4, _) => {
+                ctx.send_after(
+                    Address::named(other, "parent"),
+                    Order::Work(number + 1, None),
+                    millis(4),
+                );
+            }
+            (5, _) => Address::named(other, "parent").send(Order::Work(number + 1, None)),
+            _ => {}
+        }
+    }
+}
