@@ -7,6 +7,7 @@ use super::time::Time;
 use super::waker::Epoch;
 use crate::choice::{Choice, Kind, Lineage, Shape, Site};
 use crate::trace::{Event, Limit, Pid, Trace};
+use rustc_hash::FxHashMap;
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -110,6 +111,11 @@ impl What {
     pub const fn resume(group: GroupId) -> What {
         What(1 << 30 | group & NUMBER)
     }
+    /// Whether it only makes tasks ready.
+    const fn is_quiet(self) -> bool {
+        self.0 >> 30 < 2
+    }
+
     /// Something of the floor above, by a number of its own.
     #[must_use]
     pub const fn process(number: u32) -> What {
@@ -167,7 +173,9 @@ pub struct Kernel<D: TaskData> {
     last_step: u64,
     order: u64,
     ready: Ready,
-    due: Vec<(Key, Option<Due>)>,
+    /// What is due at this instant, where that is more than one entry, and still waits for its turn.
+    due: Vec<Option<(Key, Due)>>,
+    due_keys: FxHashMap<Key, u32>,
     groups: Vec<Group>,
     /// How many groups are stalled.
     stalled: usize,
@@ -199,6 +207,7 @@ impl<D: TaskData> Kernel<D> {
             order: 0,
             ready: Ready::default(),
             due: Vec::new(),
+            due_keys: FxHashMap::default(),
             groups: Vec::new(),
             stalled: 0,
             costs: false,
@@ -335,7 +344,8 @@ impl<D: TaskData> Kernel<D> {
         if let Some(entry) = self.agenda.cancel(key) {
             return Some((entry.latest, entry.event));
         }
-        let due = self.due.iter_mut().find(|(k, _)| *k == key)?.1.take()?;
+        let index = self.due_keys.remove(&key)?;
+        let (_, due) = self.due[index as usize].take()?;
         Some((self.now, due))
     }
 
@@ -343,7 +353,7 @@ impl<D: TaskData> Kernel<D> {
     #[inline]
     #[must_use]
     pub fn is_armed(&self, key: Key) -> bool {
-        self.agenda.contains(key) || self.due.iter().any(|(k, due)| *k == key && due.is_some())
+        self.agenda.contains(key) || self.due_keys.contains_key(&key)
     }
 
     /// Whether anything is still to come.
@@ -453,7 +463,10 @@ impl<D: TaskData> Kernel<D> {
                 steps,
             });
         }
-        self.due.clear();
+        if !self.due.is_empty() {
+            self.due.clear();
+            self.due_keys.clear();
+        }
     }
 
     #[inline(always)]
@@ -487,7 +500,8 @@ impl<D: TaskData> Kernel<D> {
     fn item(&mut self, item: u128) -> Option<Next> {
         let low = item as u32;
         if low & DUE != 0 {
-            let due = self.due[(low & !DUE) as usize].1.take()?;
+            let (key, due) = self.due[(low & !DUE) as usize].take()?;
+            self.due_keys.remove(&key);
             return self.due_now(due);
         }
         let order = (item >> 32) as u64;
@@ -534,12 +548,19 @@ impl<D: TaskData> Kernel<D> {
         }
     }
 
+    /// One of several entries that are due at once. What only makes tasks ready does so now, since their
+    /// steps have ranks of their own; anything else waits for its turn among the steps.
     fn queue_due(&mut self, key: Key, due: Due) {
+        if due.what.is_quiet() {
+            self.due_now(due);
+            return;
+        }
         self.order += 1;
         let slot = DUE | self.due.len() as u32;
         self.ready
             .push(&mut self.choice, due.site(), self.order, slot);
-        self.due.push((key, Some(due)));
+        self.due_keys.insert(key, self.due.len() as u32);
+        self.due.push(Some((key, due)));
     }
 
     /// With real windows on the agenda: draws which candidate comes first, a ready step or an entry.

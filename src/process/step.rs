@@ -295,6 +295,13 @@ impl System {
         self.finish(slot, reason);
     }
 
+    /// What is to be buried; from now on whatever runs has ended.
+    fn dig(&mut self) -> Vec<Remains> {
+        self.current = Current::ENDED;
+        self.budget = 0;
+        std::mem::take(&mut self.graveyard)
+    }
+
     #[cold]
     fn take_failure(&mut self) -> StepError {
         if let Some(reached) = self.error.clone() {
@@ -408,29 +415,25 @@ impl System {
 /// process has ended.
 #[cold]
 pub(crate) fn bury() {
-    loop {
-        let graveyard = with(|system| {
-            system.current = Current::ENDED;
-            system.budget = 0;
-            std::mem::take(&mut system.graveyard)
-        });
-        let over = graveyard.is_empty();
-        let mut panics = Vec::new();
-        for remains in graveyard {
+    let mut graveyard = with(System::dig);
+    let mut panics = Vec::new();
+    while !graveyard.is_empty() {
+        for remains in graveyard.drain(..) {
             panics.extend(run_user(|| drop(remains)).err());
         }
         with(|system| {
-            system.current = Current::NONE;
-            for panicked in &panics {
-                system.note_panic(Pid::NOBODY, panicked);
-            }
             system.kernel.wake_woken();
             if !system.dying.is_empty() {
                 system.settle();
             }
+            std::mem::swap(&mut graveyard, &mut system.graveyard);
         });
-        if over {
-            return;
-        }
     }
+    with(|system| {
+        system.graveyard = graveyard;
+        system.current = Current::NONE;
+        for panicked in &panics {
+            system.note_panic(Pid::NOBODY, panicked);
+        }
+    });
 }
