@@ -44,6 +44,8 @@ const ENVIRONMENT_FOLDER: &str = "src/cli/";
 const FILE_LINES_MAX: usize = 700;
 /// Columns in a line. The style asks for 100, which rustfmt keeps where it can; here it ends.
 const LINE_COLUMNS_MAX: usize = 110;
+/// Floors that stand empty as yet.
+const NOT_BUILT: &[&str] = &["disk", "mail", "check"];
 /// Fewer files under `src/` mean that the walk went wrong: one a floor, and the root.
 const SOURCE_FILES_MIN: usize = 14;
 
@@ -430,7 +432,12 @@ fn the_walk_saw_every_floor_and_imports_between_them() {
     assert!(count >= SOURCE_FILES_MIN, "only {count} files under src/");
     for (floor, _) in FLOORS {
         let mut modules = sources.iter().map(|(path, _)| module_of(path));
-        assert!(modules.any(|m| m[0] == *floor), "no file in src/{floor}/");
+        let built = !NOT_BUILT.contains(floor);
+        assert_eq!(
+            modules.any(|m| m[0] == *floor),
+            built,
+            "src/{floor}/, and the list of empty floors"
+        );
     }
     let mut crossings = 0;
     for (path, text) in sources.iter().filter(|(path, _)| path != ROOT_FILE) {

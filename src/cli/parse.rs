@@ -42,7 +42,8 @@ pub(crate) fn seeds(text: &str) -> Result<Range<u64>, SeedsError> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TimeError {
     #[error(
-        "`{0}` is no time: write a number and its unit, such as `4.2s`, `300ms`, `1m`; units are ns, us, ms, s, m, h"
+        "`{0}` is no time: write a number and its unit, such as `4.2s`, `300ms`, `1m`; \
+         units are ns, us, ms, s, m, h"
     )]
     NotATime(String),
     #[error("`{0}` is finer than a nanosecond, which is the least step of virtual time")]

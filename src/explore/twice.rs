@@ -145,15 +145,19 @@ fn checkpoint(one: &Outcome, other: &Outcome) -> Option<u64> {
     differing.map(|(a, b)| a.events.min(b.events))
 }
 
-/// Where two runs with logs part: by their events, or, where these agree, by their texts.
+/// Where two runs with logs part: by their events, and by their texts where local payloads differ.
 fn difference(runs: [Outcome; 2]) -> Option<Difference> {
     let facts = [&runs[0], &runs[1]].map(Facts::of);
     if facts[0].agree(&facts[1]) {
         return None;
     }
     let logs = runs.map(|run| run.log.unwrap_or_default());
-    let (event, at) = parting(&logs, |_, entry| essence(&entry.event))
-        .or_else(|| parting(&logs, |log, entry| text(log, entry).map(str::to_owned)))?;
+    // Local payloads are not in the log, but their texts are, and these may part before the events do.
+    let texts = facts[0].payloads != facts[1].payloads;
+    let (event, at) = parting(&logs, |log, entry| {
+        let text = texts.then(|| text(log, entry).map(str::to_owned));
+        (essence(&entry.event), text)
+    })?;
     let mut at = at.into_iter();
     let sides = logs.map(|log| {
         let at = at.next().flatten();

@@ -114,7 +114,7 @@ impl<E: Copy> Agenda<E> {
     /// entry popped earlier: then it is simply the next.
     ///
     /// # Panics
-    /// At the push after [`MOST_PUSHES`], and when 2^32 entries wait.
+    /// At the push after 2^52 others, and when 2^32 entries wait.
     #[inline]
     pub fn push(&mut self, at: Time, event: E) -> Key {
         let order = self.next_order();

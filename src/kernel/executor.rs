@@ -7,6 +7,8 @@ use super::time::Time;
 use super::waker::Epoch;
 use crate::choice::{Choice, Kind, Lineage, Shape, Site};
 use crate::trace::{Event, Limit, Pid, Trace};
+use rustc_hash::FxHashMap;
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::pin::Pin;
@@ -109,6 +111,11 @@ impl What {
     pub const fn resume(group: GroupId) -> What {
         What(1 << 30 | group & NUMBER)
     }
+    /// Whether it only makes tasks ready.
+    const fn is_quiet(self) -> bool {
+        self.0 >> 30 < 2
+    }
+
     /// Something of the floor above, by a number of its own.
     #[must_use]
     pub const fn process(number: u32) -> What {
@@ -166,7 +173,9 @@ pub struct Kernel<D: TaskData> {
     last_step: u64,
     order: u64,
     ready: Ready,
-    due: Vec<(Key, Option<Due>)>,
+    /// What is due at this instant, where that is more than one entry, and still waits for its turn.
+    due: Vec<Option<(Key, Due)>>,
+    due_keys: FxHashMap<Key, u32>,
     groups: Vec<Group>,
     /// How many groups are stalled.
     stalled: usize,
@@ -176,6 +185,11 @@ pub struct Kernel<D: TaskData> {
     woken: Vec<(u32, u16)>,
 }
 
+thread_local! {
+    /// The memory of the last run's agenda: making it anew costs more than a short run's events.
+    static SPARE: Cell<Option<Agenda<Due>>> = const { Cell::new(None) };
+}
+
 impl<D: TaskData> Kernel<D> {
     /// A kernel at time zero with nothing to do.
     #[must_use]
@@ -183,7 +197,7 @@ impl<D: TaskData> Kernel<D> {
         let mut kernel = Kernel {
             choice,
             trace,
-            agenda: Agenda::new(),
+            agenda: SPARE.take().unwrap_or_default(),
             bounds,
             tasks: Slab::default(),
             epoch: super::waker::enter(),
@@ -193,6 +207,7 @@ impl<D: TaskData> Kernel<D> {
             order: 0,
             ready: Ready::default(),
             due: Vec::new(),
+            due_keys: FxHashMap::default(),
             groups: Vec::new(),
             stalled: 0,
             costs: false,
@@ -201,6 +216,14 @@ impl<D: TaskData> Kernel<D> {
         };
         kernel.allow_steps();
         kernel
+    }
+
+    /// At the end of a run: gives the draws back, and keeps the agenda's memory for this thread's next run.
+    #[must_use]
+    pub fn retire(mut self) -> Choice {
+        self.agenda.clear();
+        SPARE.set(Some(self.agenda));
+        self.choice
     }
 
     /// The virtual time.
@@ -321,7 +344,8 @@ impl<D: TaskData> Kernel<D> {
         if let Some(entry) = self.agenda.cancel(key) {
             return Some((entry.latest, entry.event));
         }
-        let due = self.due.iter_mut().find(|(k, _)| *k == key)?.1.take()?;
+        let index = self.due_keys.remove(&key)?;
+        let (_, due) = self.due[index as usize].take()?;
         Some((self.now, due))
     }
 
@@ -329,7 +353,7 @@ impl<D: TaskData> Kernel<D> {
     #[inline]
     #[must_use]
     pub fn is_armed(&self, key: Key) -> bool {
-        self.agenda.contains(key) || self.due.iter().any(|(k, due)| *k == key && due.is_some())
+        self.agenda.contains(key) || self.due_keys.contains_key(&key)
     }
 
     /// Whether anything is still to come.
@@ -439,7 +463,10 @@ impl<D: TaskData> Kernel<D> {
                 steps,
             });
         }
-        self.due.clear();
+        if !self.due.is_empty() {
+            self.due.clear();
+            self.due_keys.clear();
+        }
     }
 
     #[inline(always)]
@@ -473,7 +500,8 @@ impl<D: TaskData> Kernel<D> {
     fn item(&mut self, item: u128) -> Option<Next> {
         let low = item as u32;
         if low & DUE != 0 {
-            let due = self.due[(low & !DUE) as usize].1.take()?;
+            let (key, due) = self.due[(low & !DUE) as usize].take()?;
+            self.due_keys.remove(&key);
             return self.due_now(due);
         }
         let order = (item >> 32) as u64;
@@ -520,12 +548,19 @@ impl<D: TaskData> Kernel<D> {
         }
     }
 
+    /// One of several entries that are due at once. What only makes tasks ready does so now, since their
+    /// steps have ranks of their own; anything else waits for its turn among the steps.
     fn queue_due(&mut self, key: Key, due: Due) {
+        if due.what.is_quiet() {
+            self.due_now(due);
+            return;
+        }
         self.order += 1;
         let slot = DUE | self.due.len() as u32;
         self.ready
             .push(&mut self.choice, due.site(), self.order, slot);
-        self.due.push((key, Some(due)));
+        self.due_keys.insert(key, self.due.len() as u32);
+        self.due.push(Some((key, due)));
     }
 
     /// With real windows on the agenda: draws which candidate comes first, a ready step or an entry.
@@ -564,22 +599,6 @@ impl<D: TaskData> Kernel<D> {
         self.due_now(due)
     }
 
-    /// Every live entry of the agenda that is the host's, by its number.
-    pub fn host_entries(&mut self) -> Vec<u32> {
-        let mut numbers = Vec::new();
-        while let Some((_, entry)) = self.agenda.pop_due(Time::MAX) {
-            if entry.event.what.0 >> 30 == 3 {
-                numbers.push(entry.event.what.0 & NUMBER);
-            }
-        }
-        let due = self.due.iter().filter_map(|(_, due)| *due);
-        numbers.extend(
-            due.filter(|d| d.what.0 >> 30 == 3)
-                .map(|d| d.what.0 & NUMBER),
-        );
-        numbers
-    }
-
     /// The step cost of a task's group.
     #[inline(always)]
     #[must_use]
@@ -607,9 +626,14 @@ pub(super) struct Ready {
     /// The site of the first's rank, where that is not drawn yet.
     undrawn: Option<Site>,
     rest: BinaryHeap<Reverse<u128>>,
+    /// What a heap that had grown large held, greatest first: to sort it once costs less than to sift a
+    /// large heap at each pop.
+    sorted: Vec<u128>,
 }
 
 const NONE: u128 = u128::MAX;
+/// A heap larger than this is sorted when it is popped from.
+const LARGE: usize = 2048;
 
 impl Default for Ready {
     fn default() -> Ready {
@@ -617,6 +641,7 @@ impl Default for Ready {
             first: NONE,
             undrawn: None,
             rest: BinaryHeap::new(),
+            sorted: Vec::new(),
         }
     }
 }
@@ -663,7 +688,7 @@ impl Ready {
         }
         let item = self.first;
         self.undrawn = None;
-        self.first = if self.rest.is_empty() {
+        self.first = if self.rest.is_empty() && self.sorted.is_empty() {
             NONE
         } else {
             self.pop_rest()
@@ -672,7 +697,16 @@ impl Ready {
     }
 
     fn pop_rest(&mut self) -> u128 {
-        self.rest.pop().map_or(NONE, |Reverse(item)| item)
+        if self.sorted.is_empty() && self.rest.len() > LARGE {
+            let rest = std::mem::take(&mut self.rest).into_vec();
+            self.sorted = rest.into_iter().map(|Reverse(item)| item).collect();
+            self.sorted.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        let least = self.sorted.last().copied().unwrap_or(NONE);
+        match self.rest.peek() {
+            Some(Reverse(item)) if *item < least => self.rest.pop().map_or(NONE, |Reverse(i)| i),
+            _ => self.sorted.pop().unwrap_or(NONE),
+        }
     }
 
     fn peek(&mut self, choice: &mut Choice) -> Option<u128> {

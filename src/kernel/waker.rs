@@ -249,7 +249,8 @@ mod tests {
         let before = epoch.resume();
         let waker = own_waker(3, 9, epoch.number());
         waker.wake_by_ref();
-        waker.clone().wake();
+        let other = waker.clone();
+        other.wake();
         assert_eq!(woken(&epoch), [(3, 9), (3, 9)]);
         assert!(is_own(&waker) && !is_own(Waker::noop()));
         assert_eq!(epoch.foreign(), None);

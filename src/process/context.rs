@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::exit::{ExitReason, IntoExit};
-use super::mailbox::{AnyMailbox, Content, Info, Mailbox, MonitorRef, Received};
+use super::mailbox::{AnyMailbox, Content, Info, Mailbox, MonitorRef, Received, down};
 use super::message::Message;
 use super::signal::NameError;
 use super::spawn::{Tie, spawn};
@@ -102,7 +102,7 @@ impl<M: Message> Context<M> {
     pub async fn receive_where(&self, mut wanted: impl FnMut(&M) -> bool) -> M {
         let mut wants_it = |content: &Content<M>| match content {
             Content::Message(_, message) => wanted(message),
-            Content::Info(_) => false,
+            Content::Down(..) | Content::Info(_) => false,
         };
         loop {
             let selected = poll_fn(|cx| self.poll_select(cx, &mut wants_it)).await;
@@ -116,6 +116,7 @@ impl<M: Message> Context<M> {
     pub async fn receive_info(&self, mut wanted: impl FnMut(&Info) -> bool) -> Info {
         let mut wants_it = |content: &Content<M>| match content {
             Content::Message(..) => false,
+            Content::Down(monitor, code) => wanted(&down(*monitor, ExitReason::plain(*code))),
             Content::Info(info) => wanted(info),
         };
         loop {
@@ -141,6 +142,9 @@ impl<M: Message> Context<M> {
         let own = crate::kernel::is_own(cx.waker());
         match with(|system| system.take_oldest::<M>(self.pid, own)) {
             Some(Content::Message(_, message)) => Poll::Ready(Received::Message(message)),
+            Some(Content::Down(monitor, code)) => {
+                Poll::Ready(Received::Info(down(monitor, ExitReason::plain(code))))
+            }
             Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
             None => {
                 if !own {
@@ -168,6 +172,9 @@ impl<M: Message> Context<M> {
             Some(Content::Message(id, message)) => {
                 with(|system| system.received(self.pid, id));
                 Poll::Ready(Received::Message(message))
+            }
+            Some(Content::Down(monitor, code)) => {
+                Poll::Ready(Received::Info(down(monitor, ExitReason::plain(code))))
             }
             Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
             None => {

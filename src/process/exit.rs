@@ -60,6 +60,21 @@ impl ExitReason {
         )
     }
 
+    /// The reason that is no more than this code; with an empty text where the code needs one.
+    pub(crate) fn plain(code: Reason) -> ExitReason {
+        match code {
+            Reason::Normal => ExitReason::Normal,
+            Reason::Shutdown => ExitReason::Shutdown,
+            Reason::ShutdownWith => ExitReason::ShutdownWith(String::new()),
+            Reason::Kill => ExitReason::Kill,
+            Reason::Killed => ExitReason::Killed,
+            Reason::NoProc => ExitReason::NoProc,
+            Reason::NoConnection => ExitReason::NoConnection,
+            Reason::Panic => ExitReason::Panic(String::new()),
+            Reason::Error => ExitReason::Error(String::new()),
+        }
+    }
+
     pub(crate) fn detail(&self) -> Option<&str> {
         match self {
             ExitReason::ShutdownWith(text) | ExitReason::Panic(text) | ExitReason::Error(text) => {

@@ -2,15 +2,15 @@
 
 use super::exit::ExitReason;
 use super::message::Message;
-use crate::trace::{MessageId, NodeId, Pid};
+use crate::trace::{MessageId, NodeId, Pid, Reason};
 use std::any::Any;
 use std::collections::VecDeque;
 
 /// Which monitor fired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MonitorRef {
-    pub(crate) of: Pid,
     pub(crate) number: u32,
+    pub(crate) of: Pid,
 }
 
 /// What the system tells a process, in its mailbox, in order with its messages.
@@ -62,7 +62,18 @@ impl<M> Received<M> {
 
 pub(crate) enum Content<M> {
     Message(MessageId, M),
+    /// An [`Info::Down`] whose reason is no more than its code: most are, and need no memory of their own.
+    Down(MonitorRef, Reason),
     Info(Box<Info>),
+}
+
+/// What a process is told of the end of one that it monitors.
+pub(crate) fn down(monitor: MonitorRef, reason: ExitReason) -> Info {
+    Info::Down {
+        monitor,
+        pid: monitor.of,
+        reason,
+    }
 }
 
 pub(crate) struct Mailbox<M>(pub(crate) VecDeque<Content<M>>);
@@ -89,7 +100,14 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
     }
 
     fn push_info(&mut self, info: Info) {
-        self.0.push_back(Content::Info(Box::new(info)));
+        let plain = match &info {
+            Info::Down {
+                monitor, reason, ..
+            } if reason.detail().is_none() => Some(Content::Down(*monitor, reason.code())),
+            _ => None,
+        };
+        self.0
+            .push_back(plain.unwrap_or_else(|| Content::Info(Box::new(info))));
     }
 
     fn ids(&self, each: &mut dyn FnMut(MessageId)) {
@@ -101,12 +119,16 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
     }
 
     fn flush_down(&mut self, monitor: MonitorRef) -> Option<Info> {
-        let is_it = |content: &Content<M>| {
-            matches!(content, Content::Info(info)
-                if matches!(**info, Info::Down { monitor: m, .. } if m == monitor))
+        let is_it = |content: &Content<M>| match content {
+            Content::Down(fired, _) => *fired == monitor,
+            Content::Info(info) => {
+                matches!(**info, Info::Down { monitor: fired, .. } if fired == monitor)
+            }
+            Content::Message(..) => false,
         };
         let index = self.0.iter().position(is_it)?;
         match self.0.remove(index)? {
+            Content::Down(monitor, code) => Some(down(monitor, ExitReason::plain(code))),
             Content::Info(info) => Some(*info),
             Content::Message(..) => None,
         }

@@ -6,6 +6,7 @@
 mod address;
 mod context;
 mod exit;
+mod few;
 mod host;
 mod mailbox;
 mod message;

@@ -215,9 +215,8 @@ impl<R: Message> Call<R> {
                 .map_err(|_: DeadReason| CallError::NoProc)?;
             if let Some(process) = system.process(slot) {
                 process
-                    .extra()
                     .watchers
-                    .push((current.pid, Watch::Call(self.alias)));
+                    .insert((current.pid, Watch::Call(self.alias)));
             }
             Ok(Some(pid))
         });
@@ -266,11 +265,9 @@ impl<R> Drop for Call<R> {
         let left = try_with(|system| {
             if let Some(server) = self.server
                 && let Ok(slot) = system.find(server)
-                && let Some(extra) = system.process(slot).and_then(|p| p.extra.as_mut())
+                && let Some(process) = system.process(slot)
             {
-                extra
-                    .watchers
-                    .retain(|entry| *entry != (caller, Watch::Call(id)));
+                process.watchers.remove((caller, Watch::Call(id)));
             }
             let slot = system.find(caller).ok()?;
             let extra = system.process(slot)?.extra.as_mut()?;

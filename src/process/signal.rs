@@ -2,8 +2,9 @@
 
 use super::address::Target;
 use super::exit::ExitReason;
-use super::mailbox::{AnyMailbox, Info, MonitorRef};
-use super::system::{Current, Remains, System, Watch};
+use super::few::Few;
+use super::mailbox::{AnyMailbox, Info, MonitorRef, down};
+use super::system::{Current, Extra, Remains, System, Watch};
 use crate::trace::{Event, Fate, Name, Pid};
 
 /// Why a name could not be registered.
@@ -49,30 +50,42 @@ impl System {
         if task.data.root && !reason.is_clean() {
             self.ended_roots.push((pid, reason.clone()));
         }
-        let Some(mut extra) = extra else { return };
+        if let Some(extra) = extra.as_mut() {
+            self.finish_extra(pid, extra, &reason);
+        }
+        for (watcher, watch) in task.data.watchers.take() {
+            self.tell_end(watcher, watch, pid, &reason);
+        }
+        if let Some(extra) = extra
+            && !extra.is_plain()
+        {
+            self.graveyard.push(Remains::Extra(extra));
+        }
+    }
+
+    fn finish_extra(&mut self, pid: Pid, extra: &mut Extra, reason: &ExitReason) {
         for id in extra.aliases.iter().filter_map(|alias| alias.arrived) {
             self.kernel.trace.emit(Event::Unread { id, by: pid });
+            let node = pid.node();
             self.kernel.trace.books.ended(node, id, Fate::Unread);
         }
         for index in extra.delayed.drain(..) {
             self.drop_delayed(index);
         }
-        for monitor in extra.monitors.drain(..) {
+        for monitor in extra.monitors.take() {
             self.unwatch(pid, monitor);
         }
-        for link in extra.links.drain(..) {
+        for link in extra.links.take() {
             self.forget_link(link, pid);
             self.exit_signal(pid, link, reason.clone());
         }
-        for (watcher, watch) in extra.watchers.drain(..) {
-            self.tell_end(watcher, watch, pid, &reason);
-        }
-        self.graveyard.push(Remains::Extra(extra));
     }
 
     /// What a process that ends has not read.
     pub(crate) fn leave_unread(&mut self, pid: Pid, mailbox: Option<Box<dyn AnyMailbox>>) {
-        let Some(mailbox) = mailbox else { return };
+        let Some(mailbox) = mailbox.filter(|mailbox| mailbox.len() > 0) else {
+            return;
+        };
         let trace = &mut self.kernel.trace;
         mailbox.ids(&mut |id| {
             trace.emit(Event::Unread { id, by: pid });
@@ -95,7 +108,7 @@ impl System {
             Watch::Monitor(number) => {
                 let monitor = MonitorRef { of, number };
                 if let Some(process) = self.process(slot) {
-                    process.extra().monitors.retain(|m| *m != monitor);
+                    process.extra().monitors.remove(monitor);
                 }
                 self.down(slot, watcher, monitor, reason.clone());
             }
@@ -110,32 +123,25 @@ impl System {
             of: monitor.of,
             reason: reason.code(),
         });
-        self.inform(
-            slot,
-            Info::Down {
-                monitor,
-                pid: monitor.of,
-                reason,
-            },
-        );
+        self.inform(slot, down(monitor, reason));
     }
 
     fn forget_link(&mut self, of: Pid, to: Pid) {
         if let Ok(slot) = self.find(of)
             && let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut())
         {
-            extra.links.retain(|pid| *pid != to);
+            extra.links.remove(to);
         }
     }
 
     /// Removes a monitor from the watched process's list.
     pub(crate) fn unwatch(&mut self, watcher: Pid, monitor: MonitorRef) {
         if let Ok(slot) = self.find(monitor.of)
-            && let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut())
+            && let Some(process) = self.process(slot)
         {
-            extra
+            process
                 .watchers
-                .retain(|entry| *entry != (watcher, Watch::Monitor(monitor.number)));
+                .remove((watcher, Watch::Monitor(monitor.number)));
         }
     }
 
@@ -204,15 +210,13 @@ impl System {
         let Ok((_, slot)) = self.resolve(Target::Pid(to)) else {
             return self.exit_signal(to, from, ExitReason::NoProc);
         };
-        if let Some(process) = self.process(slot) {
-            let links = &mut process.extra().links;
-            if links.contains(&from) {
-                return;
-            }
-            links.push(from);
+        if let Some(process) = self.process(slot)
+            && !process.extra().links.insert(from)
+        {
+            return;
         }
         if let Some(process) = self.process(current.slot) {
-            process.extra().links.push(to);
+            process.extra().links.insert(to);
         }
     }
 
@@ -242,10 +246,10 @@ impl System {
             ExitReason::NoConnection
         } else if let Ok((_, slot)) = self.resolve(Target::Pid(of)) {
             if let Some(process) = self.process(slot) {
-                process.extra().watchers.push((by, Watch::Monitor(number)));
+                process.watchers.insert((by, Watch::Monitor(number)));
             }
             if let Some(process) = self.process(current.slot) {
-                process.extra().monitors.push(monitor);
+                process.extra().monitors.insert(monitor);
             }
             return monitor;
         } else {
@@ -265,7 +269,7 @@ impl System {
         let Some(process) = self.process(current.slot) else {
             return;
         };
-        process.extra().monitors.retain(|m| *m != monitor);
+        process.extra().monitors.remove(monitor);
         if flush && let Some(mailbox) = process.mailbox.as_mut() {
             let flushed = mailbox.flush_down(monitor).is_some();
             process.mail -= u32::from(flushed);
@@ -341,9 +345,9 @@ impl System {
         for slot in slots {
             if let Some(process) = self.process(slot) {
                 process.root = false;
+                process.watchers = Few::default();
                 if let Some(extra) = process.extra.as_mut() {
-                    extra.links.clear();
-                    extra.watchers.clear();
+                    extra.links = Few::default();
                 }
             }
             self.finish(slot, ExitReason::Killed);

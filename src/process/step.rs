@@ -74,6 +74,11 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
                 }
                 let mut cx = TaskContext::from_waker(&waker);
                 let polled = run_user(|| body.as_mut().poll(&mut cx));
+                let body = if matches!(polled, Ok(Poll::Pending)) {
+                    Some(body)
+                } else {
+                    drop_ended(body)
+                };
                 with(|system| system.end(slot, body, polled, until, many))
             }
             Begin::Deliver { deliver, to, slot } => {
@@ -98,6 +103,15 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
             Begin::Fail => return Err(with(System::take_failure)),
         };
     }
+}
+
+/// Drops the future of a process whose poll was its last, fenced off.
+fn drop_ended(body: Body<ExitReason>) -> Option<Body<ExitReason>> {
+    let pid = with(System::seal);
+    if let Err(panicked) = run_user(|| drop(body)) {
+        with(|system| system.note_panic(pid, &panicked));
+    }
+    None
 }
 
 /// Calls the wakers of combinators in which a process waited, before it is polled: something came for it,
@@ -179,7 +193,7 @@ impl System {
     fn end(
         &mut self,
         slot: u32,
-        body: Body<ExitReason>,
+        body: Option<Body<ExitReason>>,
         polled: Result<Poll<ExitReason>, Panicked>,
         until: Time,
         many: bool,
@@ -190,17 +204,12 @@ impl System {
         if let Some(beat) = self.beat.as_ref() {
             beat.end(self.kernel.steps());
         }
-        if self.fuses {
-            let node = &mut self.nodes[pid.node().index()];
-            if node.fuse != u64::MAX && budget != 0 {
-                node.fuse = budget;
-            }
-        }
+        self.burn_fuse(pid, budget);
         if matches!(polled, Ok(Poll::Pending))
             && self.tripped.is_none()
             && let Some(task) = self.kernel.tasks.get_mut(slot)
         {
-            task.body = Some(body);
+            task.body = body;
             task.data.sent = sent;
             let group = task.group;
             let cost = self.kernel.step_cost_ns(group);
@@ -243,15 +252,34 @@ impl System {
         }
     }
 
+    /// What a poll has used up of its node's fuse stays used up.
+    #[inline(always)]
+    fn burn_fuse(&mut self, pid: Pid, budget: u64) {
+        if self.fuses && budget != 0 {
+            let node = &mut self.nodes[pid.node().index()];
+            if node.fuse != u64::MAX {
+                node.fuse = budget;
+            }
+        }
+    }
+
+    /// Fences the current process off: its poll was its last.
+    fn seal(&mut self) -> Pid {
+        let pid = self.current.pid;
+        self.burn_fuse(pid, self.budget);
+        self.budget = 0;
+        pid
+    }
+
     /// A poll was a process's last.
     fn end_of_process(
         &mut self,
         slot: u32,
         pid: Pid,
-        body: Body<ExitReason>,
+        body: Option<Body<ExitReason>>,
         polled: Result<Poll<ExitReason>, Panicked>,
     ) {
-        self.graveyard.push(Remains::Body(body));
+        self.graveyard.extend(body.map(Remains::Body));
         let reason = match polled {
             // Its node crashes: the process ends with it.
             _ if self.tripped.is_some() => return,
@@ -265,6 +293,13 @@ impl System {
         // An exit signal to itself came before its return.
         let reason = self.doom_of(pid).unwrap_or(reason);
         self.finish(slot, reason);
+    }
+
+    /// What is to be buried; from now on whatever runs has ended.
+    fn dig(&mut self) -> Vec<Remains> {
+        self.current = Current::ENDED;
+        self.budget = 0;
+        std::mem::take(&mut self.graveyard)
     }
 
     #[cold]
@@ -380,29 +415,25 @@ impl System {
 /// process has ended.
 #[cold]
 pub(crate) fn bury() {
-    loop {
-        let graveyard = with(|system| {
-            system.current = Current::ENDED;
-            system.budget = 0;
-            std::mem::take(&mut system.graveyard)
-        });
-        let over = graveyard.is_empty();
-        let mut panics = Vec::new();
-        for remains in graveyard {
+    let mut graveyard = with(System::dig);
+    let mut panics = Vec::new();
+    while !graveyard.is_empty() {
+        for remains in graveyard.drain(..) {
             panics.extend(run_user(|| drop(remains)).err());
         }
         with(|system| {
-            system.current = Current::NONE;
-            for panicked in &panics {
-                system.note_panic(Pid::NOBODY, panicked);
-            }
             system.kernel.wake_woken();
             if !system.dying.is_empty() {
                 system.settle();
             }
+            std::mem::swap(&mut graveyard, &mut system.graveyard);
         });
-        if over {
-            return;
-        }
     }
+    with(|system| {
+        system.graveyard = graveyard;
+        system.current = Current::NONE;
+        for panicked in &panics {
+            system.note_panic(Pid::NOBODY, panicked);
+        }
+    });
 }

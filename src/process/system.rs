@@ -4,6 +4,7 @@
 //! dropped goes to a graveyard first.
 
 use super::exit::ExitReason;
+use super::few::Few;
 use super::host::{Core, Host, Packet};
 use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::node::NodeState;
@@ -43,6 +44,8 @@ pub(crate) struct Process {
     pub(crate) receiver: &'static Receiver,
     pub(crate) mailbox: Option<Box<dyn AnyMailbox>>,
     pub(crate) extra: Option<Box<Extra>>,
+    /// Those who monitor it or wait for its answer, and how they want to hear of its end.
+    pub(crate) watchers: Few<(Pid, Watch)>,
     /// An exit signal that it will not survive: the reason is in the system's list.
     pub(crate) dying: bool,
     /// A node's first process.
@@ -59,11 +62,9 @@ pub(crate) struct Process {
 #[derive(Default)]
 pub(crate) struct Extra {
     pub(crate) children: u32,
-    pub(crate) links: SmallVec<[Pid; 2]>,
+    pub(crate) links: Few<Pid>,
     /// Monitors that this process holds.
-    pub(crate) monitors: SmallVec<[MonitorRef; 1]>,
-    /// Those who monitor it, and under which number of theirs.
-    pub(crate) watchers: SmallVec<[(Pid, Watch); 2]>,
+    pub(crate) monitors: Few<MonitorRef>,
     pub(crate) name: Option<Name>,
     pub(crate) aliases: SmallVec<[Alias; 1]>,
     pub(crate) spare: Option<Box<dyn Any>>,
@@ -90,8 +91,18 @@ impl Extra {
     }
 }
 
+impl Extra {
+    /// Whether dropping it runs no code of a user's.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.aliases.is_empty()
+            && self.spare.is_none()
+            && self.state.is_none()
+            && self.foreign.is_empty()
+    }
+}
+
 /// How a watcher wants to hear of an end.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Watch {
     /// A `Down` in its mailbox.
     Monitor(u32),
@@ -375,6 +386,7 @@ impl System {
             receiver,
             mailbox: None,
             extra: None,
+            watchers: Few::default(),
             dying: false,
             root: parent == Pid::NOBODY,
             trap: false,

@@ -109,7 +109,7 @@ impl Cluster {
             self.conclude(seed, end)
         });
         set_names(before);
-        let (draws, lineages, drift) = system.kernel.choice.finish();
+        let (draws, lineages, drift) = system.kernel.retire().finish();
         Outcome {
             draws,
             lineages,

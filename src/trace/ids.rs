@@ -94,6 +94,7 @@ impl Pid {
         self.incarnation() << 16 | self.generation() as u32
     }
 
+    #[cfg(feature = "sim")]
     /// The pid that [`Pid::as_u64`] made this number of.
     pub(crate) const fn from_u64(number: u64) -> Pid {
         Pid(number)
@@ -133,6 +134,7 @@ thread_local! {
     static NAMES: RefCell<Option<Names>> = const { RefCell::new(None) };
 }
 
+#[cfg(feature = "sim")]
 /// Sets the names with which ids print on this thread; gives back the ones before.
 pub(crate) fn set_names(names: Option<Names>) -> Option<Names> {
     NAMES.with(|slot| slot.replace(names))

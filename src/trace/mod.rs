@@ -13,6 +13,7 @@ pub use books::{Books, BooksError, Fate, Totals};
 pub use digest::{Checkpoint, Digest, DigestValue};
 pub(crate) use event::emit;
 pub use event::{DeadReason, Event, Limit, Reason};
+#[cfg(feature = "sim")]
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
 pub use log::{Entry, Log};

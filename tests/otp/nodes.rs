@@ -477,7 +477,7 @@ fn a_node_whose_process_has_ended_stays_up_with_nobody_on_it() {
     let scenario = Scenario::new("ended")
         .node("server", |ctx: Context<ReplyTo<u64>>| async move {
             ctx.register("server").expect("a free name");
-            drop(ctx.receive_message().await);
+            let _unanswered = ctx.receive_message().await;
             error("by itself")
         })
         .client("client", |_: Context| async move {

@@ -161,7 +161,10 @@ impl Story<'_> {
     /// A packet by its sender and the sender's count: kind, ends, text, and when it left.
     fn packet(&self, who: Lineage, nth: u64) -> Option<String> {
         let from = *self.pids.get(&who)?;
-        let is_it = |e: &Entry| matches!(e.event, Event::Packet { id, .. } if id.from == from && u64::from(id.nth()) == nth);
+        let is_it = |entry: &Entry| match entry.event {
+            Event::Packet { id, .. } => id.from == from && u64::from(id.nth()) == nth,
+            _ => false,
+        };
         let entry = self.find(is_it)?;
         let Event::Packet { to, kind, text, .. } = entry.event else {
             return None;

@@ -1,0 +1,84 @@
+//! A set that mostly holds one thing or none, and may hold a million.
+
+use std::collections::BTreeSet;
+
+/// The first thing stands inline; more go into an ordered tree, so each costs what it touches.
+#[derive(Clone, Debug)]
+pub(crate) struct Few<T> {
+    first: Option<T>,
+    #[allow(
+        clippy::box_collection,
+        reason = "one word in each process instead of three"
+    )]
+    rest: Option<Box<BTreeSet<T>>>,
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Few<T> {
+        Few {
+            first: None,
+            rest: None,
+        }
+    }
+}
+
+impl<T: Copy + Ord> Few<T> {
+    /// Adds a thing; false where it is there already.
+    #[inline]
+    pub(crate) fn insert(&mut self, thing: T) -> bool {
+        if self.first == Some(thing) {
+            return false;
+        }
+        if let Some(rest) = self.rest.as_mut() {
+            if rest.contains(&thing) {
+                return false;
+            }
+            if self.first.is_some() {
+                return rest.insert(thing);
+            }
+        } else if self.first.is_some() {
+            return self.rest.insert(Box::default()).insert(thing);
+        }
+        self.first = Some(thing);
+        true
+    }
+
+    /// Takes a thing out, if it is there.
+    #[inline]
+    pub(crate) fn remove(&mut self, thing: T) {
+        if self.first == Some(thing) {
+            self.first = None;
+        } else if let Some(rest) = self.rest.as_mut() {
+            rest.remove(&thing);
+        }
+    }
+
+    /// Takes everything out: what stands inline, then the others in their order.
+    #[inline]
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = T> + use<T> {
+        let rest = self.rest.take().into_iter().flat_map(|rest| *rest);
+        self.first.take().into_iter().chain(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_things_are_kept_once_each_and_found_again() {
+        let mut few = Few::default();
+        for thing in [3, 1, 2, 3, 1, 9] {
+            few.insert(thing);
+        }
+        assert!(!few.insert(2) && !few.insert(3));
+        few.remove(3);
+        few.remove(2);
+        few.remove(7);
+        assert!(few.insert(8) && !few.insert(1));
+        let mut all: Vec<_> = few.take().collect();
+        all.sort_unstable();
+        assert_eq!(all, [1, 8, 9]);
+        assert_eq!(few.take().count(), 0);
+    }
+}
