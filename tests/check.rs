@@ -314,8 +314,9 @@ fn a_leak_is_told_with_the_first_event_that_differs_and_its_causes() {
     assert_eq!(one.at, other.at);
     for side in [one, other] {
         let event = side.log.entries()[side.at.expect("an event")].event;
-        let is_timer = matches!(event, netsplit::trace::Event::TimerSet { .. });
-        assert!(is_timer && !side.causes.is_empty(), "{event:?}");
+        // The message that carries the leak, before the timer that it sets.
+        let is_send = matches!(event, netsplit::trace::Event::Send { .. });
+        assert!(is_send && !side.causes.is_empty(), "{event:?}");
     }
 }
 

@@ -57,7 +57,9 @@ impl GenServer for Parent {
                 reply_to.reply(());
             }
             ToParent::Ack(letter) => {
-                self.letters.pop_front_if(|oldest| *oldest == letter);
+                if self.letters.front() == Some(&letter) {
+                    self.letters.pop_front();
+                }
             }
         }
         self.hand_over_oldest()

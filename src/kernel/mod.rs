@@ -7,6 +7,7 @@
 mod agenda;
 mod bounds;
 mod executor;
+mod ready;
 mod slab;
 pub mod time;
 mod user;

@@ -304,6 +304,10 @@ impl System {
                 text
             }
         );
+        if to.index() >= self.nodes.len() {
+            // A pid that was made up, or came from another cluster.
+            return self.dead_letter(id.from.node(), id, packet.to.as_u64(), DeadReason::NoProc);
+        }
         let (host, core) = self.core();
         host.send(core, packet);
         if let Some(reached) = self.error.clone() {

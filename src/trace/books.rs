@@ -71,6 +71,8 @@ pub struct Totals {
     pub in_flight: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Of those, the ones whose type the receiver does not take: mostly a mistake in a test.
+    pub other_type: u64,
 }
 
 /// Books that do not balance: a bug of netsplit, never of a user.
@@ -134,6 +136,7 @@ impl Books {
             totals.lost += page.lost;
             totals.in_flight += page.in_flight;
             totals.dead += page.dead.iter().sum::<u64>();
+            totals.other_type += page.dead[DeadReason::OtherType as usize];
         }
         totals
     }
@@ -167,13 +170,17 @@ impl fmt::Display for Totals {
             (self.unread, "unread"),
             (self.stale, "stale"),
             (self.lost, "lost"),
-            (self.dead, "dead letters"),
             (self.in_flight, "in flight"),
+            (self.dead, "dead letters"),
         ];
         for (count, word) in rest {
             if count > 0 {
                 write!(f, ", {count} {word}")?;
             }
+        }
+        if self.other_type > 0 {
+            let count = self.other_type;
+            write!(f, " ({count} of a type that the receiver does not take)")?;
         }
         Ok(())
     }
