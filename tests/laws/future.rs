@@ -143,10 +143,8 @@ impl Future {
         };
         future.own = own.iter().map(|kind| Site::new(*kind, who, nth)).collect();
         future.own.push(draw.site);
-        while runs
-            .iter()
-            .fold(false, |more, run| future.spread(run) || more)
-        {}
+        // Every run must spread in each round, so nothing here may stop early.
+        while runs.iter().filter(|run| future.spread(run)).count() > 0 {}
         future
     }
 
