@@ -1,6 +1,7 @@
 //! `check()` in a test, and the sweep below it: what a failure says, and what the environment changes.
 
-use netsplit::explore::{Options, Report, Trouble, sweep};
+use netsplit::explore::{Options, Report, Side, Trouble, sweep};
+use netsplit::trace::Event;
 use netsplit::{Address, Context, Faults, Scenario, millis, secs};
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -298,25 +299,38 @@ fn a_violation_that_does_not_come_again_is_a_leak_and_no_violation() {
     assert!(!report.contains("violated: "), "{report}");
 }
 
-#[test]
-fn a_leak_is_told_with_the_first_event_that_differs_and_its_causes() {
+/// The events at which two runs of a leaky scenario part, each with the event it follows from.
+fn parting(scenario: &Scenario, check_determinism: bool) -> Vec<[Event; 2]> {
     let options = Options {
         seeds: 0..1,
-        check_determinism: true,
+        check_determinism,
         ..Options::default()
     };
-    let report = swept(&leaky(), options);
+    let report = swept(scenario, options);
     let Some(Trouble::Diverged(divergence)) = report.trouble else {
         panic!("no difference: {report:?}");
     };
-    let difference = divergence.difference.expect("the event");
-    let [one, other] = &difference.sides;
-    assert_eq!(one.at, other.at);
-    for side in [one, other] {
-        let event = side.log.entries()[side.at.expect("an event")].event;
-        // The message that carries the leak, before the timer that it sets.
-        let is_send = matches!(event, netsplit::trace::Event::Send { .. });
-        assert!(is_send && !side.causes.is_empty(), "{event:?}");
+    let sides = divergence.difference.expect("the event").sides;
+    let event = |side: &Side, index: usize| side.log.entries()[index].event;
+    let pair = |side: &Side| {
+        let cause = side.causes.last().expect("a cause");
+        [event(side, side.at.expect("an event")), event(side, *cause)]
+    };
+    sides.iter().map(pair).collect()
+}
+
+#[test]
+fn a_leak_is_told_with_the_first_event_that_differs_and_its_cause() {
+    for [event, cause] in parting(&leaky().finally("it fails", |_| false), false) {
+        assert!(matches!(event, Event::TimerSet { .. }), "{event:?}");
+        assert!(matches!(cause, Event::Receive { .. }), "{cause:?}");
+    }
+}
+
+#[test]
+fn the_check_of_determinism_sees_a_leak_where_it_enters_a_local_message() {
+    for [event, _] in parting(&leaky(), true) {
+        assert!(matches!(event, Event::Send { .. }), "{event:?}");
     }
 }
 

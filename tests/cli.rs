@@ -505,6 +505,47 @@ fn bad_tapes_are_refused_with_their_line() {
 }
 
 #[test]
+fn shrink_writes_a_tape_that_replays_to_the_same_violation() {
+    let found = netsplit(&["run", BROKEN, "--json"]).json()["violations"][0].clone();
+    let path = file("shrunk", None);
+    let (seed, tape) = (found["seed"].to_string(), path.to_str().expect("UTF-8"));
+    let shrunk = netsplit(&["shrink", BROKEN, "--seed", &seed, "--out", tape]);
+    assert_eq!((shrunk.code, shrunk.err.as_str()), (0, ""));
+    assert!(shrunk.out.contains("edits cut down to "), "{}", shrunk.out);
+    let again = format!("again:  {NETSPLIT} replay {BROKEN} --tape {tape}");
+    assert!(shrunk.out.contains(&again), "{}", shrunk.out);
+    let replayed = netsplit(&["replay", BROKEN, "--tape", tape, "--json"]);
+    assert_eq!((replayed.code, replayed.err.as_str()), (1, ""));
+    let violation = &replayed.json()["violation"];
+    assert_eq!(violation["property"], found["property"]);
+}
+
+#[test]
+fn what_cannot_be_shrunk_is_told() {
+    let path = file("not_shrunk", None);
+    let tape = path.to_str().expect("UTF-8");
+    let cases = [
+        (2, "held", tape, "violates no property"),
+        (2, "hold", tape, "the nearest: `held`"),
+        (2, "empty", tape, "it has no nodes"),
+        (2, "bounds", tape, "its bound of 100 steps"),
+        (
+            2,
+            "violated",
+            "no/such/file",
+            "no/such/file cannot be written",
+        ),
+        (4, "waits", tape, "waits for something outside"),
+        (4, "leaks and fails", tape, "the same draws then gave"),
+    ];
+    for (code, name, tape, said) in cases {
+        let done = odd(&["shrink", name, "--seed", "1", "--out", tape]);
+        assert_eq!(done.code, code, "{name}: {done:?}");
+        assert!(done.err.contains(said), "{name}: {done:?}");
+    }
+}
+
+#[test]
 fn an_edit_that_no_longer_fits_is_told() {
     let text =
         "netsplit tape 1\nscenario held\nseed 7\nbase seed\nedits 1\nduplicate a 99 = 1\nend\n";

@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
 use super::parse;
+use crate::explore::SHRINK_TRIES;
 use crate::kernel::Time;
 use clap::{Args, Parser, Subcommand};
 use std::ops::Range;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Makes one run again, and prints its events and its digest.
     Replay(Replay),
+    /// Cuts the failure of a seed down to the few draws that it needs, and writes them as a tape.
+    Shrink(Shrink),
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +74,21 @@ pub(crate) struct Replay {
     /// Prints one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Shrink {
+    /// The name of the scenario.
+    pub(crate) name: String,
+    /// A seed that violates a property.
+    #[arg(long, value_name = "S", value_parser = parse::seed)]
+    pub(crate) seed: u64,
+    /// The file for the tape, which `replay --tape` plays.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// How many runs may be made on the way.
+    #[arg(long, value_name = "N", default_value_t = SHRINK_TRIES)]
+    pub(crate) tries: u64,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use super::output::{Output, OutputError};
 use super::replay::replay;
 use super::run::run;
 use super::select::{SelectError, distinct};
+use super::shrink::shrink;
 use crate::choice::TapeError;
 use crate::report::json;
 use crate::sim::{Form, Scenario, ScenarioError};
@@ -29,6 +30,8 @@ pub(crate) enum CommandError {
     ReadTape(PathBuf, io::Error),
     #[error("the tape {0}: {1}")]
     Tape(PathBuf, TapeError),
+    #[error("the tape {0} cannot be written: {1}")]
+    WriteTape(PathBuf, io::Error),
     #[error("the trace {0} cannot be written: {1}")]
     WriteTrace(PathBuf, io::Error),
     #[error("`--json` and `--trace -` would both write to standard output: give `--trace` a file")]
@@ -37,7 +40,7 @@ pub(crate) enum CommandError {
     Output(#[from] OutputError),
 }
 
-/// A command line of these scenarios: `list`, `run` and `replay`, as a `main` returns it.
+/// A command line of these scenarios: `list`, `run`, `replay` and `shrink`, as a `main` returns it.
 ///
 /// ```no_run
 /// use netsplit::{Context, Scenario};
@@ -52,7 +55,8 @@ pub(crate) enum CommandError {
 ///
 /// Exit codes: 0 nothing violated; 1 a property violated, or a panic of the scenario; 2 wrong arguments or
 /// input, a scenario that cannot be run, or only over its bounds; 3 reserved for `eventually`; 4 two runs
-/// of one seed differed; 70 a fault of netsplit itself. The lowest that is not 0 wins.
+/// of one seed differed; 70 a fault of netsplit itself. The lowest that is not 0 wins. `shrink` ends with
+/// 0 where it has written its tape.
 pub fn main(scenarios: impl IntoIterator<Item = Scenario>) -> ExitCode {
     main_with(scenarios, arguments())
 }
@@ -96,6 +100,7 @@ fn command(scenarios: &[Scenario], command: Command) -> Result<Code, CommandErro
         Command::List { json } => list(scenarios, json, &mut output),
         Command::Run(arguments) => run(scenarios, &arguments, &mut output),
         Command::Replay(arguments) => replay(scenarios, &arguments, &mut output),
+        Command::Shrink(arguments) => shrink(scenarios, &arguments, &mut output),
     }
 }
 

@@ -23,6 +23,8 @@ mod replay;
 mod run;
 #[cfg(feature = "cli")]
 mod select;
+#[cfg(feature = "cli")]
+mod shrink;
 
 #[cfg(feature = "cli")]
 pub use commands::{main, main_with};

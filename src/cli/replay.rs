@@ -70,11 +70,14 @@ fn read_tape(path: &Path, scenario: &str) -> Result<Tape, CommandError> {
 fn again(scenario: &Scenario, arguments: &Replay, seed: u64) -> String {
     match &arguments.which.tape {
         None => run::again(scenario.name(), seed),
-        Some(path) => {
-            let (name, path) = (quoted(scenario.name()), path.display().to_string());
-            format!("{} replay {name} --tape {}", this_binary(), quoted(&path))
-        }
+        Some(path) => of_tape(scenario.name(), path),
     }
+}
+
+/// The line that replays a tape.
+pub(crate) fn of_tape(scenario: &str, path: &Path) -> String {
+    let (name, path) = (quoted(scenario), quoted(&path.display().to_string()));
+    format!("{} replay {name} --tape {path}", this_binary())
 }
 
 /// Writes the events up to the moment asked for to where they should go.
