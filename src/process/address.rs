@@ -200,15 +200,7 @@ impl<M: Message> Address<M> {
             });
             drop(left);
         } else {
-            let text = detail.then(|| format!("{message:?}"));
-            let buffer = with(|system| system.buffers.pop().unwrap_or_default());
-            hand_over(
-                self.target,
-                kind,
-                Labeled::of::<M>(),
-                encode(&message, buffer),
-                text,
-            );
+            hand_over(self.target, kind, &message, detail);
         }
     }
 
@@ -247,31 +239,29 @@ fn local_detail<M: Message>(message: &M) -> Option<String> {
     with(|system| system.kernel.trace.logs()).then(|| format!("{message:?}"))
 }
 
-/// Hands a packet to the host.
-pub(crate) fn hand_over(
+/// A message, encoded, in a packet that has no sender yet; and its text, where a log wants it.
+fn pack<M: Message>(
     to: Target,
     kind: PacketKind,
-    label: Labeled,
-    bytes: Vec<u8>,
-    text: Option<String>,
-) {
+    message: &M,
+    detail: bool,
+) -> (Box<Packet>, Option<String>) {
+    let text = detail.then(|| format!("{message:?}"));
+    let mut packet = with(|system| system.packets.pop()).unwrap_or_default();
+    (packet.to, packet.kind, packet.label) = (to, kind, Labeled::of::<M>());
+    packet.bytes = encode(message, std::mem::take(&mut packet.bytes));
+    (packet, text)
+}
+
+/// Encodes a message and hands it to the host, as the current process's next packet.
+pub(crate) fn hand_over<M: Message>(to: Target, kind: PacketKind, message: &M, detail: bool) {
+    let (mut packet, text) = pack(to, kind, message, detail);
     let _ = act(|system, current| {
-        let id = system.next_id();
-        let Some(task) = system.kernel.tasks.get(current.slot) else {
-            return;
-        };
-        let who = task.lineage;
-        system.hand_over(
-            Packet {
-                id,
-                who,
-                to,
-                kind,
-                label,
-                bytes,
-            },
-            text,
-        );
+        packet.id = system.next_id();
+        if let Some(task) = system.kernel.tasks.get(current.slot) {
+            packet.who = task.lineage;
+            system.hand_over(packet, text);
+        }
     });
 }
 
@@ -284,24 +274,15 @@ pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Linea
         let left = with(|system| system.deliver_local(node, to, id, message, text));
         drop(left);
     } else {
-        let text = detail.then(|| format!("{message:?}"));
-        let buffer = with(|system| system.buffers.pop().unwrap_or_default());
-        let bytes = encode(&message, buffer);
-        let packet = Packet {
-            id,
-            who,
-            to,
-            kind: PacketKind::Data,
-            label: Labeled::of::<M>(),
-            bytes,
-        };
+        let (mut packet, text) = pack(to, PacketKind::Data, &message, detail);
+        (packet.id, packet.who) = (id, who);
         with(|system| system.hand_over(packet, text));
     }
 }
 
 impl System {
     /// Notes a packet and gives it to the host.
-    fn hand_over(&mut self, packet: Packet, text: Option<String>) {
+    fn hand_over(&mut self, packet: Box<Packet>, text: Option<String>) {
         self.kernel
             .trace
             .books

@@ -25,17 +25,31 @@ pub struct Packet {
     pub bytes: Vec<u8>,
 }
 
+impl Default for Packet {
+    /// An empty packet from nobody to nobody.
+    fn default() -> Packet {
+        Packet {
+            id: MessageId::new(Pid::NOBODY, 0),
+            who: Lineage::RUN,
+            to: Target::Pid(Pid::NOBODY),
+            kind: PacketKind::Data,
+            label: Labeled::of::<()>(),
+            bytes: Vec::new(),
+        }
+    }
+}
+
 /// The world outside a node, as its processes ask for it. Inward, a host calls the node's table: a packet
 /// came, step; and it moves the clock of the [`Core`] on which the processes' timers lie.
 ///
 /// A simulator drives many nodes; a host on tokio, TCP and files drives one.
 pub trait Host: Any {
     /// Takes a packet; it will be handed in again at its receiver's node, or not.
-    fn send(&mut self, core: Core<'_>, packet: Packet);
+    fn send(&mut self, core: Core<'_>, packet: Box<Packet>);
 
     /// The host's entry of this number is due: the packet that has come with it, or nothing where the host
     /// has other things to do then.
-    fn due(&mut self, number: u32) -> Option<Packet>;
+    fn due(&mut self, number: u32) -> Option<Box<Packet>>;
 
     /// Wall time on a node, in nanoseconds since 1970.
     fn wall_ns(&self, node: NodeId, now: Time) -> u64;
@@ -52,7 +66,11 @@ pub trait Host: Any {
 pub struct Core<'a> {
     pub(crate) kernel: &'a mut Kernel<Process>,
     pub(crate) error: &'a mut Option<Reached>,
-    pub(crate) buffers: &'a mut Vec<Vec<u8>>,
+    #[allow(
+        clippy::vec_box,
+        reason = "a packet passes many hands, as one word, and its box serves again"
+    )]
+    pub(crate) packets: &'a mut Vec<Box<Packet>>,
 }
 
 impl Core<'_> {
@@ -98,26 +116,11 @@ impl Core<'_> {
         }
     }
 
-    /// An empty buffer, used before where there is one.
-    #[must_use]
-    pub fn buffer(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
-    }
-
-    /// Gives a buffer back for later use.
+    /// Gives a packet back, for later use with its buffer.
     #[inline]
-    pub fn recycle(&mut self, buffer: Vec<u8>) {
-        if self.buffers.len() < 256 && buffer.capacity() <= 4096 {
-            self.buffers.push(buffer);
+    pub fn recycle(&mut self, packet: Box<Packet>) {
+        if self.packets.len() < 256 && packet.bytes.capacity() <= 4096 {
+            self.packets.push(packet);
         }
-    }
-
-    /// Whether the process that sent something still lives.
-    #[must_use]
-    pub fn lives(&self, pid: Pid, slot: u32) -> bool {
-        self.kernel
-            .tasks
-            .get(slot)
-            .is_some_and(|task| task.data.pid == pid)
     }
 }

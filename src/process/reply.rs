@@ -3,7 +3,7 @@
 use super::address::{Address, Target};
 use super::exit::{CallError, ExitReason};
 use super::host::Packet;
-use super::message::{Labeled, Message, decode, encode};
+use super::message::{Message, decode};
 use super::system::{Deliver, Remains, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
 use crate::trace::{DeadReason, Event, Fate, MessageId, PacketKind, Pid};
@@ -80,12 +80,9 @@ impl<R: Message> ReplyTo<R> {
     }
 
     fn reply_remote(self, answer: &R) {
-        let buffer = with(|system| system.buffers.pop().unwrap_or_default());
-        let bytes = encode(answer, buffer);
         let logs = with(|system| system.kernel.trace.logs());
-        let text = logs.then(|| format!("{answer:?}"));
         let to = Target::Alias(self.to, self.alias);
-        super::address::hand_over(to, PacketKind::Reply, Labeled::of::<R>(), bytes, text);
+        super::address::hand_over(to, PacketKind::Reply, answer, logs);
     }
 }
 

@@ -228,8 +228,8 @@ impl System {
 
     /// After a packet was taken in: its buffer is used again.
     #[inline(always)]
-    fn delivered(&mut self, packet: Packet, until: Time, many: bool) -> Begin {
-        self.core().1.recycle(packet.bytes);
+    fn delivered(&mut self, packet: Box<Packet>, until: Time, many: bool) -> Begin {
+        self.core().1.recycle(packet);
         self.go_on(until, many)
     }
 
@@ -352,7 +352,7 @@ impl System {
 
     /// A packet came to its node: finds the process or call that it is for, and who decodes it.
     #[inline]
-    fn take_in(&mut self, packet: Packet) -> Begin {
+    fn take_in(&mut self, packet: Box<Packet>) -> Begin {
         let node = packet.to.node();
         self.kernel.trace.emit(Event::Arrive {
             id: packet.id,
@@ -384,14 +384,14 @@ impl System {
     }
 
     #[inline(always)]
-    fn hold(&mut self, packet: Packet, begin: Begin) -> Begin {
+    fn hold(&mut self, packet: Box<Packet>, begin: Begin) -> Begin {
         self.incoming = Some(packet);
         begin
     }
 
     /// A packet that nobody takes: a dead letter or, without a reason, an answer that came too late.
     #[cold]
-    fn turn_away(&mut self, packet: Packet, why: Option<DeadReason>) -> Begin {
+    fn turn_away(&mut self, packet: Box<Packet>, why: Option<DeadReason>) -> Begin {
         let (id, to) = (packet.id, packet.to);
         let node = to.node();
         match (why, to) {
@@ -406,7 +406,7 @@ impl System {
                 self.dead_letter(node, id, to.as_u64(), why.unwrap_or(DeadReason::NoName));
             }
         }
-        self.core().1.recycle(packet.bytes);
+        self.core().1.recycle(packet);
         Begin::Tell(Stepped::Polled)
     }
 }

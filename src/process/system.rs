@@ -185,10 +185,15 @@ pub(crate) struct System {
     /// The wakers of others that are to be called before the next poll.
     pub(crate) others: Vec<Waker>,
     /// The packet that has just come.
-    pub(crate) incoming: Option<Packet>,
+    pub(crate) incoming: Option<Box<Packet>>,
     pub(crate) delayed: Slab<Delayed>,
     pub(crate) board: FxHashMap<String, Box<dyn Any>>,
-    pub(crate) buffers: Vec<Vec<u8>>,
+    /// Packets that have served, for use again.
+    #[allow(
+        clippy::vec_box,
+        reason = "a packet passes many hands, as one word, and its box serves again"
+    )]
+    pub(crate) packets: Vec<Box<Packet>>,
     pub(crate) error: Option<Reached>,
     pub(crate) beat: Option<Arc<Beat>>,
     /// Root processes that ended by a panic or an error: their node, and the reason.
@@ -286,7 +291,7 @@ impl System {
             incoming: None,
             delayed: Slab::default(),
             board: FxHashMap::default(),
-            buffers: Vec::new(),
+            packets: Vec::new(),
             error: None,
             beat: None,
             ended_roots: Vec::new(),
@@ -333,7 +338,7 @@ impl System {
         let core = Core {
             kernel: &mut self.kernel,
             error: &mut self.error,
-            buffers: &mut self.buffers,
+            packets: &mut self.packets,
         };
         (&mut *self.host, core)
     }

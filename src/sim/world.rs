@@ -54,7 +54,7 @@ const WALL_AT_START_NS: u64 = 1_704_067_200_000_000_000;
 pub(crate) struct World {
     network: Model,
     pub(crate) rates: Rates,
-    packets: Vec<Option<Packet>>,
+    packets: Vec<Option<Box<Packet>>>,
     free: Vec<u32>,
     ids: Arc<FxHashMap<String, NodeId>>,
     pub(crate) plan: Plan,
@@ -81,19 +81,19 @@ impl World {
     }
 
     #[inline]
-    fn take_packet(&mut self, index: u32) -> Option<Packet> {
+    fn take_packet(&mut self, index: u32) -> Option<Box<Packet>> {
         let packet = self.packets[index as usize].take()?;
         self.free.push(index);
         Some(packet)
     }
 
     /// The packets that are still on their way.
-    pub(crate) fn drain_packets(&mut self) -> impl Iterator<Item = Packet> {
+    pub(crate) fn drain_packets(&mut self) -> impl Iterator<Item = Box<Packet>> {
         self.packets.drain(..).flatten()
     }
 
     #[inline]
-    fn launch(&mut self, core: &mut Core<'_>, packet: Packet, after_ns: u64) {
+    fn launch(&mut self, core: &mut Core<'_>, packet: Box<Packet>, after_ns: u64) {
         let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
         let index = match self.free.pop() {
             Some(index) => {
@@ -140,7 +140,7 @@ impl World {
 
 impl Host for World {
     #[inline]
-    fn send(&mut self, mut core: Core<'_>, packet: Packet) {
+    fn send(&mut self, mut core: Core<'_>, packet: Box<Packet>) {
         let (id, to) = (packet.id, packet.to.node());
         let passage = Passage {
             id,
@@ -152,7 +152,7 @@ impl Host for World {
             Passed::Lost => {
                 core.trace().emit(Event::Lost { id, to });
                 core.trace().books.ended(id.from.node(), id, Fate::Lost);
-                core.recycle(packet.bytes);
+                core.recycle(packet);
             }
             Passed::Arrives {
                 after_ns,
@@ -179,7 +179,7 @@ impl Host for World {
     }
 
     #[inline]
-    fn due(&mut self, number: u32) -> Option<Packet> {
+    fn due(&mut self, number: u32) -> Option<Box<Packet>> {
         match Due::of(number) {
             Due::Packet(index) => self.take_packet(index),
             _ => None,

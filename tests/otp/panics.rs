@@ -24,7 +24,7 @@ fn output_of(test: &str) -> String {
 fn a_process_panics_and_the_hook_of_before_says_that_it_heard() {
     let before = take_hook();
     set_hook(Box::new(move |info| {
-        if info.payload_as_str() == Some("outside of any process") {
+        if info.payload().downcast_ref() == Some(&"outside of any process") {
             eprintln!("the hook of before heard it");
         } else {
             before(info);
