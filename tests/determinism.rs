@@ -5,6 +5,7 @@
 //! match it, so they match each other. After a change that is meant to change runs:
 //! `NETSPLIT_GOLDEN=write cargo test --test determinism golden`.
 
+use netsplit::explore::confirm;
 use netsplit::sim::{Chance, Keep};
 use netsplit::{
     Address, Context, ExitReason, Faults, Flow, GenServer, Info, Outcome, ReplyTo, RunError,
@@ -320,23 +321,19 @@ fn a_note_before_a_crash_inside_a_poll_changes_no_digest() {
 // --- Leaks are caught -------------------------------------------------------------------------
 
 /// Runs a seed twice; where the runs differ, the first event that does, as each run has it.
-fn first_difference(scenario: &Scenario, seed: u64) -> Option<(String, String)> {
+fn first_difference(scenario: &Scenario, seed: u64) -> Option<[String; 2]> {
     let keep = Keep {
-        log: true,
+        payloads: true,
         ..Keep::default()
     };
-    let [one, other] = [(); 2].map(|()| keeping(scenario, seed, keep));
-    if one.digest == other.digest {
-        return None;
-    }
-    let (one_log, other_log) = (one.log.unwrap(), other.log.unwrap());
-    let same = |event: &netsplit::trace::Event| event.words();
-    let pairs = one_log.entries().iter().zip(other_log.entries());
-    let index = pairs
-        .take_while(|(a, b)| (a.at_ns, same(&a.event)) == (b.at_ns, same(&b.event)))
-        .count();
-    let shown = |log| report::trace::line(log, &one.names, index).unwrap_or_default();
-    Some((shown(&one_log), shown(&other_log)))
+    let first = keeping(scenario, seed, keep);
+    let found = confirm(scenario, &|| Chance::Seed(seed), &first, keep).err()?;
+    let difference = found.difference.expect("the first event that differs");
+    let shown = difference.sides.map(|side| {
+        let at = side.at.expect("both runs have gone on to it");
+        report::trace::line(&side.log, &found.names, at).expect("its line")
+    });
+    Some(shown)
 }
 
 #[test]
@@ -367,7 +364,7 @@ fn sends_in_the_order_of_a_hash_map_are_caught_with_the_first_event_that_differs
             }
         })
         .finally("it ended", |_| true);
-    let (one, other) = first_difference(&scenario, 7).expect("two runs that differ");
+    let [one, other] = first_difference(&scenario, 7).expect("two runs that differ");
     assert_ne!(one, other);
     for line in [one, other] {
         let whose = "client  <client.0.0>  sends ·";
@@ -376,23 +373,21 @@ fn sends_in_the_order_of_a_hash_map_are_caught_with_the_first_event_that_differs
 }
 
 #[test]
-fn local_payloads_in_the_order_of_a_hash_map_are_caught_by_their_digest() {
+fn local_payloads_in_the_order_of_a_hash_map_are_caught_where_they_are_sent() {
     let scenario = Scenario::new("hash_payload")
         .client("home", |ctx: Context<Vec<u64>>| async move {
             ctx.address().send(hash_order_of(&ctx));
             ctx.receive_message().await;
         })
         .finally("it ended", |_| true);
-    let keep = Keep {
-        payloads: true,
-        ..Keep::default()
-    };
-    let [one, other] = [(); 2].map(|()| keeping(&scenario, 7, keep));
-    assert_eq!(
-        one.digest, other.digest,
-        "which messages there were is the same"
-    );
-    assert_ne!(one.payloads, other.payloads);
+    let [one, other] = [(); 2].map(|()| scenario.run(7).expect("a good scenario").digest);
+    assert_eq!(one, other, "which messages there were is the same");
+    let [one, other] = first_difference(&scenario, 7).expect("two runs that differ");
+    assert_ne!(one, other);
+    for line in [one, other] {
+        let sends = "home  <home.0.0>  sends ·1 to <home.0.0>: [";
+        assert!(line.contains(sends), "{line}");
+    }
 }
 
 #[allow(clippy::disallowed_types, reason = "the leak that is planted")]
@@ -415,7 +410,7 @@ fn a_real_clock_is_caught_with_the_first_event_that_differs() {
             ctx.sleep(began.elapsed()).await;
         })
         .finally("it ended", |_| true);
-    let (one, other) = first_difference(&scenario, 7).expect("two runs that differ");
+    let [one, other] = first_difference(&scenario, 7).expect("two runs that differ");
     assert_ne!(one, other);
     for line in [one, other] {
         assert!(line.contains("<home.0.0> home  sets a timer to "), "{line}");
