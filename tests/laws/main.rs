@@ -277,7 +277,9 @@ fn scaled(question: &Question, state: u64, calm: Option<Site>) -> u64 {
         Kind::Crash,
         Kind::StepCost,
     ];
-    if calm == Some(question.site) || rare.contains(&question.site.kind) && !mixed.is_multiple_of(16) {
+    if calm == Some(question.site)
+        || rare.contains(&question.site.kind) && !mixed.is_multiple_of(16)
+    {
         return 0;
     }
     ((u128::from(mixed) * (u128::from(question.most) + 1)) >> 64) as u64
