@@ -94,7 +94,7 @@ pub enum ShrinkError {
 ///     })
 ///     .client("talker", |_: Context| async move {
 ///         for _ in 0..100 {
-///             Address::named("listener", "listener").send(1);
+///             Address::named("listener", "listener").send(1_u32);
 ///         }
 ///     })
 ///     .finally("nothing is lost", |view| view.observed("sum") == Some(&100u32))
