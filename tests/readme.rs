@@ -1,66 +1,61 @@
-//! The README's own scenario, run; and the README shows just this.
+//! The example of the README: it is compiled and run here, and it is what stands there.
 
-// --- begin
+// What follows up to the next line of this sort stands in the README.
+// --- readme: your own scenario
 use netsplit::{Address, Context, Faults, ReplyTo, Scenario, millis, secs};
 use std::collections::BTreeSet;
 
-type Deposit = (u64, ReplyTo<()>); // an id, and where to say that it is booked
+/// An order: its number, and where the receipt goes.
+type Order = (u32, ReplyTo<()>);
 
-fn bank(remembers: bool) -> Scenario {
-    Scenario::new("bank")
-        .node("bank", move |ctx: Context<Deposit>| async move {
-            ctx.register("teller").expect("a free name");
-            let mut seen = BTreeSet::new();
+#[test]
+fn every_order_is_sold_once() {
+    let scenario = Scenario::new("shop")
+        .node("shop", |ctx: Context<Order>| async move {
+            ctx.register("till").expect("a free name");
+            let mut known = BTreeSet::new();
             loop {
-                let (id, reply_to) = ctx.receive_message().await;
-                if seen.insert(id) || !remembers {
-                    ctx.observe("booked", |ids: &mut Vec<u64>| ids.push(id));
+                let (number, receipt) = ctx.receive_message().await;
+                if known.insert(number) {
+                    ctx.observe("sold", |sold: &mut u32| *sold += 1);
                 }
-                reply_to.reply(());
+                receipt.reply(());
             }
         })
-        .client("customer", |ctx: Context| async move {
-            let teller = Address::<Deposit>::named("bank", "teller");
-            for id in 0..20 {
-                while teller
-                    .call(|reply_to| (id, reply_to), millis(100))
-                    .await
-                    .is_err()
-                {}
-                ctx.observe("paid", |paid: &mut u64| *paid += 1);
+        .client("buyer", |_: Context| async move {
+            let till = Address::<Order>::named("shop", "till");
+            for number in 1..=10 {
+                let order = |receipt| (number, receipt);
+                while till.call(order, millis(50)).await.is_err() {}
             }
         })
-        .faults(Faults::calm().lose(0.05))
-        .finally("every deposit is booked once", |view| {
-            let booked = view.observed::<Vec<u64>>("booked").map_or(0, Vec::len);
-            (view.observed("paid") == Some(&20u64) && booked == 20)
-                .then_some(())
-                .ok_or(format!("20 paid, {booked} booked"))
+        .faults(Faults::calm().lose(0.05).duplicate(0.02))
+        .finally("every order is sold once", |view| {
+            view.observed("sold") == Some(&10u32)
         })
-        .horizon(secs(20))
+        .horizon(secs(10));
+    netsplit::check(scenario);
+}
+// --- readme: end
+
+/// The lines of this file between its two marks.
+fn example() -> &'static str {
+    let (_, rest) = include_str!("readme.rs")
+        .split_once("// --- readme: your own scenario\n")
+        .expect("the first mark");
+    rest.split_once("// --- readme: end\n")
+        .expect("the second mark")
+        .0
 }
 
 #[test]
-fn the_bank_books_every_deposit_once() {
-    netsplit::check(bank(true));
-}
-// --- end
-
-#[test]
-fn a_bank_that_remembers_nothing_books_a_deposit_twice() {
-    let forgetful = bank(false);
-    let mut runs = (0..100).map(|seed| forgetful.run(seed).expect("a run"));
-    assert!(runs.any(|run| run.violation.is_some()));
-}
-
-#[test]
-fn the_readme_shows_this_scenario() {
-    let source = include_str!("readme.rs");
-    let begin = source.find("use netsplit").expect("its beginning");
-    let end = source.find("// --- end").expect("its end");
+fn the_example_in_the_readme_is_the_one_above() {
     let readme = include_str!("../README.md");
-    assert!(
-        readme.contains(&source[begin..end]),
-        "README.md and tests/readme.rs differ"
-    );
+    let blocks: Vec<&str> = readme
+        .split("\n```rust\n")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("```")?.0))
+        .filter(|block| block.contains("#[test]"))
+        .collect();
+    assert_eq!(blocks, [example()]);
 }
