@@ -125,7 +125,7 @@ proptest! {
     fn a_tape_of_all_draws_replays_to_the_same_digest(seed: u64, which in 0..2_usize) {
         let scenario = &scenarios(&chaos())[which];
         let first = scenario.run_with(Chance::Seed(seed), KEEP).unwrap();
-        prop_assert!(first.draws.len() > 100);
+        prop_assert!(first.draws.len() > 50);
         for base in [Base::Calm, Base::Seed] {
             let written = tape(scenario, seed, base, all_draws(&first)).to_string();
             let again = play(scenario, written.parse().unwrap());
@@ -204,7 +204,7 @@ fn the_programs_own_draws_stay_the_seeds_on_a_calm_tape() {
 fn a_tape() -> impl Strategy<Value = Tape> {
     let edit = (
         prop::sample::select(Kind::ALL),
-        "[a-qs-zA-Z0-9_.-]{1,64}(#[0-9]{1,4}(/[0-9]{1,9}){0,6})?",
+        "[a-qs-zA-Z0-9][a-zA-Z0-9_.-]{0,63}(#[0-9]{1,4}(/[0-9]{1,9}){0,6})?",
         any::<u64>(),
         any::<u64>(),
         "(\\S([^\\p{C}\\n\\r\u{2028}\u{2029}\u{85}]{0,40}\\S)?)?",
@@ -361,7 +361,7 @@ fn edits_that_do_not_fit_the_run_are_reported_as_drift_and_the_others_are_not() 
         "latency client#0 1 = 18446744073709551615",
         "lose client#0 999999 = 1",
         "lose nobody#0 1 = 1",
-        "lose client#0 2 = 7",
+        "lose client#0 2 = 2",
         "latency client#0 3 = 1000",
         "downtime one 0 = 5",
     ]
