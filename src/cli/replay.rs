@@ -45,7 +45,7 @@ pub(crate) fn replay(
     for drift in &outcome.drift {
         eprintln!("warning: an edit of the tape does not fit any more: {drift}");
     }
-    write_trace(&mut outcome, arguments, output)?;
+    write_trace(&outcome, arguments, output)?;
     if arguments.json {
         output.line(json::replay(scenario.name(), &outcome))?;
     } else {
@@ -82,11 +82,11 @@ pub(crate) fn of_tape(scenario: &str, path: &Path) -> String {
 
 /// Writes the events up to the moment asked for to where they should go.
 fn write_trace(
-    outcome: &mut Outcome,
+    outcome: &Outcome,
     arguments: &Replay,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let Some(mut log) = outcome.log.take() else {
+    let Some(mut log) = outcome.log.clone() else {
         return Ok(());
     };
     log.keep_until(arguments.until.unwrap_or(Time::MAX).as_nanos());
