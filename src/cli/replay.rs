@@ -38,7 +38,7 @@ pub(crate) fn replay(
     };
     let first = scenario.run_with(chance(), Keep::default());
     let first = first.map_err(|error| CommandError::Scenario(scenario.name().to_owned(), error))?;
-    let (mut outcome, differed) = match confirm(scenario, &chance, &first, keep) {
+    let (outcome, differed) = match confirm(scenario, &chance, &first, keep) {
         Ok(second) => (second, None),
         Err(divergence) => (first, Some(Trouble::Diverged(divergence))),
     };
