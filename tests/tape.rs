@@ -125,7 +125,7 @@ proptest! {
     fn a_tape_of_all_draws_replays_to_the_same_digest(seed: u64, which in 0..2_usize) {
         let scenario = &scenarios(&chaos())[which];
         let first = scenario.run_with(Chance::Seed(seed), KEEP).unwrap();
-        prop_assert!(first.draws.len() > 500);
+        prop_assert!(first.draws.len() > 100);
         for base in [Base::Calm, Base::Seed] {
             let written = tape(scenario, seed, base, all_draws(&first)).to_string();
             let again = play(scenario, written.parse().unwrap());

@@ -267,3 +267,90 @@ impl Question {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::site::Kind;
+    use super::super::tape::Base;
+    use super::*;
+    use std::time::Duration;
+
+    const LATENCY: Distribution =
+        Distribution::uniform(Duration::from_millis(1), Duration::from_millis(9));
+
+    /// A hundred draws of each shape.
+    fn draws(choice: &mut Choice) -> Vec<u64> {
+        let half = Rate::new(0.5).expect("a rate");
+        let shapes = [
+            (Kind::Rank, Shape::Rank),
+            (Kind::Loss, Shape::Chance(half)),
+            (Kind::Lateness, Shape::UpTo(9)),
+            (Kind::Latency, Shape::Above(&LATENCY)),
+            (Kind::Reorder, Shape::Sometimes(half, 9)),
+            (Kind::Program, Shape::Bits(77)),
+        ];
+        let who = choice.node("a");
+        let numbers = (0..100).flat_map(|nth| shapes.map(|(kind, shape)| (kind, nth, shape)));
+        numbers
+            .map(|(kind, nth, shape)| choice.draw(Site::new(kind, who, nth), shape))
+            .collect()
+    }
+
+    fn tape(base: Base) -> Tape {
+        Tape {
+            scenario: "x".to_owned(),
+            seed: 5,
+            base,
+            edits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn recording_changes_no_outcome_and_keeps_each() {
+        let plain = draws(&mut Choice::seeded(5));
+        let mut recorded = Choice::seeded(5).recorded(true);
+        assert_eq!(draws(&mut recorded), plain);
+        let (kept, names, drift) = recorded.finish();
+        let outcomes: Vec<u64> = kept.iter().map(|draw| draw.outcome).collect();
+        assert_eq!(outcomes, plain);
+        assert!(kept.iter().all(|draw| draw.seeded == draw.outcome));
+        assert_eq!(names.text(kept[0].site.who), "a");
+        assert_eq!(drift, []);
+    }
+
+    #[test]
+    fn a_tape_over_the_seed_answers_as_the_seed_and_over_calm_only_the_programs_draws_do() {
+        let plain = draws(&mut Choice::seeded(5));
+        assert_eq!(draws(&mut Choice::taped(&tape(Base::Seed))), plain);
+        let calm = draws(&mut Choice::taped(&tape(Base::Calm)));
+        assert!(calm.iter().all(|outcome| [0, 77].contains(outcome)));
+        assert_eq!(calm.iter().filter(|outcome| **outcome == 77).count(), 100);
+    }
+
+    #[test]
+    fn an_oracle_that_answers_too_much_is_cut_to_the_most() {
+        #[derive(Debug)]
+        struct Most;
+        impl Oracle for Most {
+            fn answer(&mut self, _: &Question) -> u64 {
+                u64::MAX
+            }
+        }
+        let cut = draws(&mut Choice::answered_by(5, Box::new(Most)));
+        let most = [u64::from(u32::MAX), 1, 9, 8_000_000, 9, u64::MAX];
+        assert_eq!(cut[..6], most);
+    }
+
+    #[test]
+    fn at_a_rate_of_never_only_an_oracle_makes_it_happen() {
+        let mut taped = tape(Base::Calm);
+        taped.edits = vec!["lose a 3 = 1".parse().expect("an edit")];
+        let lost = |choice: &mut Choice| -> Vec<u64> {
+            let site = |nth| Site::new(Kind::Loss, Lineage::node("a"), nth);
+            let lost = (0..9).filter(|nth| choice.chance(site(*nth), Rate::NEVER));
+            lost.collect()
+        };
+        assert_eq!(lost(&mut Choice::seeded(5)), [0; 0]);
+        assert_eq!(lost(&mut Choice::taped(&taped)), [3]);
+    }
+}

@@ -134,10 +134,11 @@ impl Lineage {
     }
 }
 
-/// Whether `name` may name a node: letters, digits, `_`, `-` and `.`, 1 to 64 of them, not `run`.
+/// Whether `name` may name a node: 1 to 64 letters, digits, `_`, `-` or `.`, of which the first is a letter
+/// or a digit; not `run`.
 #[must_use]
 pub fn valid_name(name: &str) -> bool {
-    !name.is_empty()
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.len() <= 64
         && name != "run"
         && name

@@ -132,6 +132,7 @@ pub fn shrink(scenario: &Scenario, seed: u64, max_tries: u64) -> Result<Shrunk, 
     let edits = search.without_blocks(edits, Search::attempt)?;
     let edits = search.with_one_delay(edits)?;
     let edits = search.without_crashes(edits)?;
+    let edits = search.with_one_delay(edits)?;
     let edits = search.without_blocks(edits, Search::attempt_with_crashes_moved)?;
     let edits = search.lowered(edits)?;
     let edits = search.without_blocks(edits, Search::attempt)?;

@@ -288,7 +288,9 @@ impl Work<'_> {
                 part.trouble = Some(Trouble::Fault { seed, message });
             }
             let violated = part.violations.last().is_some_and(|v| v.seed == seed);
-            self.found.fetch_add(violated.into(), Relaxed);
+            if violated {
+                self.found.fetch_add(1, Relaxed);
+            }
             if part.trouble.is_some() || (violated && !self.options.keep_going) {
                 self.stop.fetch_min(seed, Relaxed);
                 part.ended = true;

@@ -38,7 +38,8 @@ pub enum ScenarioError {
     NoProperties,
     /// A node's name does not do.
     #[error(
-        "`{0}` cannot name a node: use 1 to 64 letters, digits, `_`, `-` or `.`, and not `run`"
+        "`{0}` cannot name a node: use 1 to 64 letters, digits, `_`, `-` or `.`, the first a letter \
+         or a digit, and not `run`"
     )]
     NodeName(String),
     /// Two nodes have one name.

@@ -1,14 +1,14 @@
 //! Clusters of different shapes, under every kind of fault.
 
 use netsplit::{
-    Address, Context, ExitReason, Faults, Info, Never, PacketKind, Received, ReplyTo, Scenario,
-    TimerRef, millis, secs,
+    Address, Context, Distribution, ExitReason, Faults, Info, Network, Never, PacketKind, Path,
+    Received, ReplyTo, Scenario, TimerRef, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 
 /// Every shape: at least five nodes each.
 pub(crate) fn all() -> Vec<Scenario> {
-    vec![ring(), star(), pairs(), family()]
+    vec![ring(), star(), pairs(), family(), lockstep()]
 }
 
 fn chaos(scenario: Scenario) -> Scenario {
@@ -94,6 +94,39 @@ pub(crate) fn pairs() -> Scenario {
         }
     }
     chaos(scenario)
+}
+
+/// Five nodes whose packets all take 10 ms, and whose timers do too: everything falls together.
+pub(crate) fn lockstep() -> Scenario {
+    let names = ["l0", "l1", "l2", "l3", "l4"];
+    let mut scenario = Scenario::new("lockstep");
+    for (index, name) in names.into_iter().enumerate() {
+        let next = names[(index + 1) % names.len()];
+        scenario = scenario.node(name, move |ctx: Context<u32>| async move {
+            ctx.register("lockstep").expect("a free name");
+            ctx.send_after(ctx.address(), 0, millis(10));
+            loop {
+                let hops = ctx.receive_message().await;
+                if hops == 0 {
+                    ctx.send_after(ctx.address(), 0, millis(10));
+                }
+                if hops < 3 {
+                    Address::named(next, "lockstep").send(hops + 1);
+                }
+            }
+        });
+    }
+    let faults = Faults::calm()
+        .lose(0.05)
+        .duplicate(0.05)
+        .crash(secs(1), millis(100));
+    let path = Path::new(Distribution::Constant(millis(10)));
+    scenario
+        .network(Network::new(path))
+        .faults(faults)
+        .finally("it ended", |_| true)
+        .horizon(millis(600))
+        .quiet(millis(100))
 }
 
 #[derive(Debug, Serialize, Deserialize)]

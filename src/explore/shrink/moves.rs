@@ -69,22 +69,28 @@ impl Search<'_> {
         Ok(moments)
     }
 
-    /// One long delay in place of all that there are: of a duplicate first, else one of these.
+    /// One long delay in place of all that there are: of a duplicate first, else one of these. First with
+    /// crashes between two steps, which fall at the moment to which they are moved and not some calls later.
     pub(super) fn with_one_delay(&mut self, edits: Vec<Edit>) -> Result<Vec<Edit>, ShrinkError> {
         let delays = |edit: &Edit| matches!(edit.kind, Kind::Latency | Kind::CopyLatency);
         let (delays, others): (Vec<Edit>, Vec<Edit>) = edits.iter().cloned().partition(delays);
         if delays.len() < 2 {
             return Ok(edits);
         }
-        let copies = others.iter().filter(|edit| edit.kind == Kind::Duplicate);
-        for delay in copies.map(late_copy).chain(delays.into_iter().rev()) {
-            let mut one = others.clone();
-            one.push(Edit {
-                outcome: AS_LATE_AS_CAN_BE,
-                ..delay
-            });
-            if let Some(kept) = self.attempt_with_crashes_moved(one)? {
-                return Ok(kept);
+        let between = others.iter().filter(|edit| edit.kind != Kind::CrashCall);
+        let between: Vec<Edit> = between.cloned().collect();
+        let inside = (between.len() < others.len()).then(|| others.clone());
+        for others in [between].into_iter().chain(inside) {
+            let copies = others.iter().filter(|edit| edit.kind == Kind::Duplicate);
+            for delay in copies.map(late_copy).chain(delays.iter().rev().cloned()) {
+                let mut one = others.clone();
+                one.push(Edit {
+                    outcome: AS_LATE_AS_CAN_BE,
+                    ..delay
+                });
+                if let Some(kept) = self.attempt_with_crashes_moved(one)? {
+                    return Ok(kept);
+                }
             }
         }
         Ok(edits)
