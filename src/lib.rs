@@ -6,8 +6,10 @@
 //! replayed, cut down to its few essential faults, and kept as a test.
 //!
 //! A [`Scenario`] declares nodes and what they boot, clients and their workload, [`Faults`], properties
-//! and a horizon. [`check`] runs many seeds of it on all cores from a `#[test]`; [`cli::main`] makes a
-//! command line of a list of scenarios.
+//! and a horizon. A node boots a process, which is an async function over its [`Context`], or a
+//! [`GenServer`]. [`check`] runs many seeds of a scenario on all cores from a `#[test]`; [`cli::main`]
+//! makes a command line of a list of scenarios; [`Scenario::run`] is the run of one seed, and
+//! [`explore::shrink`] cuts its failure down to the draws that it needs.
 //!
 //! ```
 //! use netsplit::{Address, Context, Faults, Scenario, secs};
@@ -36,11 +38,22 @@
 //! assert!((0..100).any(|seed| lossy.run(seed).unwrap().violation.is_some()));
 //! ```
 //!
+//! # What breaks a replay
+//!
+//! Code under test that reads something else than its context: the order of a `std` hash map, real time,
+//! threads, files, a `static` that an earlier run has changed. Every violation is run twice before it is
+//! reported, and `--check-determinism` looks for such leaks in every seed.
+//!
+//! # Features
+//!
+//! `cli` (default): the command line, which brings clap and indicatif. `sim`, which it needs: scenarios,
+//! [`check`], sweeps. Without both: the actors alone.
+//!
 //! # Floors
 //!
 //! Modules import only those above them: [`choice`] (chance), [`trace`] (what happened), [`kernel`]
 //! (time, executor), [`process`] (actors), [`net`] (the network as a model), [`otp`] (behaviours),
-//! [`sim`] (the world), [`explore`] (many runs), [`report`] (showing them), [`cli`].
+//! [`sim`] (the world), [`explore`] (many runs), [`report`] (showing them), [`cli`] (the edge).
 
 pub mod choice;
 #[cfg(feature = "sim")]
