@@ -231,7 +231,7 @@ pub(crate) enum Left<M> {
 
 /// The text and, where payloads are digested, the bytes of a local message.
 #[cold]
-fn local_detail<M: Message>(message: &M) -> Option<String> {
+pub(crate) fn local_detail<M: Message>(message: &M) -> Option<String> {
     if with(|system| system.kernel.trace.wants_payloads()) {
         let bytes = encode(message, Vec::new());
         with(|system| system.kernel.trace.payload(&bytes));

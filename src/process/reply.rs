@@ -1,6 +1,6 @@
 //! Calls: a question with a one-use place for its answer.
 
-use super::address::{Address, Target};
+use super::address::{Address, Target, local_detail};
 use super::exit::{CallError, ExitReason};
 use super::host::Packet;
 use super::message::{Message, decode};
@@ -63,8 +63,8 @@ impl<R: Message> ReplyTo<R> {
     }
 
     fn reply_local(self, answer: R) {
-        let logs = with(|system| system.kernel.trace.logs());
-        let text = logs.then(|| format!("{answer:?}"));
+        let detail = with(|system| system.kernel.trace.wants_detail());
+        let text = if detail { local_detail(&answer) } else { None };
         let left = act(|system, current| {
             let id = system.next_id();
             let text = system.kernel.trace.text(|| text.unwrap_or_default());

@@ -46,7 +46,7 @@ pub enum ScenarioError {
     #[error("two nodes are named `{0}`: every node needs a name of its own")]
     NodeTwice(String),
     /// Too many nodes.
-    #[error("it has {0} nodes, and a cluster has at most 16,384")]
+    #[error("it has {0} nodes, and a cluster has at most 16,383")]
     TooManyNodes(usize),
     /// Two properties have one name.
     #[error("two properties are named \"{0}\": a report could not tell them apart")]

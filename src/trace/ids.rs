@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A node, by the order in which the scenario declares it. At most 16,384.
+/// A node, by the order in which the scenario declares it. At most 16,383: one number means nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeId(pub(crate) u16);
 
