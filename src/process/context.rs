@@ -426,9 +426,9 @@ impl<M: Message> Context<M> {
     }
 
     /// Notes something on the observers' board, for properties to read. The board lies outside the
-    /// simulated world: crashes leave it alone, and nothing in the world can read it. It counts among the calls
-    /// of the host at which a crash inside a poll can fall: what a crashed process has not done, it has not
-    /// noted either.
+    /// simulated world: crashes leave it alone, and nothing in the world can read it. A note counts among
+    /// the calls of the host at which a crash inside a poll can fall: what a crashed process has not done,
+    /// it has not noted either.
     ///
     /// The value under `key` begins as its default; one key holds one type.
     ///

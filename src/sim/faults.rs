@@ -101,8 +101,8 @@ impl Faults {
     }
 
     /// Crashes each node, on average once in `every`; it reboots after `down_for` on average. Nodes of
-    /// clients are spared, and a node crashes at most once in each second of virtual time. Half of a profile's crashes and more fall inside a poll: see
-    /// [`Faults::crash_calls`].
+    /// clients are spared, and a node crashes at most once in each second of virtual time. Eight of nine
+    /// crashes fall inside a poll: see [`Faults::crash_calls`].
     #[must_use]
     pub fn crash(mut self, every: Duration, down_for: Duration) -> Faults {
         self.crash_every = Some(every);
