@@ -355,12 +355,6 @@ impl<D: TaskData> Kernel<D> {
         self.agenda.contains(key) || self.due_keys.contains_key(&key)
     }
 
-    /// Whether anything is still to come.
-    #[must_use]
-    pub fn has_agenda(&self) -> bool {
-        !self.agenda.is_empty()
-    }
-
     /// Notes a bound as reached.
     #[cold]
     pub fn reached(&mut self, limit: Limit, most: u64) -> Reached {
@@ -609,3 +603,6 @@ impl<D: TaskData> Kernel<D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

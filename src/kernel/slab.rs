@@ -5,7 +5,6 @@
 pub struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
-    live: usize,
 }
 
 #[derive(Debug)]
@@ -19,7 +18,6 @@ impl<T> Default for Slab<T> {
         Slab {
             slots: Vec::new(),
             free: Vec::new(),
-            live: 0,
         }
     }
 }
@@ -27,7 +25,6 @@ impl<T> Default for Slab<T> {
 impl<T> Slab<T> {
     /// Puts a value into a free slot; gives slot and generation.
     pub fn insert(&mut self, value: T) -> (u32, u16) {
-        self.live += 1;
         if let Some(index) = self.free.pop() {
             let slot = &mut self.slots[index as usize];
             slot.value = Some(value);
@@ -45,7 +42,6 @@ impl<T> Slab<T> {
     pub fn remove(&mut self, index: u32) -> Option<T> {
         let slot = self.slots.get_mut(index as usize)?;
         let value = slot.value.take()?;
-        self.live -= 1;
         if slot.generation < u16::MAX {
             slot.generation += 1;
             self.free.push(index);
@@ -87,28 +83,7 @@ impl<T> Slab<T> {
     /// Takes every value out, in the order of the slots.
     pub fn drain(&mut self) -> impl Iterator<Item = T> {
         self.free.clear();
-        self.live = 0;
         self.slots.drain(..).filter_map(|slot| slot.value)
-    }
-
-    /// The generation of a slot.
-    #[must_use]
-    pub fn generation(&self, index: u32) -> u16 {
-        self.slots
-            .get(index as usize)
-            .map_or(0, |slot| slot.generation)
-    }
-
-    /// How many values there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.live
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.live == 0
     }
 
     /// Every value with its slot, in the order of the slots.

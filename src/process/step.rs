@@ -52,7 +52,7 @@ enum Begin {
     /// Something is to be dropped or called; then this is told.
     Bury(Stepped),
     Tell(Stepped),
-    /// The error is in `System::failed`.
+    /// The run cannot go on; `System::take_failure` tells why.
     Fail,
 }
 
