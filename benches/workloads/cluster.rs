@@ -22,7 +22,7 @@ async fn echo(ctx: Context<Question>) {
     ctx.register("echo").expect("a free name");
     loop {
         if let Received::Message((number, reply_to)) = ctx.receive().await {
-            reply_to.send(number);
+            reply_to.send_datagram(number);
         }
     }
 }
@@ -35,7 +35,7 @@ pub(crate) fn datagrams(n: u64) -> Measured {
         .client("c", move |ctx: Context<u64>| async move {
             let server = Address::named("s", "echo");
             for number in 0..n {
-                server.send((number, ctx.address()));
+                server.send_datagram((number, ctx.address()));
                 assert_eq!(ctx.receive().await, Received::Message(number));
             }
         });
@@ -106,11 +106,12 @@ impl Gossip {
                             match to {
                                 To::RandomOther => {
                                     let other = rng.below(all.len() as u64 - 1);
-                                    all[(other + u64::from(other >= own)) as usize].send(round);
+                                    all[(other + u64::from(other >= own)) as usize]
+                                        .send_datagram(round);
                                 }
                                 To::AllOthers => {
                                     let others = all.iter().zip(0..).filter(|(_, at)| *at != own);
-                                    others.for_each(|(other, _)| other.send(round));
+                                    others.for_each(|(other, _)| other.send_datagram(round));
                                 }
                             }
                         }
@@ -190,7 +191,7 @@ pub(crate) fn seeds(n: u64) -> Measured {
     let scenario = scenario.client("c", |ctx: Context<u64>| async move {
         let servers = ["s0", "s1", "s2", "s3"].map(|node| Address::named(node, "echo"));
         for number in 0..50 {
-            servers[number as usize % servers.len()].send((number, ctx.address()));
+            servers[number as usize % servers.len()].send_datagram((number, ctx.address()));
             assert_eq!(ctx.receive().await, Received::Message(number));
         }
     });

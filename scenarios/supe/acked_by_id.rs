@@ -32,7 +32,7 @@ impl Parent {
     fn hand_over_oldest(&self) -> Flow {
         match self.letters.front() {
             Some(letter) => {
-                Address::named("child", "child").send(*letter);
+                Address::named("child", "child").send_datagram(*letter);
                 Flow::NextWithin(millis(100))
             }
             None => Flow::Next,
@@ -79,7 +79,7 @@ async fn child(ctx: Context<Letter>) -> Result<(), ExitReason> {
         ctx.observe("read", |read: &mut BTreeSet<Letter>| {
             read.insert(letter);
         });
-        parent.send_as(PacketKind::Ack, ToParent::Ack(letter));
+        parent.send_datagram_as(PacketKind::Ack, ToParent::Ack(letter));
     }
 }
 

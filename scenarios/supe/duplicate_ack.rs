@@ -36,7 +36,7 @@ struct Parent {
 impl Parent {
     fn hand_over_oldest(&self) {
         if let (Some(child), Some(letter)) = (self.child, self.letters.front()) {
-            child.send(*letter);
+            child.send_datagram(*letter);
         }
     }
 }
@@ -79,20 +79,20 @@ impl GenServer for Parent {
 
 async fn child(ctx: Context<Letter>) {
     let parent = Address::named("parent", "parent");
-    parent.send(ToParent::Ready(ctx.address()));
+    parent.send_datagram(ToParent::Ready(ctx.address()));
     loop {
         let letter = ctx.receive_message().await;
         ctx.sleep(millis(20)).await;
         ctx.observe("read", |read: &mut BTreeSet<Letter>| {
             read.insert(letter);
         });
-        parent.send_as(PacketKind::Ack, ToParent::Ack);
+        parent.send_datagram_as(PacketKind::Ack, ToParent::Ack);
     }
 }
 
 async fn customer(ctx: Context) {
     for letter in 1..=50 {
-        Address::named("parent", "parent").send(ToParent::Post(letter));
+        Address::named("parent", "parent").send_datagram(ToParent::Post(letter));
         ctx.sleep(millis(30)).await;
     }
 }

@@ -153,7 +153,7 @@ impl<M: Message> Address<M> {
 
     /// Sends a message. It never fails: what finds no receiver is a dead letter, with a reason.
     ///
-    /// Within a node it is moved into the mailbox at once; to another node it goes as a datagram of kind
+    /// Within a node it is moved into the mailbox at once; to another node it goes over the connection, as
     /// [`PacketKind::Data`].
     ///
     /// # Panics
@@ -185,6 +185,27 @@ impl<M: Message> Address<M> {
             Left::Dropped(message) => drop(message),
             Left::Slow(message) => self.send_slowly(kind, message),
         }
+    }
+
+    /// Sends a message as a packet for itself: to another node it can be lost, duplicated, delayed and
+    /// overtaken. Within a node it is [`send`].
+    ///
+    /// [`send`]: Address::send
+    ///
+    /// # Panics
+    /// Outside a process, or where the message does not encode.
+    #[inline]
+    pub fn send_datagram(self, message: M) {
+        self.send_datagram_as(PacketKind::Data, message);
+    }
+
+    /// Sends a message as a packet for itself, of this kind: faults can aim at a kind.
+    ///
+    /// # Panics
+    /// Outside a process, or where the message does not encode.
+    #[inline]
+    pub fn send_datagram_as(self, kind: PacketKind, message: M) {
+        self.send_as(kind, message);
     }
 
     /// The ways other than a local message of which nobody wants details.
