@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 /// Models take now and draws, and return effects: of `trace` they know ids and codes, no events.
-const MODEL: &str = "choice kernel::time trace::DeadReason trace::Limit trace::MessageId \
+const MODEL: &str = "choice kernel::time trace::Broken trace::DeadReason trace::Limit trace::MessageId \
     trace::NodeId trace::PacketKind trace::Pid trace::Reason trace::TextId";
 
 /// The floors from the top down (see `docs/ARCHITECTURE.md`), and what each may import: `*` is all

@@ -1,7 +1,7 @@
 //! The seam between a draw and who answers it: the seed, a tape, a strategy; and the recorder.
 
 use super::distribution::{Distribution, Rate, spread};
-use super::site::{Lineage, Lineages, Site, Sort};
+use super::site::{Kind, Lineage, Lineages, Site, Sort};
 use super::source::{Stream, key, keyed};
 use super::tape::{Drift, Tape, TapeOracle};
 use std::fmt;
@@ -15,6 +15,8 @@ pub enum Shape<'a> {
     Chance(Rate),
     /// 0 to this, both included, each as likely.
     UpTo(u64),
+    /// How often in a row something of this rate happens, at most so often.
+    InARow(Rate, u64),
     /// Nanoseconds above the least of a distribution.
     Above(&'a Distribution),
     /// 0, or with this rate 1 to this number, each as likely.
@@ -32,6 +34,7 @@ impl Shape<'_> {
             Shape::Rank => bits >> 32,
             Shape::Chance(rate) => u64::from(rate.hit(bits)),
             Shape::UpTo(most) => spread(bits, most),
+            Shape::InARow(rate, most) => in_a_row(bits, rate, most),
             Shape::Above(distribution) => distribution.above_least_ns(bits),
             Shape::Sometimes(rate, most) => {
                 if rate.hit(bits) {
@@ -50,11 +53,21 @@ impl Shape<'_> {
         match self {
             Shape::Rank => u64::from(u32::MAX),
             Shape::Chance(_) => 1,
-            Shape::UpTo(most) | Shape::Sometimes(_, most) => most,
+            Shape::UpTo(most) | Shape::Sometimes(_, most) | Shape::InARow(_, most) => most,
             Shape::Above(distribution) => distribution.span_ns(),
             Shape::Bits(_) => u64::MAX,
         }
     }
+}
+
+#[cold]
+fn in_a_row(mut bits: u64, rate: Rate, most: u64) -> u64 {
+    let mut times = 0;
+    while times < most && rate.hit(bits) {
+        times += 1;
+        bits = keyed(bits, Site::new(Kind::Loss, Lineage::RUN, times));
+    }
+    times
 }
 
 /// One draw, put to an oracle.
@@ -270,7 +283,6 @@ impl Question {
 
 #[cfg(test)]
 mod tests {
-    use super::super::site::Kind;
     use super::super::tape::Base;
     use super::*;
     use std::time::Duration;

@@ -72,6 +72,38 @@ kinds! {
     StepCost = 12, "step-cost", Adversary;
     /// A process's n-th own draw.
     Program = 13, "random", Program;
+    /// How much longer than the least, in nanoseconds, a node's n-th silence of a peer goes unnoticed.
+    Tick = 14, "tick", Adversary;
+    /// When in its n-th window a node is paused: as for a crash.
+    Pause = 15, "pause", Adversary;
+    /// When in its n-th window a node loses its power.
+    PowerCut = 16, "power-cut", Adversary;
+    /// When in its n-th window a node is stopped in an orderly way.
+    Stop = 17, "stop", Adversary;
+    /// When in its n-th window a node is written off while it runs on.
+    Zombie = 18, "zombie", Adversary;
+    /// When in the n-th window the network is cut.
+    Cut = 19, "cut", Adversary;
+    /// Which form the cut of the n-th window has.
+    CutForm = 20, "cut-form", Adversary;
+    /// A node's rank in the cut of the n-th window: the least are on the lesser side.
+    CutSide = 21, "cut-side", Adversary;
+    /// After how many nanoseconds the cut of the n-th window heals and comes again; 0: it stays.
+    Flap = 22, "flap", Adversary;
+    /// How many nanoseconds a fault lasts: the n-th window of its kind.
+    Lasts = 23, "lasts", Adversary;
+    /// When in its n-th window a node loses a connection.
+    Break = 24, "break", Adversary;
+    /// To which peer: the how-manieth of the others.
+    Peer = 25, "peer", Adversary;
+    /// How fast a node's clock drifts: parts in a billion, twice that, one more where it is slow.
+    Drift = 26, "drift", Adversary;
+    /// When in its n-th window a node's wall clock steps.
+    ClockStep = 27, "clock-step", Adversary;
+    /// By how many nanoseconds, twice that, one more where it steps back.
+    StepBy = 28, "step-by", Adversary;
+    /// At which level, of so many, the n-th class of faults is in this run; 0: not at all.
+    Swarm = 29, "swarm", Adversary;
 }
 
 /// Who draws, named by cause: a node, a boot of it, or a process by its line of descent.

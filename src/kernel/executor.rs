@@ -47,6 +47,17 @@ pub struct Task<D: TaskData> {
     pub data: D,
 }
 
+impl<D: TaskData> Task<D> {
+    /// Whether it waits to be released.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.queued == SUSPENDED
+    }
+}
+
+/// Stands in `queued` for a task that is suspended: no wake finds it unqueued, and no item has this order.
+const SUSPENDED: u64 = u64::MAX;
+
 /// A live task, and what it takes to wake it.
 #[allow(missing_debug_implementations, reason = "a future has no Debug")]
 pub struct Live<'a, D: TaskData> {
@@ -267,6 +278,23 @@ impl<D: TaskData> Kernel<D> {
             data,
         };
         self.tasks.insert(task)
+    }
+
+    /// From now on the task is not polled, whatever wakes it, until it is released.
+    pub fn suspend(&mut self, slot: u32) {
+        if let Some(task) = self.tasks.get_mut(slot) {
+            task.queued = SUSPENDED;
+        }
+    }
+
+    /// Ends a task's suspension: it is polled again.
+    pub fn release(&mut self, slot: u32) {
+        if let Some(task) = self.tasks.get_mut(slot)
+            && task.queued == SUSPENDED
+        {
+            task.queued = 0;
+            self.wake(slot);
+        }
     }
 
     /// Puts a task into the ready queue, once; its rank is drawn.

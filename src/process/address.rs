@@ -1,7 +1,7 @@
 //! Addresses: where messages go.
 
 use super::exit::CallError;
-use super::host::Packet;
+use super::host::{Carries, Packet, Via};
 use super::mailbox::Content;
 use super::message::{Labeled, Message, encode};
 use super::reply::{ReplyTo, call_with};
@@ -171,6 +171,11 @@ impl<M: Message> Address<M> {
     /// Outside a process, or where the message does not encode.
     #[inline]
     pub fn send_as(self, kind: PacketKind, message: M) {
+        self.send_via(kind, Via::Connection, message);
+    }
+
+    #[inline(always)]
+    fn send_via(self, kind: PacketKind, via: Via, message: M) {
         let left = with(|system| {
             let local = system.current.pid.node() == self.target.node();
             if !local || system.budget <= 1 || system.kernel.trace.wants_detail() {
@@ -183,7 +188,7 @@ impl<M: Message> Address<M> {
         match left {
             Left::Nothing => {}
             Left::Dropped(message) => drop(message),
-            Left::Slow(message) => self.send_slowly(kind, message),
+            Left::Slow(message) => self.send_slowly(kind, via, message),
         }
     }
 
@@ -205,12 +210,12 @@ impl<M: Message> Address<M> {
     /// Outside a process, or where the message does not encode.
     #[inline]
     pub fn send_datagram_as(self, kind: PacketKind, message: M) {
-        self.send_as(kind, message);
+        self.send_via(kind, Via::Datagram, message);
     }
 
     /// The ways other than a local message of which nobody wants details.
     #[inline(never)]
-    fn send_slowly(self, kind: PacketKind, message: M) {
+    fn send_slowly(self, kind: PacketKind, via: Via, message: M) {
         let (current, detail) =
             with(|system| (system.current(), system.kernel.trace.wants_detail()));
         if current.pid.node() == self.target.node() {
@@ -221,7 +226,7 @@ impl<M: Message> Address<M> {
             });
             drop(left);
         } else {
-            hand_over(self.target, kind, &message, detail);
+            hand_over(self.target, (kind, via, Carries::Message), &message, detail);
         }
     }
 
@@ -260,23 +265,27 @@ pub(crate) fn local_detail<M: Message>(message: &M) -> Option<String> {
     with(|system| system.kernel.trace.logs()).then(|| format!("{message:?}"))
 }
 
+/// How a packet goes, and as what.
+pub(crate) type How = (PacketKind, Via, Carries);
+
 /// A message, encoded, in a packet that has no sender yet; and its text, where a log wants it.
 fn pack<M: Message>(
     to: Target,
-    kind: PacketKind,
+    how: How,
     message: &M,
     detail: bool,
 ) -> (Box<Packet>, Option<String>) {
     let text = detail.then(|| format!("{message:?}"));
     let mut packet = with(|system| system.packets.pop()).unwrap_or_default();
-    (packet.to, packet.kind, packet.label) = (to, kind, Labeled::of::<M>());
+    (packet.to, packet.label) = (to, Labeled::of::<M>());
+    (packet.kind, packet.via, packet.what) = how;
     packet.bytes = encode(message, std::mem::take(&mut packet.bytes));
     (packet, text)
 }
 
 /// Encodes a message and hands it to the host, as the current process's next packet.
-pub(crate) fn hand_over<M: Message>(to: Target, kind: PacketKind, message: &M, detail: bool) {
-    let (mut packet, text) = pack(to, kind, message, detail);
+pub(crate) fn hand_over<M: Message>(to: Target, how: How, message: &M, detail: bool) {
+    let (mut packet, text) = pack(to, how, message, detail);
     let _ = act(|system, current| {
         packet.id = system.next_id();
         if let Some(task) = system.kernel.tasks.get(current.slot) {
@@ -295,7 +304,8 @@ pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Linea
         let left = with(|system| system.deliver_local(node, to, id, message, text));
         drop(left);
     } else {
-        let (mut packet, text) = pack(to, PacketKind::Data, &message, detail);
+        let how = (PacketKind::Data, Via::Connection, Carries::Message);
+        let (mut packet, text) = pack(to, how, &message, detail);
         (packet.id, packet.who) = (id, who);
         with(|system| system.hand_over(packet, text));
     }
@@ -303,7 +313,12 @@ pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Linea
 
 impl System {
     /// Notes a packet and gives it to the host.
-    fn hand_over(&mut self, packet: Box<Packet>, text: Option<String>) {
+    pub(crate) fn hand_over(&mut self, mut packet: Box<Packet>, text: Option<String>) {
+        if self.moved
+            && let Target::Name(node, name) = packet.to
+        {
+            packet.to = Target::Name(self.home(node), name);
+        }
         self.kernel
             .trace
             .books
@@ -330,9 +345,34 @@ impl System {
             return self.dead_letter(id.from.node(), id, packet.to.as_u64(), DeadReason::NoProc);
         }
         let (host, core) = self.core();
-        host.send(core, packet);
+        if host.send(core, packet) {
+            self.suspend(id.from, to);
+        }
         if let Some(reached) = self.error.clone() {
             self.stop(reached);
+        }
+    }
+
+    /// The node that stands for this one now: another, where that has taken its place.
+    pub(crate) fn home(&self, node: NodeId) -> NodeId {
+        let state = self.nodes.get(node.index());
+        state.and_then(|state| state.moved).unwrap_or(node)
+    }
+
+    /// The current process has filled the connection to a peer: it is not polled before that takes more.
+    #[cold]
+    fn suspend(&mut self, pid: Pid, peer: NodeId) {
+        let slot = self.current.slot;
+        if self.current.pid != pid {
+            return;
+        }
+        let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
+            return;
+        };
+        if !task.is_suspended() {
+            self.host.wait_until_writable(pid.node(), peer, (slot, generation));
+            self.kernel.suspend(slot);
+            self.kernel.trace.emit(Event::Suspended { pid, peer });
         }
     }
 

@@ -233,7 +233,8 @@ impl<M: Message> Context<M> {
     }
 
     /// Links this process to another; a pair has one link at most. Linking a dead process brings an exit
-    /// signal `noproc`, a process on another node `noconnection`.
+    /// signal `noproc`; the loss of the connection to another node, or of the try to set it up,
+    /// `noconnection`.
     pub fn link(&self, pid: Pid) {
         let _ = act(|system, current| system.link(current, pid));
     }
@@ -290,6 +291,55 @@ impl<M: Message> Context<M> {
         with(|system| system.resolve(super::address::Target::Pid(pid)).is_ok())
     }
 
+    // ---- nodes
+
+    /// Hears of all connections of this node from now on, as [`Info::NodeUp`] and [`Info::NodeDown`]; or no
+    /// more.
+    pub fn monitor_nodes(&self, listen: bool) {
+        let _ = act(|system, current| system.monitor_nodes(current, listen));
+    }
+
+    /// Hears once, as [`Info::NodeDown`], when the connection to a node is lost. Where there is none, one
+    /// is set up, and its failure is told in the same way.
+    pub fn monitor_node(&self, node: NodeId) {
+        let _ = act(|system, current| system.monitor_node(current, node));
+    }
+
+    /// Sets up a connection to a node, where there is none: [`Context::monitor_nodes`] tells when it is
+    /// there. Sending does the same.
+    pub fn connect(&self, node: NodeId) {
+        let _ = act(|system, current| {
+            let own = current.pid.node();
+            let (host, core) = system.core();
+            if node != own {
+                host.connect(core, own, node);
+            }
+        });
+    }
+
+    /// Closes the connection to a node, where there is one. What was sent before still arrives.
+    pub fn disconnect(&self, node: NodeId) {
+        let _ = act(|system, current| {
+            let own = current.pid.node();
+            let (host, core) = system.core();
+            host.disconnect(core, own, node);
+        });
+    }
+
+    /// The nodes to which this one has a connection, in their order, as far as it knows.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let mut peers = with(|system| system.host.peers(self.pid.node()));
+        peers.sort_unstable();
+        peers
+    }
+
+    /// The node of this name.
+    #[must_use]
+    pub fn node_named(&self, name: &str) -> Option<NodeId> {
+        with(|system| system.host.node(name))
+    }
+
     // ---- names
 
     /// Takes a name on this node. It is given back on every way out.
@@ -314,13 +364,20 @@ impl<M: Message> Context<M> {
 
     // ---- time
 
-    /// Virtual time.
+    /// Virtual time, as this node's clock has it: it never goes back, and drifts where a fault makes it.
     #[must_use]
     pub fn now(&self) -> Time {
-        with(|system| system.kernel.now())
+        with(|system| {
+            let now = system.kernel.now();
+            if system.drifts {
+                system.host.node_time(self.pid.node(), now)
+            } else {
+                now
+            }
+        })
     }
 
-    /// Wall time on this node, since 1970.
+    /// Wall time on this node, since 1970: it may step, forward and back.
     #[must_use]
     pub fn wall_clock(&self) -> Duration {
         with(|system| {

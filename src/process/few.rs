@@ -1,5 +1,6 @@
 //! A set that mostly holds one thing or none, and may hold a million.
 
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
 /// The first thing stands inline; more go into an ordered tree, so each costs what it touches.
@@ -43,14 +44,28 @@ impl<T: Copy + Ord> Few<T> {
         true
     }
 
-    /// Takes a thing out, if it is there.
+    /// Takes a thing out; whether it was there.
     #[inline]
-    pub(crate) fn remove(&mut self, thing: T) {
+    pub(crate) fn remove(&mut self, thing: T) -> bool {
         if self.first == Some(thing) {
             self.first = None;
-        } else if let Some(rest) = self.rest.as_mut() {
-            rest.remove(&thing);
+            return true;
         }
+        self.rest.as_mut().is_some_and(|rest| rest.remove(&thing))
+    }
+
+    /// Takes out what this is true of, in the order of [`Few::take`].
+    pub(crate) fn take_if(&mut self, mut test: impl FnMut(T) -> bool) -> SmallVec<[T; 4]> {
+        let first = self.first.take_if(|thing| test(*thing));
+        let mut taken: SmallVec<[T; 4]> = first.into_iter().collect();
+        if let Some(rest) = self.rest.as_mut() {
+            let out: SmallVec<[T; 4]> = rest.iter().copied().filter(|thing| test(*thing)).collect();
+            for thing in &out {
+                rest.remove(thing);
+            }
+            taken.extend(out);
+        }
+        taken
     }
 
     /// Takes everything out: what stands inline, then the others in their order.
@@ -80,5 +95,16 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, [1, 8, 9]);
         assert_eq!(few.take().count(), 0);
+    }
+
+    #[test]
+    fn what_a_test_is_true_of_is_taken_out_and_the_rest_stays() {
+        let mut few = Few::default();
+        for thing in [3, 1, 2, 9, 8] {
+            few.insert(thing);
+        }
+        assert_eq!(few.take_if(|thing| thing % 2 == 1)[..], [3, 1, 9]);
+        assert!(few.remove(8) && !few.remove(8) && !few.remove(3));
+        assert_eq!(few.take().collect::<Vec<_>>(), [2]);
     }
 }

@@ -5,7 +5,7 @@ use super::message::Labeled;
 use super::system::Process;
 use crate::choice::{Choice, Lineage, Site};
 use crate::kernel::{Due, Kernel, Key, Reached, Time, What};
-use crate::trace::{MessageId, NodeId, PacketKind, Pid, Trace};
+use crate::trace::{Event, MessageId, NodeId, PacketKind, Pid, Trace};
 use std::any::Any;
 
 /// A message on its way between nodes: bytes with a tag.
@@ -17,12 +17,38 @@ pub struct Packet {
     pub who: Lineage,
     /// Where to: a process, a name, or one who waits for an answer.
     pub to: Target,
-    /// What it carries.
+    /// What it carries, for faults to aim at.
     pub kind: PacketKind,
+    /// Over the connection between the two nodes, or for itself.
+    pub via: Via,
+    /// What it is for the process floor.
+    pub what: Carries,
     /// The type and version of the bytes.
     pub label: Labeled,
     /// The message, encoded.
     pub bytes: Vec<u8>,
+}
+
+/// How a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// In order, over the connection between its nodes, which is set up where there is none.
+    Connection,
+    /// For itself: it may be lost, duplicated, delayed, overtaken.
+    Datagram,
+}
+
+/// What a packet is for the processes at its ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// A message.
+    Message,
+    /// The question of a call, which waits under this number: who takes it is watched by the caller.
+    Question(u32),
+    /// The answer to a call; whether its sender was watched by the caller, and is not any more.
+    Answer(bool),
+    /// A signal: a link, a monitor, an exit.
+    Signal,
 }
 
 impl Default for Packet {
@@ -33,6 +59,8 @@ impl Default for Packet {
             who: Lineage::RUN,
             to: Target::Pid(Pid::NOBODY),
             kind: PacketKind::Data,
+            via: Via::Connection,
+            what: Carries::Message,
             label: Labeled::of::<()>(),
             bytes: Vec::new(),
         }
@@ -44,12 +72,31 @@ impl Default for Packet {
 ///
 /// A simulator drives many nodes; a host on tokio, TCP and files drives one.
 pub trait Host: Any {
-    /// Takes a packet; it will be handed in again at its receiver's node, or not.
-    fn send(&mut self, core: Core<'_>, packet: Box<Packet>);
+    /// Takes a packet; it will be handed in again at its receiver's node, or not. Whether its sender
+    /// should wait until the connection takes more.
+    fn send(&mut self, core: Core<'_>, packet: Box<Packet>) -> bool;
+
+    /// This task, by slot and generation, waits until the connection takes more.
+    fn wait_until_writable(&mut self, from: NodeId, to: NodeId, task: (u32, u16));
+
+    /// Sets up a connection, where there is none.
+    fn connect(&mut self, core: Core<'_>, from: NodeId, to: NodeId);
+
+    /// Closes a connection, where there is one.
+    fn disconnect(&mut self, core: Core<'_>, from: NodeId, to: NodeId);
+
+    /// The nodes to which this one has a connection, as far as it knows.
+    fn peers(&self, node: NodeId) -> Vec<NodeId>;
 
     /// The host's entry of this number is due: the packet that has come with it, or nothing where the host
     /// has other things to do then.
-    fn due(&mut self, number: u32) -> Option<Box<Packet>>;
+    fn due(&mut self, core: Core<'_>, number: u32) -> Option<Box<Packet>>;
+
+    /// Time since its beginning as this node's clock has it, at this moment.
+    fn node_time(&self, node: NodeId, now: Time) -> Time;
+
+    /// How many nanoseconds pass until this node's clock has moved by so many.
+    fn real_ns(&self, node: NodeId, on_its_clock_ns: u64) -> u64;
 
     /// Wall time on a node, in nanoseconds since 1970.
     fn wall_ns(&self, node: NodeId, now: Time) -> u64;
@@ -113,6 +160,17 @@ impl Core<'_> {
                 self.error.get_or_insert(reached);
                 None
             }
+        }
+    }
+
+    /// A task that waited for a connection may go on.
+    pub fn release(&mut self, (slot, generation): (u32, u16)) {
+        if let Some(task) = self.kernel.tasks.find(slot, generation)
+            && task.is_suspended()
+        {
+            let pid = task.data.pid;
+            self.kernel.trace.emit(Event::Released { pid });
+            self.kernel.release(slot);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod address;
 mod context;
+mod distribution;
 mod exit;
 mod few;
 mod host;
@@ -21,7 +22,7 @@ mod timer;
 pub use address::{Address, Target};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
-pub use host::{Core, Host, Packet};
+pub use host::{Carries, Core, Host, Packet, Via};
 pub use mailbox::{Info, MonitorRef, Received};
 pub use message::{Labeled, Message, Tag};
 pub use reply::ReplyTo;

@@ -19,6 +19,20 @@ pub(crate) struct NodeState {
     pub(crate) id: NodeId,
     pub(crate) lineage: Lineage,
     pub(crate) up: bool,
+    /// It takes nothing in, and steps nothing.
+    pub(crate) paused: bool,
+    /// It was asked to stop: it goes down when its first process ends.
+    pub(crate) stopping: bool,
+    /// The node that has taken its place, while this one runs on.
+    pub(crate) moved: Option<NodeId>,
+    /// What it has sent itself, where none of its processes could.
+    pub(crate) sent: u32,
+    /// Who listens to its connections: to all of them, or to one that is lost.
+    pub(crate) listeners: Vec<(Pid, Option<NodeId>)>,
+    /// Timers that were due while it was paused.
+    pub(crate) late: Vec<u32>,
+    /// Its first process.
+    pub(crate) root: Pid,
     pub(crate) boots: u32,
     pub(crate) group: GroupId,
     /// Calls of the host until the node crashes inside a poll; `u64::MAX` for never.
@@ -36,6 +50,13 @@ impl NodeState {
             id,
             lineage,
             up: false,
+            paused: false,
+            stopping: false,
+            moved: None,
+            sent: 0,
+            listeners: Vec::new(),
+            late: Vec::new(),
+            root: Pid::NOBODY,
             boots: 0,
             group: 0,
             fuse: u64::MAX,
@@ -57,6 +78,9 @@ impl NodeState {
         self.up = true;
         self.group = group;
         self.fuse = u64::MAX;
+        (self.paused, self.stopping, self.sent) = (false, false, 0);
+        self.listeners.clear();
+        self.late.clear();
         self.slots.clear();
         self.free.clear();
         self.names.clear();

@@ -2,12 +2,14 @@
 
 use super::address::{Address, Target, local_detail};
 use super::exit::{CallError, ExitReason};
-use super::host::Packet;
+use super::distribution::Signal;
+use super::host::{Carries, Packet, Via};
 use super::message::{Message, decode};
-use super::system::{Deliver, Remains, Watch, act, current, try_with, wants, with};
+use super::system::{Deliver, Extra, Remains, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
-use crate::trace::{DeadReason, Event, Fate, MessageId, PacketKind, Pid};
+use crate::trace::{DeadReason, Event, Fate, MessageId, NodeId, PacketKind, Pid};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
@@ -35,6 +37,8 @@ impl<R> fmt::Debug for ReplyTo<R> {
 /// A call of a process that still waits for its answer.
 pub(crate) struct Alias {
     id: u32,
+    /// Who is to answer.
+    to: Target,
     /// Holds an `Option<R>`.
     cell: Box<dyn Any>,
     pub(crate) arrived: Option<MessageId>,
@@ -80,9 +84,25 @@ impl<R: Message> ReplyTo<R> {
     }
 
     fn reply_remote(self, answer: &R) {
-        let logs = with(|system| system.kernel.trace.logs());
+        let (logs, watched) = with(|system| {
+            let own = system.process(system.current.slot);
+            let watch = (self.to, Watch::Call(self.alias));
+            let watched = own.is_some_and(|process| process.watchers.remove(watch));
+            (system.kernel.trace.logs(), watched)
+        });
         let to = Target::Alias(self.to, self.alias);
-        super::address::hand_over(to, PacketKind::Reply, answer, logs);
+        let how = (PacketKind::Reply, Via::Connection, Carries::Answer(watched));
+        super::address::hand_over(to, how, answer, logs);
+    }
+}
+
+impl Extra {
+    /// The calls that wait for an answer from this node.
+    pub(crate) fn calls_to(&self, node: NodeId) -> SmallVec<[u32; 2]> {
+        let waits = |alias: &&Alias| {
+            alias.to.node() == node && alias.arrived.is_none() && alias.failed.is_none()
+        };
+        self.aliases.iter().filter(waits).map(|a| a.id).collect()
     }
 }
 
@@ -126,6 +146,25 @@ impl super::system::System {
         }
     }
 
+    /// Notes who is to answer a call.
+    fn call_asks(&mut self, slot: u32, alias: u32, to: Target) {
+        let extra = self.process(slot).and_then(|p| p.extra.as_mut());
+        let alias = extra.and_then(|extra| extra.aliases.iter_mut().find(|a| a.id == alias));
+        if let Some(alias) = alias {
+            alias.to = to;
+        }
+    }
+
+    /// Tells the node that was asked that a call no longer waits.
+    fn end_call(&mut self, by: Pid, alias: u32) {
+        let Ok(slot) = self.find(by) else { return };
+        let extra = self.process(slot).and_then(|p| p.extra.as_ref());
+        let of = extra.and_then(|extra| Some(extra.aliases.iter().find(|a| a.id == alias)?.to));
+        if let Some(of) = of.filter(|of| of.node() != by.node()) {
+            self.signal(by, of, &Signal::CallOver { by, alias, of });
+        }
+    }
+
     /// Where the bytes of an answer go, if somebody still waits for it.
     pub(crate) fn answer_taker(&mut self, to: Pid, alias: u32) -> Option<Deliver> {
         let slot = self.find(to).ok()?;
@@ -141,11 +180,12 @@ impl super::system::System {
 fn deliver_answer<R: Message>(to: Pid, alias: u32, packet: &Packet) {
     let answer = decode::<R>(packet.label, &packet.bytes);
     with(|system| match answer {
-        Ok(answer) => {
-            if let Some(late) = system.put_answer(to, alias, packet.id, answer) {
-                system.graveyard.push(Remains::Answer(Box::new(late)));
-            }
-        }
+        Ok(answer) => match system.put_answer(to, alias, packet.id, answer) {
+            Some(late) => system.graveyard.push(Remains::Answer(Box::new(late))),
+            // A third party has answered, while the caller still watches the one that it asked.
+            None if packet.what == Carries::Answer(false) => system.end_call(to, alias),
+            None => {}
+        },
         Err(why) => system.dead_letter(to.node(), packet.id, to.as_u64(), why),
     });
 }
@@ -155,6 +195,8 @@ struct Call<R> {
     caller: Pid,
     alias: u32,
     server: Option<Pid>,
+    /// Another node was asked, and neither its answer nor its end is known.
+    asks_abroad: bool,
     /// Absent where it waits for ever.
     alarm: Option<Alarm>,
     answer: PhantomData<fn() -> R>,
@@ -173,6 +215,7 @@ impl<R: Message> Call<R> {
             let deliver = deliver_answer::<R>;
             extra.aliases.push(Alias {
                 id,
+                to: Target::Pid(Pid::NOBODY),
                 cell,
                 arrived: None,
                 failed: None,
@@ -185,14 +228,17 @@ impl<R: Message> Call<R> {
             caller,
             alias,
             server: None,
+            asks_abroad: false,
             alarm,
             answer: PhantomData,
         })
     }
 
-    /// Watches the server, where it lives on this node: its end is the call's.
+    /// Watches the server, where it lives on this node: its end is the call's. One on another node is
+    /// watched when the question comes there.
     fn watch(&mut self, target: Target) -> Result<(), CallError> {
         let watched = act(|system, current| {
+            system.call_asks(current.slot, self.alias, target);
             let pid = match target {
                 Target::Pid(pid) => pid,
                 Target::Name(node, _) if node != current.pid.node() => return Ok(None),
@@ -232,6 +278,7 @@ impl<R: Message> Future for Call<R> {
             let process = system.process(slot)?;
             let extra = process.extra.as_mut()?;
             let alias = extra.aliases.iter_mut().find(|a| a.id == alias)?;
+            let to = alias.to;
             if let Some(id) = alias.arrived.take() {
                 let answer = alias.cell.downcast_mut::<Option<R>>()?.take()?;
                 system.kernel.trace.emit(Event::Receive { id, by: caller });
@@ -241,11 +288,15 @@ impl<R: Message> Future for Call<R> {
             alias.failed.take().map(|reason| {
                 Err(match reason {
                     ExitReason::NoProc => CallError::NoProc,
+                    ExitReason::NoConnection if to.node() != caller.node() => {
+                        CallError::NodeDown(to.node())
+                    }
                     reason => CallError::Exit(reason),
                 })
             })
         });
         if let Some(result) = got {
+            self.asks_abroad = false;
             return Poll::Ready(result);
         }
         if self.alarm.as_mut().is_some_and(|alarm| alarm.poll_over(cx)) {
@@ -260,6 +311,9 @@ impl<R> Drop for Call<R> {
     fn drop(&mut self) {
         let (caller, id) = (self.caller, self.alias);
         let left = try_with(|system| {
+            if self.asks_abroad && system.budget > 0 {
+                system.end_call(caller, id);
+            }
             if let Some(server) = self.server
                 && let Ok(slot) = system.find(server)
                 && let Some(process) = system.process(slot)
@@ -305,7 +359,16 @@ pub(crate) async fn call_with<M: Message, R: Message>(
         answer: PhantomData,
     };
     call.watch(to.target())?;
-    to.send(ask(reply_to));
+    let question = ask(reply_to);
+    if to.target().node() == call.caller.node() {
+        to.send(question);
+    } else {
+        let what = Carries::Question(call.alias);
+        let detail = with(|system| system.kernel.trace.wants_detail());
+        let how = (PacketKind::Data, Via::Connection, what);
+        super::address::hand_over(to.target(), how, &question, detail);
+        call.asks_abroad = true;
+    }
     call.await
 }
 

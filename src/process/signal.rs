@@ -1,6 +1,7 @@
 //! Signals: exits, links, monitors, names, and the end of a process.
 
 use super::address::Target;
+use super::distribution::{Signal, Voice};
 use super::exit::ExitReason;
 use super::few::Few;
 use super::mailbox::{AnyMailbox, Info, MonitorRef, down};
@@ -32,6 +33,7 @@ impl System {
         if let Some(body) = task.body.take() {
             self.graveyard.push(Remains::Body(body));
         }
+        let mut voice = Voice::last(&task);
         let pid = task.data.pid;
         let node = pid.node();
         let mut extra = task.data.extra.take();
@@ -47,14 +49,18 @@ impl System {
         });
         self.nodes[node.index()].free_pid(pid);
         self.leave_unread(pid, task.data.mailbox.take());
-        if task.data.root && !reason.is_clean() {
+        if task.data.root && (!reason.is_clean() || self.nodes[node.index()].stopping) {
             self.ended_roots.push((pid, reason.clone()));
         }
         if let Some(extra) = extra.as_mut() {
-            self.finish_extra(pid, extra, &reason);
+            self.finish_extra(&mut voice, pid, extra, &reason);
         }
         for (watcher, watch) in task.data.watchers.take() {
-            self.tell_end(watcher, watch, pid, &reason);
+            if watcher.node() == node {
+                self.tell_end(watcher, watch, pid, &reason);
+            } else {
+                self.tell_end_abroad(&mut voice, watcher, watch, pid, &reason);
+            }
         }
         if let Some(extra) = extra
             && !extra.is_plain()
@@ -63,7 +69,13 @@ impl System {
         }
     }
 
-    fn finish_extra(&mut self, pid: Pid, extra: &mut Extra, reason: &ExitReason) {
+    fn finish_extra(
+        &mut self,
+        voice: &mut Voice,
+        pid: Pid,
+        extra: &mut Extra,
+        reason: &ExitReason,
+    ) {
         for id in extra.aliases.iter().filter_map(|alias| alias.arrived) {
             self.kernel.trace.emit(Event::Unread { id, by: pid });
             let node = pid.node();
@@ -73,12 +85,46 @@ impl System {
             self.drop_delayed(index);
         }
         for monitor in extra.monitors.take() {
-            self.unwatch(pid, monitor);
+            let MonitorRef { of, number } = monitor;
+            if of.node() == pid.node() {
+                self.unwatch(pid, monitor);
+            } else {
+                let over = Signal::Demonitor { by: pid, of, number };
+                self.last_signal(voice, Target::Pid(of), &over);
+            }
         }
         for link in extra.links.take() {
-            self.forget_link(link, pid);
-            self.exit_signal(pid, link, reason.clone());
+            if link.node() == pid.node() {
+                self.forget_link(link, pid);
+                self.exit_signal(pid, link, reason.clone());
+            } else {
+                let (from, to, reason) = (pid, link, reason.clone());
+                let exit = Signal::LinkExit { from, to, reason };
+                self.last_signal(voice, Target::Pid(link), &exit);
+            }
         }
+    }
+
+    /// The end of a process, for a watcher on another node.
+    fn tell_end_abroad(
+        &mut self,
+        voice: &mut Voice,
+        watcher: Pid,
+        watch: Watch,
+        of: Pid,
+        reason: &ExitReason,
+    ) {
+        let (to, reason) = (watcher, reason.clone());
+        let signal = match watch {
+            Watch::Monitor(number) => Signal::Down {
+                to,
+                of,
+                number,
+                reason,
+            },
+            Watch::Call(alias) => Signal::CallDown { to, alias, reason },
+        };
+        self.last_signal(voice, Target::Pid(watcher), &signal);
     }
 
     /// What a process that ends has not read.
@@ -126,11 +172,14 @@ impl System {
         self.inform(slot, down(monitor, reason));
     }
 
-    fn forget_link(&mut self, of: Pid, to: Pid) {
-        if let Ok(slot) = self.find(of)
-            && let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut())
-        {
-            extra.links.remove(to);
+    /// Removes one end of a link; whether it was there.
+    pub(crate) fn forget_link(&mut self, of: Pid, to: Pid) -> bool {
+        match self.find(of) {
+            Ok(slot) => {
+                let extra = self.process(slot).and_then(|p| p.extra.as_mut());
+                extra.is_some_and(|extra| extra.links.remove(to))
+            }
+            Err(_) => false,
         }
     }
 
@@ -182,6 +231,10 @@ impl System {
 
     /// `exit(pid, reason)`: a `kill` cannot be trapped.
     pub(crate) fn send_exit(&mut self, from: Pid, to: Pid, reason: ExitReason) {
+        if to.node() != from.node() && from.node() == self.current.pid.node() {
+            let exit = Signal::Exit { from, to, reason };
+            return self.signal(from, Target::Pid(to), &exit);
+        }
         if reason != ExitReason::Kill {
             return self.exit_signal(from, to, reason);
         }
@@ -204,8 +257,12 @@ impl System {
         }
         self.kernel.trace.emit(Event::Link { from, to });
         if to.node() != from.node() {
-            // Connections between nodes are what carries links; where there is none, it is lost.
-            return self.exit_signal(to, from, ExitReason::NoConnection);
+            if let Some(process) = self.process(current.slot)
+                && process.extra().links.insert(to)
+            {
+                self.signal(from, Target::Pid(to), &Signal::Link { from, to });
+            }
+            return;
         }
         let Ok((_, slot)) = self.resolve(Target::Pid(to)) else {
             return self.exit_signal(to, from, ExitReason::NoProc);
@@ -226,8 +283,13 @@ impl System {
             from: current.pid,
             to,
         });
-        self.forget_link(to, current.pid);
-        self.forget_link(current.pid, to);
+        let from = current.pid;
+        let was_linked = self.forget_link(from, to);
+        if to.node() == from.node() {
+            self.forget_link(to, from);
+        } else if was_linked {
+            self.signal(from, Target::Pid(to), &Signal::Unlink { from, to });
+        }
     }
 
     /// Monitors another process on behalf of the current one.
@@ -242,20 +304,25 @@ impl System {
             None => 0,
         };
         let monitor = MonitorRef { of, number };
-        let reason = if of.node() != by.node() {
-            ExitReason::NoConnection
-        } else if let Ok((_, slot)) = self.resolve(Target::Pid(of)) {
-            if let Some(process) = self.process(slot) {
+        let abroad = of.node() != by.node();
+        let watched = if abroad {
+            None
+        } else {
+            self.resolve(Target::Pid(of)).ok()
+        };
+        if !abroad && watched.is_none() {
+            self.down(current.slot, by, monitor, ExitReason::NoProc);
+            return monitor;
+        }
+        if let Some(process) = self.process(current.slot) {
+            process.extra().monitors.insert(monitor);
+        }
+        match watched.and_then(|(_, slot)| self.process(slot)) {
+            Some(process) => {
                 process.watchers.insert((by, Watch::Monitor(number)));
             }
-            if let Some(process) = self.process(current.slot) {
-                process.extra().monitors.insert(monitor);
-            }
-            return monitor;
-        } else {
-            ExitReason::NoProc
-        };
-        self.down(current.slot, by, monitor, reason);
+            None => self.signal(by, Target::Pid(of), &Signal::Monitor { by, of, number }),
+        }
         monitor
     }
 
@@ -265,11 +332,19 @@ impl System {
             by: current.pid,
             of: monitor.of,
         });
-        self.unwatch(current.pid, monitor);
+        let (by, MonitorRef { of, number }) = (current.pid, monitor);
         let Some(process) = self.process(current.slot) else {
             return;
         };
-        process.extra().monitors.remove(monitor);
+        let was_set = process.extra().monitors.remove(monitor);
+        if of.node() == by.node() {
+            self.unwatch(by, monitor);
+        } else if was_set {
+            self.signal(by, Target::Pid(of), &Signal::Demonitor { by, of, number });
+        }
+        let Some(process) = self.process(current.slot) else {
+            return;
+        };
         if flush && let Some(mailbox) = process.mailbox.as_mut() {
             let flushed = mailbox.flush_down(monitor).is_some();
             process.mail -= u32::from(flushed);
@@ -337,6 +412,7 @@ impl System {
         }
         let (node, incarnation) = (state.id, state.incarnation());
         let slots = state.tasks();
+        self.nodes[index].up = false;
         self.kernel.trace.emit(Event::Crash {
             node,
             incarnation,
@@ -353,7 +429,6 @@ impl System {
             self.finish(slot, ExitReason::Killed);
         }
         self.drop_delayed_of(node);
-        self.nodes[index].up = false;
         self.nodes[index].fuse = u64::MAX;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::address::Target;
 use super::exit::ExitReason;
-use super::host::Packet;
+use super::host::{Carries, Packet};
 use super::system::{Current, Deliver, Process, Remains, System, with};
 use crate::kernel::{Body, Next, Panicked, Reached, Time, own_waker, run_user};
 use crate::trace::{DeadReason, Event, Fate, NodeId, Pid};
@@ -130,11 +130,17 @@ impl System {
     fn begin(&mut self, until: Time) -> Begin {
         match self.kernel.next(until) {
             Ok(Next::Step(slot)) => self.begin_poll(slot),
+            Ok(Next::Process(number)) if self.pauses && self.is_late(number) => {
+                Begin::Tell(Stepped::Polled)
+            }
             Ok(Next::Process(number)) => Begin::Process(number),
-            Ok(Next::Host(number)) => match self.host.due(number) {
-                Some(packet) => self.take_in(packet),
-                None => Begin::Tell(Stepped::Host(number)),
-            },
+            Ok(Next::Host(number)) => {
+                let (host, core) = self.core();
+                match host.due(core, number) {
+                    Some(packet) => self.take_in(packet),
+                    None => Begin::Tell(Stepped::Host(number)),
+                }
+            }
             Ok(Next::Quiet(over)) => Begin::Tell(Stepped::Quiet(over)),
             Err(reached) => {
                 self.error.get_or_insert(reached);
@@ -346,7 +352,7 @@ impl System {
     pub(crate) fn unknown_wait(&mut self) -> Option<Pid> {
         let mut tasks = self.kernel.tasks.iter();
         tasks
-            .find(|(_, task)| !task.waits && task.body.is_some())
+            .find(|(_, task)| !task.waits && !task.is_suspended() && task.body.is_some())
             .map(|(_, task)| task.data.pid)
     }
 
@@ -358,6 +364,9 @@ impl System {
             id: packet.id,
             node,
         });
+        if packet.what == Carries::Signal {
+            return self.signal_came(packet);
+        }
         if let Target::Alias(to, alias) = packet.to {
             return match self.answer_taker(to, alias) {
                 Some(deliver) => self.hold(
@@ -375,12 +384,26 @@ impl System {
             Ok((to, slot)) => match self.process(slot) {
                 Some(process) => {
                     let deliver = process.receiver.deliver;
+                    if let Carries::Question(alias) = packet.what {
+                        self.question_came(packet.id.from, alias, Ok(slot));
+                    }
                     self.hold(packet, Begin::Deliver { deliver, to, slot })
                 }
                 None => self.turn_away(packet, Some(DeadReason::NoProc)),
             },
             Err(why) => self.turn_away(packet, Some(why)),
         }
+    }
+
+    #[cold]
+    fn signal_came(&mut self, packet: Box<Packet>) -> Begin {
+        if self.nodes[packet.to.node().index()].up {
+            self.take_signal(&packet);
+            self.core().1.recycle(packet);
+            self.settle();
+            return Begin::Bury(Stepped::Polled);
+        }
+        self.turn_away(packet, Some(DeadReason::NodeDown))
     }
 
     #[inline(always)]
@@ -394,6 +417,11 @@ impl System {
     fn turn_away(&mut self, packet: Box<Packet>, why: Option<DeadReason>) -> Begin {
         let (id, to) = (packet.id, packet.to);
         let node = to.node();
+        if let Carries::Question(alias) = packet.what
+            && self.nodes[node.index()].up
+        {
+            self.question_came(id.from, alias, Err(Pid::of_node(node, 0)));
+        }
         match (why, to) {
             _ if !self.nodes[node.index()].up => {
                 self.dead_letter(node, id, to.as_u64(), DeadReason::NodeDown);

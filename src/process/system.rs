@@ -180,6 +180,12 @@ pub(crate) struct System {
     pub(crate) tripped: Option<NodeId>,
     /// Whether any node's fuse was ever lit.
     pub(crate) fuses: bool,
+    /// Whether any node was paused.
+    pub(crate) pauses: bool,
+    /// Whether any node has taken another's place.
+    pub(crate) moved: bool,
+    /// Whether any node's clock runs otherwise than the run's.
+    pub(crate) drifts: bool,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
     pub(crate) graveyard: Vec<Remains>,
     /// The wakers of others that are to be called before the next poll.
@@ -285,6 +291,9 @@ impl System {
             budget: 0,
             tripped: None,
             fuses: false,
+            pauses: false,
+            moved: false,
+            drifts: false,
             dying: Vec::new(),
             graveyard: Vec::new(),
             others: Vec::new(),
@@ -405,6 +414,9 @@ impl System {
         if let Some(process) = self.process(slot) {
             process.pid = pid;
         }
+        if parent == Pid::NOBODY {
+            self.nodes[node.index()].root = pid;
+        }
         self.kernel.trace.emit(Event::Spawn { pid, parent });
         (slot, pid)
     }
@@ -437,8 +449,7 @@ impl System {
     /// A message that found no receiver.
     #[cold]
     pub(crate) fn dead_letter(&mut self, node: NodeId, id: MessageId, to: u64, why: DeadReason) {
-        self.kernel.trace.emit(Event::DeadLetter { id, to, why });
-        self.kernel.trace.books.ended(node, id, Fate::Dead(why));
+        self.kernel.trace.dead_letter(node, id, to, why);
     }
 
     /// Puts something that the system tells into a process's mailbox.

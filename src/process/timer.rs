@@ -4,7 +4,7 @@ use super::address::{Address, Target};
 use super::message::Message;
 use super::system::{Current, Remains, System, act, current, try_with, wants};
 use crate::choice::{Kind, Lineage, Site};
-use crate::kernel::{Due, Key, Time, What};
+use crate::kernel::{Due, Key, Time, What, nanos};
 use crate::trace::{Event, MessageId, NodeId, Pid};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -19,6 +19,8 @@ pub(crate) struct Delayed {
     /// The message's id: who set the timer, and that process's count.
     id: MessageId,
     who: Lineage,
+    /// The how-manieth timer of that process.
+    nth: u32,
     send: Send,
 }
 
@@ -55,8 +57,51 @@ impl System {
 
     /// Arms a timer that wakes the current process.
     pub(crate) fn arm_wake(&mut self, current: Current, after: Duration) -> Option<Key> {
-        let at = self.kernel.now() + after;
+        let at = self.moment(current, after);
         self.arm_timer(current, at, What::wake(current.slot))
+    }
+
+    /// The moment when the clock of the current process's node will have moved by so much.
+    fn moment(&self, current: Current, after: Duration) -> Time {
+        let now = self.kernel.now();
+        if self.drifts {
+            now.plus_nanos(self.host.real_ns(current.pid.node(), nanos(after)))
+        } else {
+            now + after
+        }
+    }
+
+    /// Whether the node on which this timer was set is paused: then it fires when the node goes on.
+    #[cold]
+    pub(crate) fn is_late(&mut self, index: u32) -> bool {
+        let from = self.delayed.get(index).map(|delayed| delayed.id.from);
+        let node = from.map(|from| &mut self.nodes[from.node().index()]);
+        match node.filter(|node| node.paused) {
+            Some(node) => {
+                node.late.push(index);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A node goes on that was paused: the timers that were due meanwhile fire now.
+    pub(crate) fn fire_late(&mut self, node: NodeId) {
+        for index in std::mem::take(&mut self.nodes[node.index()].late) {
+            let Some(delayed) = self.delayed.get(index) else {
+                continue;
+            };
+            let (who, nth, what) = (delayed.who, delayed.nth, What::process(index));
+            let key = self.kernel.arm(self.kernel.now(), Due { who, nth, what });
+            match key {
+                Ok(key) => {
+                    if let Some(delayed) = self.delayed.get_mut(index) {
+                        delayed.key = Some(key);
+                    }
+                }
+                Err(reached) => self.stop(reached),
+            }
+        }
     }
 
     /// Takes a timer off the agenda; whether it was still to come.
@@ -132,13 +177,14 @@ pub(crate) fn send_after<M: Message>(to: Address<M>, message: M, after: Duration
             .tasks
             .get(current.slot)
             .map_or(Lineage::RUN, |t| t.lineage);
-        let at = system.kernel.now() + after;
+        let at = system.moment(current, after);
         let delayed = Delayed {
             to: target,
             at,
             key: None,
             id,
             who,
+            nth: 0,
             send,
         };
         let receiver = match target {
@@ -154,8 +200,9 @@ pub(crate) fn send_after<M: Message>(to: Address<M>, message: M, after: Duration
         };
         let (index, generation) = system.delayed.insert(delayed);
         let key = system.arm_timer(current, at, What::process(index));
+        let nth = system.process(current.slot).map_or(0, |p| p.counts);
         if let Some(delayed) = system.delayed.get_mut(index) {
-            delayed.key = key;
+            (delayed.key, delayed.nth) = (key, nth);
         }
         if let Some(process) = receiver.and_then(|slot| system.process(slot)) {
             process.extra().delayed.push(index);

@@ -46,11 +46,29 @@ pub enum DeadReason {
     Undecodable = 5,
     /// The sender had already been killed, or its node had crashed.
     SenderGone = 6,
+    /// No connection to its node could be set up.
+    NoConnection = 7,
 }
 
 impl DeadReason {
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
+}
+
+/// Why a connection is no more, or never came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Broken {
+    /// The peer, or its system, closed it; or this side did.
+    Closed = 0,
+    /// Nothing was heard for longer than the tick time.
+    Silent = 1,
+    /// The peer began a new one, and the old one was still believed in.
+    Replaced = 2,
+    /// The peer is not there, and said so.
+    Refused = 3,
+    /// The set-up took too long.
+    NoAnswer = 4,
 }
 
 /// A bound of a run.
@@ -188,6 +206,34 @@ pub enum Event {
     Busy { node: NodeId, until_ns: u64 },
     /// A bound was reached.
     Bound { limit: Limit, most: u64 },
+    /// A node has a connection to a peer.
+    NodeUp { node: NodeId, peer: NodeId },
+    /// A node has no connection to a peer any more, or could not set one up.
+    NodeDown {
+        node: NodeId,
+        peer: NodeId,
+        why: Broken,
+    },
+    /// A process waits until the connection to a peer takes more.
+    Suspended { pid: Pid, peer: NodeId },
+    /// It waits no longer.
+    Released { pid: Pid },
+    /// A fault began: the how-manieth of the run, and what it is.
+    Fault { number: u32, text: TextId },
+    /// A fault ended.
+    FaultOver { number: u32, text: TextId },
+    /// A fault had no effect: its node was not in the state for it.
+    NoEffect {
+        number: u32,
+        node: NodeId,
+        text: TextId,
+    },
+    /// A node was asked to stop.
+    Stopping { node: NodeId },
+    /// A node goes on beside a newer one of its name.
+    Outdated { node: NodeId, newer: NodeId },
+    /// From now on no more faults: all is healed.
+    Quiet,
     /// A user's note.
     Note { pid: Pid, text: TextId },
 }
@@ -284,6 +330,25 @@ impl Event {
             Event::Unnamed { pid, name } => words!(28, 0, pid.as_u64(), name.as_u64()),
             Event::Busy { node, until_ns } => words!(29, u64::from(node.0), until_ns),
             Event::Bound { limit, most } => words!(30, limit as u64, most),
+            Event::NodeUp { node, peer } => {
+                words!(31, u64::from(node.0) | u64::from(peer.0) << 16)
+            }
+            Event::NodeDown { node, peer, why } => {
+                let ends = u64::from(node.0) | u64::from(peer.0) << 16;
+                words!(32, ends | (why as u64) << 32)
+            }
+            Event::Suspended { pid, peer } => words!(33, u64::from(peer.0), pid.as_u64()),
+            Event::Released { pid } => words!(34, 0, pid.as_u64()),
+            Event::Fault { number, .. } => words!(35, u64::from(number)),
+            Event::FaultOver { number, .. } => words!(36, u64::from(number)),
+            Event::NoEffect { number, node, .. } => {
+                words!(37, u64::from(number), u64::from(node.0))
+            }
+            Event::Stopping { node } => words!(38, u64::from(node.0)),
+            Event::Outdated { node, newer } => {
+                words!(39, u64::from(node.0) | u64::from(newer.0) << 16)
+            }
+            Event::Quiet => words!(40),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -309,7 +374,16 @@ impl Event {
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
             Event::Monitor { by, .. } | Event::Demonitor { by, .. } => Some(by),
             Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
-            Event::Lost { .. }
+            Event::Suspended { pid, .. } | Event::Released { pid } => Some(pid),
+            Event::NodeUp { .. }
+            | Event::NodeDown { .. }
+            | Event::Fault { .. }
+            | Event::FaultOver { .. }
+            | Event::NoEffect { .. }
+            | Event::Stopping { .. }
+            | Event::Outdated { .. }
+            | Event::Quiet
+            | Event::Lost { .. }
             | Event::Duplicated { .. }
             | Event::Delayed { .. }
             | Event::Arrive { .. }
@@ -349,6 +423,19 @@ impl fmt::Display for DeadReason {
             DeadReason::OtherType => "a message of another type",
             DeadReason::Undecodable => "it does not decode",
             DeadReason::SenderGone => "its sender had ended",
+            DeadReason::NoConnection => "no connection to its node",
+        })
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Broken::Closed => "closed",
+            Broken::Silent => "silent for longer than the tick time",
+            Broken::Replaced => "the peer has begun anew",
+            Broken::Refused => "refused",
+            Broken::NoAnswer => "no answer to the set-up",
         })
     }
 }

@@ -60,6 +60,16 @@ impl Pid {
             | u64::from(generation))
     }
 
+    /// A node itself, which sends where none of its processes does.
+    pub(crate) fn of_node(node: NodeId, incarnation: u32) -> Pid {
+        Pid::new(node, incarnation, Pid::SLOTS - 1, u16::MAX)
+    }
+
+    /// Whether it stands for a node itself.
+    const fn is_of_node(self) -> bool {
+        self.slot() == Pid::SLOTS - 1 && self.generation() == u16::MAX
+    }
+
     /// The node on which it lives or lived.
     #[inline]
     #[must_use]
@@ -116,6 +126,9 @@ impl fmt::Display for Pid {
         write!(f, "<{}", self.node())?;
         if self.incarnation() > 0 {
             write!(f, "#{}", self.incarnation())?;
+        }
+        if self.is_of_node() {
+            return f.write_str(">");
         }
         write!(f, ".{}.{}>", self.slot(), self.generation())
     }

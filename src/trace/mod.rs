@@ -12,7 +12,7 @@ mod log;
 pub use books::{Books, BooksError, Fate, Totals};
 pub use digest::{Checkpoint, Digest, DigestValue};
 pub(crate) use event::emit;
-pub use event::{DeadReason, Event, Limit, Reason};
+pub use event::{Broken, DeadReason, Event, Limit, Reason};
 #[cfg(feature = "sim")]
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
@@ -45,6 +45,20 @@ impl Trace {
     /// Takes the payloads of local messages into a second digest, for the check of determinism.
     pub fn digest_payloads(&mut self) {
         self.payloads.get_or_insert_default();
+    }
+
+    /// A message found no receiver: noted, and entered in the books of `node`.
+    #[cold]
+    pub fn dead_letter(&mut self, node: NodeId, id: MessageId, to: u64, why: DeadReason) {
+        self.emit(Event::DeadLetter { id, to, why });
+        self.books.ended(node, id, Fate::Dead(why));
+    }
+
+    /// A packet was lost on its way: noted, and entered in the books of its sender.
+    #[cold]
+    pub fn lost(&mut self, id: MessageId, to: NodeId) {
+        self.emit(Event::Lost { id, to });
+        self.books.ended(id.from.node(), id, Fate::Lost);
     }
 
     /// Whether a log is kept: then texts are worth making.

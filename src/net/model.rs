@@ -1,0 +1,305 @@
+//! What becomes of a packet.
+
+use super::roads::Roads;
+use super::rule::{Meddled, Rule};
+use super::{Cut, Machine, Path};
+use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
+use crate::kernel::time::Time;
+use crate::trace::{MessageId, NodeId, PacketKind};
+
+/// What the adversary may do to packets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PacketFaults {
+    /// How often a packet of each kind is lost.
+    pub loss: [Rate; PacketKind::COUNT],
+    /// How often a packet of each kind is duplicated.
+    pub duplicate: [Rate; PacketKind::COUNT],
+    /// How often a packet is held back.
+    pub reorder: Rate,
+    /// For how long at most, in nanoseconds.
+    pub hold_ns: u64,
+}
+
+/// A packet, as the network sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Passage {
+    /// Sender, sender's count.
+    pub id: MessageId,
+    /// Who sent it, for draws.
+    pub who: Lineage,
+    /// From where.
+    pub from: NodeId,
+    /// Where to.
+    pub to: NodeId,
+    /// What it carries.
+    pub kind: PacketKind,
+    /// Its size.
+    pub bytes: u32,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// A fault, or the path, loses it.
+    Lost,
+    /// It arrives.
+    Arrives {
+        /// After so many nanoseconds.
+        after_ns: u64,
+        /// Of which it is held back for so many.
+        held_ns: u64,
+        /// Its duplicate arrives after so many nanoseconds, where there is one.
+        copy_after_ns: Option<u64>,
+    },
+}
+
+/// The network of a run, but for its connections.
+#[derive(Clone, Debug)]
+pub struct Model {
+    roads: Roads,
+    faults: PacketFaults,
+    rules: Vec<Rule>,
+}
+
+impl Model {
+    /// A network whose every path is `default`, under these faults. It has no machines yet.
+    #[must_use]
+    pub fn new(default: Path, faults: PacketFaults) -> Model {
+        Model {
+            roads: Roads::new(default),
+            faults,
+            rules: Vec::new(),
+        }
+    }
+
+    /// Adds a machine: the next number, and who draws for its own packets. One that takes another's place
+    /// beside it has that one's name.
+    pub fn add(&mut self, beside: Option<NodeId>, owner: Lineage) -> NodeId {
+        self.roads.add(beside, owner)
+    }
+
+    /// Sets one path.
+    pub fn set_path(&mut self, from: NodeId, to: NodeId, path: Path) {
+        self.roads.set_path(from, to, path);
+    }
+
+    /// From now on under these faults.
+    pub fn set_faults(&mut self, faults: PacketFaults) {
+        self.faults = faults;
+    }
+
+    pub(crate) fn set_rules(&mut self, rules: Vec<Rule>) {
+        self.rules = rules;
+    }
+
+    pub(crate) fn add_rule(&mut self, rule: Rule) {
+        self.rules.push(rule);
+    }
+
+    /// What stands in the way.
+    #[inline]
+    #[must_use]
+    pub fn roads(&self) -> &Roads {
+        &self.roads
+    }
+
+    /// How a machine is.
+    #[must_use]
+    pub fn machine(&self, node: NodeId) -> Machine {
+        self.roads.machine(node)
+    }
+
+    /// Changes how a machine is.
+    pub fn set_machine(&mut self, node: NodeId, set: impl FnOnce(&mut Machine)) {
+        self.roads.set_machine(node, set);
+    }
+
+    /// Cuts the network.
+    pub fn cut(&mut self, number: u32, cut: Cut) {
+        self.roads.cut(number, cut);
+    }
+
+    /// Ends a cut; whether it was there.
+    pub fn mend(&mut self, number: u32) -> bool {
+        self.roads.mend(number)
+    }
+
+    /// The cuts that there are.
+    #[must_use]
+    pub fn cuts(&self) -> Vec<u32> {
+        self.roads.cuts().collect()
+    }
+
+    /// Sends a datagram: draws what becomes of it.
+    #[inline]
+    pub fn pass(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Passed {
+        let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth()));
+        if self.roads.is_cut(passage.from, passage.to) {
+            return Passed::Lost;
+        }
+        let path = self.roads.path(passage.from, passage.to);
+        let loss = path.loss.or(self.faults.loss[passage.kind as usize]);
+        if choice.chance(site(Kind::Loss), loss) {
+            return Passed::Lost;
+        }
+        let mut least_ns = path.latency.least_ns();
+        if let Some(passes_ns) = path.passes_ns(passage.bytes) {
+            least_ns = least_ns.saturating_add(passes_ns);
+        }
+        let above = choice.draw(site(Kind::Latency), Shape::Above(&path.latency));
+        let mut held_ns = self.hold(choice, site(Kind::Reorder));
+        let duplicate = self.faults.duplicate[passage.kind as usize];
+        let mut doubled = choice.chance(site(Kind::Duplicate), duplicate);
+        if !self.rules.is_empty() {
+            let meddled = self.meddle(choice, now, passage);
+            if meddled.lost || meddled.swallowed {
+                return Passed::Lost;
+            }
+            held_ns = held_ns.saturating_add(meddled.held_ns(now, least_ns.saturating_add(above)));
+            doubled |= meddled.doubled;
+        }
+        let path = self.roads.path(passage.from, passage.to);
+        let copy_after_ns = doubled.then(|| {
+            let above = choice.draw(site(Kind::CopyLatency), Shape::Above(&path.latency));
+            least_ns.saturating_add(above)
+        });
+        let after_ns = least_ns.saturating_add(above).saturating_add(held_ns);
+        Passed::Arrives {
+            after_ns,
+            held_ns,
+            copy_after_ns,
+        }
+    }
+
+    /// Sends a packet of a connection: draws how long it is under way, and how long faults hold it. None
+    /// where it vanishes and the connection goes on, as if its sender had never answered.
+    #[inline]
+    pub fn carry(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Option<(u64, Time)> {
+        let ways = (passage.from, passage.to);
+        let site = (passage.who, u64::from(passage.id.nth()));
+        let loss = self.faults.loss[passage.kind as usize];
+        let transit_ns = self.roads.transit_ns(choice, ways, site, loss);
+        if self.rules.is_empty() {
+            return Some((transit_ns, Time::ZERO));
+        }
+        let meddled = self.meddle(choice, now, passage);
+        if meddled.swallowed {
+            return None;
+        }
+        let again_ns = if meddled.lost { super::roads::RETRANSMIT_NS } else { 0 };
+        let transit_ns = transit_ns
+            .saturating_add(again_ns)
+            .saturating_add(meddled.delay_ns);
+        Some((transit_ns, meddled.until))
+    }
+
+    #[cold]
+    fn meddle(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Meddled {
+        let roads = &self.roads;
+        let name = |node: NodeId| roads.machine(node).name;
+        let mut meddled = Meddled::default();
+        for (index, rule) in self.rules.iter_mut().enumerate() {
+            rule.apply(choice, now, passage, index as u64, &name, &mut meddled);
+        }
+        meddled
+    }
+
+    fn hold(&self, choice: &mut Choice, site: Site) -> u64 {
+        if choice.is_seeded() && self.faults.reorder.is_never() {
+            return 0;
+        }
+        choice.draw(
+            site,
+            Shape::Sometimes(self.faults.reorder, self.faults.hold_ns.max(1)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Pid;
+
+    fn passages() -> impl Iterator<Item = Passage> {
+        (1..=10_000).map(|nth| Passage {
+            id: MessageId::new(Pid::NOBODY, nth),
+            who: Lineage::node("a").boot(0),
+            to: NodeId::new(1),
+            kind: PacketKind::ALL[nth as usize % PacketKind::COUNT],
+        })
+    }
+
+    fn send_all(model: &Model) -> Vec<(PacketKind, Passed)> {
+        let mut choice = Choice::seeded(3);
+        passages()
+            .map(|passage| (passage.kind, model.pass(&mut choice, &passage)))
+            .collect()
+    }
+
+    #[test]
+    fn without_faults_every_packet_arrives_once_and_within_its_latency() {
+        for (_, passed) in send_all(&Model::new(Path::default(), PacketFaults::default())) {
+            let Passed::Arrives {
+                after_ns,
+                held_ns: 0,
+                copy_after_ns: None,
+            } = passed
+            else {
+                panic!("{passed:?}");
+            };
+            assert!((1_000_000..=10_000_000).contains(&after_ns));
+        }
+    }
+
+    #[test]
+    fn a_fault_aimed_at_a_kind_touches_that_kind_only() {
+        let mut faults = PacketFaults::default();
+        faults.duplicate[PacketKind::Ack as usize] = Rate::new(0.25).unwrap();
+        faults.loss[PacketKind::Data as usize] = Rate::new(0.5).unwrap();
+        let passed = send_all(&Model::new(Path::default(), faults));
+        let count = |kind, test: fn(&Passed) -> bool| {
+            passed.iter().filter(|(k, p)| *k == kind && test(p)).count()
+        };
+        let doubled = |p: &Passed| {
+            matches!(
+                p,
+                Passed::Arrives {
+                    copy_after_ns: Some(_),
+                    ..
+                }
+            )
+        };
+        let lost = |p: &Passed| *p == Passed::Lost;
+        assert!((330..500).contains(&count(PacketKind::Ack, doubled)));
+        assert!((750..920).contains(&count(PacketKind::Data, lost)));
+        for kind in PacketKind::ALL {
+            assert!(
+                kind == PacketKind::Ack || count(kind, doubled) == 0,
+                "{kind}"
+            );
+            assert!(kind == PacketKind::Data || count(kind, lost) == 0, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_packet_held_back_says_for_how_long() {
+        let faults = PacketFaults {
+            reorder: Rate::new(0.1).unwrap(),
+            hold_ns: 50_000_000,
+            ..PacketFaults::default()
+        };
+        let passed = send_all(&Model::new(Path::default(), faults));
+        let held = passed.iter().filter_map(|(_, p)| match p {
+            Passed::Arrives {
+                held_ns, after_ns, ..
+            } if *held_ns > 0 => Some((held_ns, after_ns)),
+            _ => None,
+        });
+        let held: Vec<_> = held.collect();
+        assert!((850..1150).contains(&held.len()), "{}", held.len());
+        assert!(
+            held.iter()
+                .all(|(held, after)| **held <= 50_000_000 && held < after)
+        );
+    }
+}

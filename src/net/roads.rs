@@ -1,0 +1,169 @@
+//! Which way is open: paths, cuts, and the state of the machines at both ends.
+
+use super::{Cut, Path};
+use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
+use crate::trace::NodeId;
+use rustc_hash::FxHashMap;
+
+/// What Linux waits for before it sends a lost segment again for the first time; each further time twice
+/// as long.
+pub(super) const RETRANSMIT_NS: u64 = 200_000_000;
+/// A packet of a connection is lost at most so many times in a row: the delay is then 51 s.
+const LOSSES_MOST: u64 = 8;
+
+/// A machine, as the network sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Its node runs.
+    pub up: bool,
+    /// Its node is stopped for a while: it takes nothing in.
+    pub paused: bool,
+    /// It has no power: it does not even refuse.
+    pub dark: bool,
+    /// It runs beside another of the same name, and is the older one.
+    pub outdated: bool,
+    /// Machines of one name have one number here.
+    pub name: NodeId,
+}
+
+/// The paths of a run, and what stands in the way.
+#[derive(Clone, Debug)]
+pub struct Roads {
+    pub(super) default: Path,
+    paths: FxHashMap<(NodeId, NodeId), Path>,
+    cuts: Vec<(u32, Cut)>,
+    machines: Vec<Machine>,
+    /// Who draws for a machine's own packets.
+    owners: Vec<Lineage>,
+    /// Whether any way may be closed.
+    trouble: bool,
+    /// Whether two machines have one name.
+    namesakes: bool,
+}
+
+impl Roads {
+    pub(super) fn new(default: Path) -> Roads {
+        Roads {
+            default,
+            paths: FxHashMap::default(),
+            cuts: Vec::new(),
+            machines: Vec::new(),
+            owners: Vec::new(),
+            trouble: false,
+            namesakes: false,
+        }
+    }
+
+    pub(super) fn add(&mut self, name: Option<NodeId>, owner: Lineage) -> NodeId {
+        let id = NodeId::new(self.machines.len());
+        self.namesakes |= name.is_some();
+        self.machines.push(Machine {
+            name: name.unwrap_or(id),
+            ..Machine::default()
+        });
+        self.owners.push(owner);
+        id
+    }
+
+    pub(super) fn set_path(&mut self, from: NodeId, to: NodeId, path: Path) {
+        self.paths.insert((from, to), path);
+    }
+
+    /// The path from one node to another.
+    #[inline]
+    pub(super) fn path(&self, from: NodeId, to: NodeId) -> &Path {
+        if self.paths.is_empty() {
+            return &self.default;
+        }
+        let name = |node: NodeId| self.machines[node.index()].name;
+        let path = self.paths.get(&(name(from), name(to)));
+        path.unwrap_or(&self.default)
+    }
+
+    pub(super) fn machine(&self, node: NodeId) -> Machine {
+        self.machines[node.index()]
+    }
+
+    pub(super) fn set_machine(&mut self, node: NodeId, set: impl FnOnce(&mut Machine)) {
+        set(&mut self.machines[node.index()]);
+        self.note_trouble();
+    }
+
+    pub(super) fn has_namesakes(&self) -> bool {
+        self.namesakes
+    }
+
+    pub(super) fn owner(&self, node: NodeId) -> Lineage {
+        self.owners[node.index()]
+    }
+
+    pub(super) fn cut(&mut self, number: u32, cut: Cut) {
+        self.cuts.push((number, cut));
+        self.note_trouble();
+    }
+
+    /// Ends a cut; whether it was there.
+    pub(super) fn mend(&mut self, number: u32) -> bool {
+        let before = self.cuts.len();
+        self.cuts.retain(|(other, _)| *other != number);
+        self.note_trouble();
+        self.cuts.len() < before
+    }
+
+    pub(super) fn cuts(&self) -> impl Iterator<Item = u32> + '_ {
+        self.cuts.iter().map(|(number, _)| *number)
+    }
+
+    fn note_trouble(&mut self) {
+        let machine = |m: &Machine| m.paused || m.dark;
+        self.trouble = !self.cuts.is_empty() || self.machines.iter().any(machine);
+    }
+
+    /// Whether a cut lies between them, in this direction.
+    #[inline]
+    pub(super) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.trouble && self.cuts.iter().any(|(_, cut)| cut.blocks(from, to))
+    }
+
+    /// Whether nothing of a connection gets from one to the other now.
+    #[inline]
+    pub(super) fn blocks(&self, from: NodeId, to: NodeId) -> bool {
+        self.trouble && {
+            let there = self.machine(to);
+            there.paused || there.dark || self.is_cut(from, to)
+        }
+    }
+
+    /// Whether `listener` hears nothing of `peer`, not even that it is there.
+    pub(super) fn is_deaf(&self, listener: NodeId, peer: NodeId) -> bool {
+        self.trouble && {
+            let there = self.machine(peer);
+            there.paused || there.dark || self.is_cut(peer, listener)
+        }
+    }
+
+    /// How long a packet of a connection takes: latency, the time its bytes take to pass, and what lost
+    /// copies of it cost.
+    #[inline]
+    pub(super) fn transit_ns(
+        &self,
+        choice: &mut Choice,
+        (from, to): (NodeId, NodeId),
+        (who, nth): (Lineage, u64),
+        loss: Rate,
+    ) -> u64 {
+        let path = self.path(from, to);
+        let above = choice.draw(
+            Site::new(Kind::Latency, who, nth),
+            Shape::Above(&path.latency),
+        );
+        let transit_ns = path.latency.least_ns().saturating_add(above);
+        let loss = path.loss.or(loss);
+        if loss.is_never() && choice.is_seeded() {
+            return transit_ns;
+        }
+        let site = Site::new(Kind::Loss, who, nth);
+        let losses = choice.draw(site, Shape::InARow(loss, LOSSES_MOST));
+        transit_ns.saturating_add(RETRANSMIT_NS * ((1 << losses) - 1))
+    }
+}
