@@ -364,6 +364,7 @@ impl Found {
             detail,
             at,
             step,
+            waits: _,
         } = violation;
         Found {
             seed,

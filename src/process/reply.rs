@@ -6,6 +6,7 @@ use super::host::Packet;
 use super::message::{Message, decode};
 use super::system::{Deliver, Remains, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
+use crate::kernel::Time;
 use crate::trace::{DeadReason, Event, Fate, MessageId, PacketKind, Pid};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -35,11 +36,21 @@ impl<R> fmt::Debug for ReplyTo<R> {
 /// A call of a process that still waits for its answer.
 pub(crate) struct Alias {
     id: u32,
+    /// Whom it asks; none before the process that is to answer was started.
+    to: Option<Target>,
+    since: Time,
     /// Holds an `Option<R>`.
     cell: Box<dyn Any>,
     pub(crate) arrived: Option<MessageId>,
     failed: Option<ExitReason>,
     deliver: Deliver,
+}
+
+impl Alias {
+    /// Whom it asks and since when, where the answer has not come.
+    pub(crate) fn unanswered(&self) -> Option<(Option<Target>, Time)> {
+        (self.arrived.is_none() && self.failed.is_none()).then_some((self.to, self.since))
+    }
 }
 
 impl<R: Message> ReplyTo<R> {
@@ -115,6 +126,16 @@ impl super::system::System {
         None
     }
 
+    /// The process that a call waits for was not there when it was made: now it is.
+    fn name_callee(&mut self, caller: Pid, alias: u32, callee: Pid) {
+        let slot = self.find(caller).ok();
+        let extra = slot.and_then(|slot| self.process(slot)?.extra.as_mut());
+        let aliases = extra.into_iter().flat_map(|extra| &mut extra.aliases);
+        for place in aliases.filter(|place| place.id == alias) {
+            place.to = Some(Target::Pid(callee));
+        }
+    }
+
     /// The server that a call waits for has ended.
     pub(crate) fn fail_alias(&mut self, slot: u32, alias: u32, reason: ExitReason) {
         let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut()) else {
@@ -162,8 +183,9 @@ struct Call<R> {
 
 impl<R: Message> Call<R> {
     /// Opens a place for the answer.
-    fn open(timeout: Option<Duration>) -> Option<Call<R>> {
+    fn open(to: Option<Target>, timeout: Option<Duration>) -> Option<Call<R>> {
         let (caller, alias) = act(|system, current| {
+            let since = system.kernel.now();
             let process = system.process(current.slot)?;
             process.counts += 1;
             let id = process.counts;
@@ -173,6 +195,8 @@ impl<R: Message> Call<R> {
             let deliver = deliver_answer::<R>;
             extra.aliases.push(Alias {
                 id,
+                to,
+                since,
                 cell,
                 arrived: None,
                 failed: None,
@@ -296,7 +320,7 @@ pub(crate) async fn call_with<M: Message, R: Message>(
     ask: impl FnOnce(ReplyTo<R>) -> M,
     timeout: Duration,
 ) -> Result<R, CallError> {
-    let Some(mut call) = Call::<R>::open(Some(timeout)) else {
+    let Some(mut call) = Call::<R>::open(Some(to.target()), Some(timeout)) else {
         return std::future::pending().await;
     };
     let reply_to = ReplyTo {
@@ -313,7 +337,7 @@ pub(crate) async fn call_with<M: Message, R: Message>(
 pub(crate) async fn started_by<R: Message>(
     start: impl FnOnce(ReplyTo<R>) -> Option<Pid>,
 ) -> Result<R, CallError> {
-    let Some(mut call) = Call::<R>::open(None) else {
+    let Some(mut call) = Call::<R>::open(None, None) else {
         return std::future::pending().await;
     };
     let reply_to = ReplyTo {
@@ -322,6 +346,7 @@ pub(crate) async fn started_by<R: Message>(
         answer: PhantomData,
     };
     if let Some(pid) = start(reply_to) {
+        with(|system| system.name_callee(call.caller, call.alias, pid));
         call.watch(Target::Pid(pid))?;
     }
     call.await
