@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// Finds failures of simulated clusters, and replays them from their seeds.
 ///
 /// Exit codes: 0 nothing violated; 1 a property violated; 2 wrong arguments or input; 4 two runs of one
-/// seed differed; 70 a fault of netsplit itself; the lowest that is not 0 wins.
+/// seed differed; 5 no seed reached a `sometimes` property; 70 a fault of netsplit itself; the lowest that
+/// is not 0 wins.
 #[derive(Debug, Parser)]
 #[command(version, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {

@@ -54,8 +54,8 @@ pub(crate) enum CommandError {
 /// ```
 ///
 /// Exit codes: 0 nothing violated; 1 a property violated, or a panic of the scenario; 2 wrong arguments or
-/// input, a scenario that cannot be run, or only over its bounds; 3 reserved for `eventually`; 4 two runs
-/// of one seed differed; 70 a fault of netsplit itself. The lowest that is not 0 wins. `shrink` ends with
+/// input, a scenario that cannot be run, or only over its bounds; 4 two runs of one seed differed; 5 no
+/// run of a sweep reached a `sometimes` property; 70 a fault of netsplit itself. The lowest that is not 0 wins. `shrink` ends with
 /// 0 where it has written its tape.
 pub fn main(scenarios: impl IntoIterator<Item = Scenario>) -> ExitCode {
     main_with(scenarios, arguments())

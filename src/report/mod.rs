@@ -10,3 +10,4 @@ pub mod trace;
 
 pub use failure::{Failure, LAST_EVENTS};
 pub use numbers::{grouped, per_second};
+pub use sweep::{coverage, unreached};

@@ -35,7 +35,8 @@ pub enum ScenarioError {
     NoNodes,
     /// There is no property.
     #[error(
-        "it has no properties, so no run of it could fail: add one with `always`, `never`, `eventually`, `finally` or `sometimes`"
+        "it has no properties, so no run of it could fail: add one with `always`, `never`, \
+         `eventually`, `finally` or `sometimes`"
     )]
     NoProperties,
     /// A node's name does not do.
