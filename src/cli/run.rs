@@ -101,9 +101,14 @@ fn code(report: &Report) -> Code {
     let Some(trouble) = &report.trouble else {
         return violated;
     };
+    trouble_told(report, trouble);
+    violated.and(Code::of(trouble))
+}
+
+/// Tells on standard error what ended a sweep.
+pub(crate) fn trouble_told(report: &Report, trouble: &Trouble) {
     let again = again(&report.scenario, trouble.seed());
     eprintln!("error: {}\n{trouble}\n  again:  {again}", report.scenario);
-    violated.and(Code::of(trouble))
 }
 
 /// The failure of a seed that was found to violate a property: run again, with a log.

@@ -1,5 +1,6 @@
 //! Results as JSON: one object for each, with a fixed set of keys.
 
+use super::gallery::Standing;
 use super::numbers::per_second;
 use crate::explore::{Found, Report, Sometimes};
 use crate::sim::{Form, Outcome, Scenario, Waits};
@@ -38,6 +39,32 @@ pub fn report(report: &Report) -> Value {
         "sim_s": report.sim_ns as f64 / 1e9,
         "wall_s": report.wall.as_secs_f64(),
         "events_per_s": per_second(report.events, report.wall),
+        "seeds_per_s": per_second(report.seeds, report.wall),
+    })
+}
+
+/// A scenario of a gallery: `scenario`, `form`, `property` (that it states; null for a sound one),
+/// `as_stated`, `result` (in the words of [`Standing::word`]), `violation` (the first, as in [`report`], or
+/// null), `unreached`, `trouble` (what else ended the sweep: a text, or null), `seeds`, `wall_s`,
+/// `seeds_per_s`.
+#[must_use]
+pub fn gallery(report: &Report) -> Value {
+    let property = match &report.form {
+        Form::Sound => None,
+        Form::Broken { property } => Some(property),
+    };
+    let standing = Standing::of(report);
+    json!({
+        "scenario": report.scenario,
+        "form": form(&report.form),
+        "property": property,
+        "as_stated": standing.is_as_stated(),
+        "result": standing.word(),
+        "violation": report.violations.first().map(found),
+        "unreached": report.unreached().collect::<Vec<_>>(),
+        "trouble": report.trouble.as_ref().map(|trouble| trouble.to_string().trim().to_owned()),
+        "seeds": report.seeds,
+        "wall_s": report.wall.as_secs_f64(),
         "seeds_per_s": per_second(report.seeds, report.wall),
     })
 }

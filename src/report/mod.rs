@@ -2,6 +2,7 @@
 
 mod divergence;
 mod failure;
+pub mod gallery;
 #[cfg(feature = "cli")]
 pub mod json;
 mod numbers;
