@@ -73,7 +73,7 @@ mod tests {
         ];
         assert_eq!(all.into_iter().fold(Code::Fine, Code::and), Code::Violated);
         assert_eq!(
-            all[..3].iter().fold(Code::Fine, |a, b| a.and(*b)),
+            all[..4].iter().fold(Code::Fine, |a, b| a.and(*b)),
             Code::Differed
         );
         assert_eq!(Code::Fine.and(Code::Fine), Code::Fine);
