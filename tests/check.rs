@@ -96,6 +96,12 @@ mod child {
     }
 
     #[test]
+    fn nobody_wins() {
+        let scenario = leaky().sometimes("somebody wins", |_| false);
+        checked(scenario.node("b", |_: Context| async {}).horizon(millis(1)));
+    }
+
+    #[test]
     fn it_leaks() {
         checked(leaky().finally("it fails", |_| false));
     }
@@ -285,6 +291,14 @@ fn a_scenario_that_cannot_be_run_fails_with_what_it_lacks() {
     let done = child("child::nobody_is_there", &[]);
     let said = "scenario nobody cannot be run: it has no nodes: add at least one";
     assert!(!done.passed && done.err.contains(said), "{}", done.err);
+}
+
+#[test]
+fn what_no_seed_reaches_fails_a_check_by_its_name_but_not_one_seed_run_again() {
+    let done = child("child::nobody_wins", &[]);
+    let said = "scenario leaky failed: no run of 1,000 seeds has reached \"somebody wins\": run more seeds";
+    assert!(!done.passed && done.err.contains(said), "{}", done.err);
+    assert!(child("child::nobody_wins", &[("NETSPLIT_SEED", "3")]).passed);
 }
 
 #[test]

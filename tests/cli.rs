@@ -129,6 +129,25 @@ fn odd_scenarios() -> Vec<Scenario> {
         }),
         odd_one("waits", |_| std::future::pending()),
         odd_one("leaks", leaks),
+        odd_one("sometimes", |ctx| async move {
+            let seed = ctx.random_below(u64::MAX);
+            ctx.observe("drawn", |drawn: &mut u64| *drawn = seed);
+            ctx.count_by("naps", 2);
+            ctx.sleep(millis(5)).await;
+        })
+        .sometimes("an even number is drawn", |view| {
+            view.observed("drawn")
+                .is_some_and(|drawn: &u64| drawn.is_multiple_of(2))
+        })
+        .sometimes("no letter is lost", |_| false),
+        odd_one("violated sometimes", |_| async {})
+            .sometimes("it is reached", |_| false)
+            .finally("it never ends", |_| false),
+        odd_one("stuck", |ctx| async move {
+            ctx.register("clerk").expect("a free name");
+            ctx.receive_message().await;
+        })
+        .eventually("it ends", millis(500), |_| false),
         odd_one("leaks and fails", leaks).finally("it holds", |_| false),
         Scenario::new("empty").finally("it holds", |_| true),
         odd_one("no time", |_| async {}).horizon(secs(0)),
@@ -136,10 +155,11 @@ fn odd_scenarios() -> Vec<Scenario> {
     ]
 }
 
-const RUN_KEYS: &str =
-    "scenario form seeds violations events sim_s wall_s events_per_s seeds_per_s";
+const RUN_KEYS: &str = "scenario form seeds violations sometimes unreached counters \
+     events sim_s wall_s events_per_s seeds_per_s";
 const VIOLATION_KEYS: &str = "seed property at_ns step digest";
-const REPLAY_KEYS: &str = "scenario seed digest steps events at_ns violation";
+const REPLAY_KEYS: &str =
+    "scenario seed digest steps events at_ns violation waits reached counters";
 const BROKEN: &str = "supe/duplicate_ack";
 const SOUND: &str = "supe/acked_by_id";
 
@@ -345,6 +365,21 @@ fn exit_codes_say_what_happened() {
         (1, &["run", "property panics"], ""),
         (1, &["run", "client panics"], ""),
         (1, &["run", "violated", "held"], ""),
+        (1, &["run", "stuck"], ""),
+        (1, &["run", "violated sometimes", "--seeds", "3"], ""),
+        (
+            1,
+            &["run", "violated sometimes", "--keep-going", "--seeds", "3"],
+            "no run of 3 seeds has reached \"it is reached\"",
+        ),
+        (
+            5,
+            &["run", "sometimes", "--seeds", "20"],
+            "error: sometimes: no run of 20 seeds has reached \"no letter is lost\": run more seeds",
+        ),
+        (5, &["run", "sometimes", "--json"], "no run of 1,000 seeds"),
+        (1, &["run", "sometimes", "violated"], "no run of"),
+        (0, &["replay", "sometimes", "--seed", "3"], ""),
         (2, &["run", "bounds"], "its bound of 100 steps in one run"),
         (
             2,
@@ -382,6 +417,59 @@ fn exit_codes_say_what_happened() {
         assert_eq!(done.code, *code, "{arguments:?}: {done:?}");
         assert!(done.err.contains(said), "{arguments:?}: {done:?}");
     }
+}
+
+/// What a sweep of it says, without its speed.
+fn told(arguments: &[&str]) -> String {
+    let out = odd(arguments).out;
+    let (first, rest) = out.split_once('\n').expect("a line");
+    let (seeds, _) = first.rsplit_once("  ").expect("a speed");
+    format!("{seeds}\n{rest}")
+}
+
+#[test]
+fn a_sweep_tells_in_how_many_seeds_each_sometimes_was_reached_and_what_was_counted() {
+    let one = told(&["run", "sometimes", "--seeds", "20", "--jobs", "1"]);
+    insta::assert_snapshot!("sometimes", one);
+    let arguments = ["run", "sometimes", "--seeds", "20", "--json", "--jobs"];
+    for jobs in ["1", "3", "7"] {
+        assert_eq!(
+            one,
+            told(&["run", "sometimes", "--seeds", "20", "--jobs", jobs])
+        );
+        let json = odd(&[&arguments[..], &[jobs]].concat()).json();
+        let reached = &json["sometimes"][0];
+        assert_eq!(reached["property"], "an even number is drawn");
+        let line = format!("in {} of 20 seeds", reached["reached_in"]);
+        assert!(one.contains(&line), "{line}: {one}");
+        assert_eq!(json["unreached"], serde_json::json!(["no letter is lost"]));
+        assert_eq!(json["counters"], serde_json::json!({ "naps": 40 }));
+    }
+}
+
+#[test]
+fn a_sweep_that_a_violation_ends_judges_no_sometimes() {
+    let done = odd(&["run", "violated sometimes", "--json"]);
+    assert_eq!(done.err, "");
+    assert_eq!(done.json()["unreached"], serde_json::json!([]));
+}
+
+#[test]
+fn a_failure_to_make_progress_tells_what_is_waited_for() {
+    let replay = odd(&["replay", "stuck", "--seed", "0", "--json"]).json();
+    let digest = replay["digest"].as_str().expect("a text");
+    let told = told(&["run", "stuck"]).replace(digest, "[digest]");
+    let (told, again) = told.split_once("  again:  ").expect("a line to paste");
+    assert!(again.ends_with(" replay stuck --seed 0\n"), "{again}");
+    insta::assert_snapshot!("stuck", told);
+    let waits = serde_json::json!({
+        "processes": ["<a.0.0> \"clerk\"  waits for mail"],
+        "more": 0,
+        "ring": null,
+    });
+    assert_eq!(replay["waits"], waits);
+    let done = odd(&["replay", "violated", "--seed", "0", "--json"]);
+    assert_eq!(done.json()["waits"], Value::Null);
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn different_seeds_give_different_runs() {
 type Look = fn(&View) -> bool;
 
 /// Properties that hold, and look at whatever can be seen.
-const LOOKS: [(&str, Look); 5] = [
+const LOOKS: [(&str, Look); 7] = [
     ("time goes on", |view| {
         view.now().as_nanos() < u64::MAX && view.step() > 0
     }),
@@ -241,20 +241,28 @@ const LOOKS: [(&str, Look); 5] = [
     ("nodes are read", |view| {
         !view.is_up("b") || view.boots("b") > 0
     }),
+    ("waits are read", |view| view.waiting().len() < 1_000),
+    ("calls and counters are read", |view| {
+        view.call_cycle().is_none() && view.counter("none") == 0
+    }),
 ];
 
-fn observed(always: u8, finally: u8) -> Scenario {
-    let looks = |mask: u8| {
-        (0..8)
-            .zip(LOOKS)
-            .filter(move |(bit, _)| mask >> bit & 1 == 1)
-    };
+/// The sorts of property, and none.
+const SORTS: usize = 6;
+
+/// Each look as a property of its sort.
+fn observed(sorts: &[usize]) -> Scenario {
     let mut scenario = chaos();
-    for (_, (name, look)) in looks(always) {
-        scenario = scenario.always(name, look);
-    }
-    for (_, (name, look)) in looks(finally & !always) {
-        scenario = scenario.finally(name, look);
+    for ((name, look), sort) in LOOKS.into_iter().zip(sorts) {
+        scenario = match sort {
+            0 => scenario,
+            1 => scenario.always(name, look),
+            2 => scenario.never(name, move |view| !look(view)),
+            // Looked at for a while, and then no more.
+            3 => scenario.sometimes(name, move |view| look(view) && view.step() > 100),
+            4 => scenario.eventually(name, millis(1), move |view| look(view) && view.step() > 50),
+            _ => scenario.finally(name, look),
+        };
     }
     scenario.finally("it ended", |_| true)
 }
@@ -264,9 +272,9 @@ proptest! {
 
     #[test]
     fn a_property_added_or_taken_away_changes_no_digest(
-        seed in any::<u64>(), always in 0u8..32, finally in 0u8..32,
+        seed in any::<u64>(), sorts in proptest::collection::vec(0..SORTS, LOOKS.len()),
     ) {
-        let (plain, watched) = (observed(0, 0).run(seed), observed(always, finally).run(seed));
+        let (plain, watched) = (observed(&[]).run(seed), observed(&sorts).run(seed));
         let (plain, watched) = (plain.unwrap(), watched.unwrap());
         prop_assert_eq!(watched.violation, None);
         prop_assert_eq!(
@@ -277,7 +285,7 @@ proptest! {
 
     #[test]
     fn what_is_kept_of_a_run_changes_no_digest(seed in any::<u64>()) {
-        let scenario = observed(0, 0);
+        let scenario = observed(&[]);
         let plain = scenario.run(seed).unwrap();
         for bits in 1..8 {
             let [log, draws, payloads] = [1, 2, 4].map(|bit| bits & bit != 0);
@@ -338,7 +346,7 @@ fn first_difference(scenario: &Scenario, seed: u64) -> Option<[String; 2]> {
 
 #[test]
 fn a_sound_scenario_has_no_first_difference() {
-    let chaos = observed(0, 0);
+    let chaos = observed(&[]);
     assert!((0..20).all(|seed| first_difference(&chaos, seed).is_none()));
 }
 

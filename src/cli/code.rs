@@ -4,7 +4,7 @@ use crate::explore::Trouble;
 use crate::sim::RunError;
 use std::process::ExitCode;
 
-/// An exit code. 3 is reserved: a violated `eventually`, which is a later part's.
+/// An exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Code {
@@ -17,6 +17,8 @@ pub(crate) enum Code {
     Input = 2,
     /// Two runs of one seed differed, or a run depended on what is outside of it.
     Differed = 4,
+    /// A sweep has reached a `sometimes` property in none of its seeds.
+    Unreached = 5,
     /// A fault of netsplit itself.
     Fault = 70,
 }
@@ -64,13 +66,14 @@ mod tests {
         let all = [
             Code::Fine,
             Code::Fault,
+            Code::Unreached,
             Code::Differed,
             Code::Input,
             Code::Violated,
         ];
         assert_eq!(all.into_iter().fold(Code::Fine, Code::and), Code::Violated);
         assert_eq!(
-            all[..3].iter().fold(Code::Fine, |a, b| a.and(*b)),
+            all[..4].iter().fold(Code::Fine, |a, b| a.and(*b)),
             Code::Differed
         );
         assert_eq!(Code::Fine.and(Code::Fine), Code::Fine);

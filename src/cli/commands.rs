@@ -3,6 +3,7 @@
 use super::again::arguments;
 use super::arguments::{Arguments, Command};
 use super::code::Code;
+use super::gallery::gallery;
 use super::output::{Output, OutputError};
 use super::replay::replay;
 use super::run::run;
@@ -26,6 +27,8 @@ pub(crate) enum CommandError {
     Select(#[from] SelectError),
     #[error("scenario `{0}` cannot be run: {1}")]
     Scenario(String, ScenarioError),
+    #[error("there are no scenarios, so a gallery of them says nothing")]
+    EmptyGallery,
     #[error("the tape {0} cannot be read: {1}")]
     ReadTape(PathBuf, io::Error),
     #[error("the tape {0}: {1}")]
@@ -40,7 +43,7 @@ pub(crate) enum CommandError {
     Output(#[from] OutputError),
 }
 
-/// A command line of these scenarios: `list`, `run`, `replay` and `shrink`, as a `main` returns it.
+/// A command line of these scenarios: `list`, `run`, `gallery`, `replay` and `shrink`, as a `main` returns it.
 ///
 /// ```no_run
 /// use netsplit::{Context, Scenario};
@@ -54,9 +57,10 @@ pub(crate) enum CommandError {
 /// ```
 ///
 /// Exit codes: 0 nothing violated; 1 a property violated, or a panic of the scenario; 2 wrong arguments or
-/// input, a scenario that cannot be run, or only over its bounds; 3 reserved for `eventually`; 4 two runs
-/// of one seed differed; 70 a fault of netsplit itself. The lowest that is not 0 wins. `shrink` ends with
-/// 0 where it has written its tape.
+/// input, a scenario that cannot be run, or only over its bounds; 4 two runs of one seed differed; 5 no run
+/// of a sweep reached a `sometimes` property; 70 a fault of netsplit itself. The lowest that is not 0 wins.
+/// `gallery` ends with 1 where any scenario is not as its form states, and with 0 elsewhere; `shrink` ends
+/// with 0 where it has written its tape.
 pub fn main(scenarios: impl IntoIterator<Item = Scenario>) -> ExitCode {
     main_with(scenarios, arguments())
 }
@@ -99,6 +103,7 @@ fn command(scenarios: &[Scenario], command: Command) -> Result<Code, CommandErro
     match command {
         Command::List { json } => list(scenarios, json, &mut output),
         Command::Run(arguments) => run(scenarios, &arguments, &mut output),
+        Command::Gallery(arguments) => gallery(scenarios, &arguments, &mut output),
         Command::Replay(arguments) => replay(scenarios, &arguments, &mut output),
         Command::Shrink(arguments) => shrink(scenarios, &arguments, &mut output),
     }

@@ -4,7 +4,7 @@ use super::again;
 use super::parse::{SeedsError, seed, seeds};
 use crate::explore::{Options, Trouble, confirm, sweep};
 use crate::report::trace::lines;
-use crate::report::{Failure, LAST_EVENTS};
+use crate::report::{Failure, LAST_EVENTS, coverage, unreached};
 use crate::sim::{Chance, Keep, Scenario, ScenarioError};
 use std::ops::Range;
 
@@ -28,6 +28,8 @@ const DEFAULT: Range<u64> = 0..1000;
 /// - Where a seed violates a property. The message names scenario, property, seed (the least that fails),
 ///   virtual time, step and digest, shows the last events, and ends with one line to paste that runs this
 ///   seed again in this test.
+/// - Where the seeds reach a [`sometimes`](Scenario::sometimes) property in no run: with its name. One seed
+///   of `NETSPLIT_SEED` is not asked for that.
 /// - Where two runs of one seed differ: with the first event that differs.
 /// - Where the scenario cannot be run, a run reaches a bound, or a variable says no seeds: with what to do.
 ///
@@ -74,6 +76,8 @@ enum CheckError {
         seeds: String,
         failure: Box<Failure>,
     },
+    #[error("scenario {0} failed: {1}")]
+    Unreached(String, String),
     #[error("scenario {scenario}\n{trouble}\n  again:  {again}")]
     Trouble {
         scenario: String,
@@ -91,6 +95,8 @@ fn check_seeds(scenario: &Scenario, asked: Option<String>) -> Result<(), CheckEr
     let report = sweep(scenario, &options, &mut |_| {});
     let report = report.map_err(|error| unrunnable(scenario, error))?;
     let summary = report.to_string();
+    let missed = unreached(&report);
+    let coverage = coverage(&report);
     if let Some(trouble) = report.trouble {
         return Err(CheckError::Trouble {
             scenario: report.scenario,
@@ -98,11 +104,14 @@ fn check_seeds(scenario: &Scenario, asked: Option<String>) -> Result<(), CheckEr
             trouble,
         });
     }
-    match report.violations.first() {
-        None => println!("netsplit: {}: {summary}, nothing violated", report.scenario),
-        Some(found) => violated(scenario, found.seed, summary, false)?,
+    if let Some(found) = report.violations.first() {
+        return violated(scenario, found.seed, summary, false);
     }
-    Ok(())
+    println!("netsplit: {}: {summary}, nothing violated", report.scenario);
+    coverage.iter().for_each(|line| println!("{line}"));
+    missed.map_or(Ok(()), |missed| {
+        Err(CheckError::Unreached(report.scenario, missed))
+    })
 }
 
 fn check_seed(scenario: &Scenario, text: &str) -> Result<(), CheckError> {

@@ -14,6 +14,8 @@ mod code;
 #[cfg(feature = "cli")]
 mod commands;
 #[cfg(feature = "cli")]
+mod gallery;
+#[cfg(feature = "cli")]
 mod output;
 #[cfg(feature = "cli")]
 mod progress;

@@ -49,6 +49,7 @@ impl Output {
         let bold = Style::new().bold();
         let accents = [
             ("  violated:", red),
+            ("  never reached:", red),
             ("  stopped:", red),
             ("  again:", bold),
         ];

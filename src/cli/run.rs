@@ -8,7 +8,7 @@ use super::output::Output;
 use super::progress::Bar;
 use super::select;
 use crate::explore::{Found, Options, Report, Trouble, confirm, sweep};
-use crate::report::{Failure, LAST_EVENTS, grouped, json};
+use crate::report::{Failure, LAST_EVENTS, coverage, grouped, json, unreached};
 use crate::sim::{Chance, Keep, Scenario};
 use std::ops::Range;
 
@@ -80,6 +80,9 @@ fn swept(
         if told.is_empty() && report.trouble.is_none() {
             output.line("  nothing violated")?;
         }
+        for line in coverage(&report) {
+            output.line(output.accented(&line))?;
+        }
     }
     Ok(code(&report))
 }
@@ -90,12 +93,22 @@ fn code(report: &Report) -> Code {
         true => Code::Fine,
         false => Code::Violated,
     };
+    let missed = unreached(report);
+    if let Some(missed) = &missed {
+        eprintln!("error: {}: {missed}", report.scenario);
+    }
+    let violated = violated.and(missed.map_or(Code::Fine, |_| Code::Unreached));
     let Some(trouble) = &report.trouble else {
         return violated;
     };
+    trouble_told(report, trouble);
+    violated.and(Code::of(trouble))
+}
+
+/// Tells on standard error what ended a sweep.
+pub(crate) fn trouble_told(report: &Report, trouble: &Trouble) {
     let again = again(&report.scenario, trouble.seed());
     eprintln!("error: {}\n{trouble}\n  again:  {again}", report.scenario);
-    violated.and(Code::of(trouble))
 }
 
 /// The failure of a seed that was found to violate a property: run again, with a log.

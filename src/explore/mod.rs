@@ -6,5 +6,5 @@ mod sweep;
 mod twice;
 
 pub use shrink::{SHRINK_TRIES, ShrinkError, Shrunk, shrink};
-pub use sweep::{Found, Options, Progress, Report, Trouble, sweep};
+pub use sweep::{Found, Options, Progress, Report, Sometimes, Trouble, sweep};
 pub use twice::{Difference, Divergence, Facts, Side, confirm};

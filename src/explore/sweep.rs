@@ -75,6 +75,15 @@ pub struct Found {
     pub digest: DigestValue,
 }
 
+/// A `sometimes` property, and how often a sweep has reached it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sometimes {
+    /// Its name.
+    pub property: String,
+    /// In how many seeds it was reached.
+    pub seeds: u64,
+}
+
 /// What ended a sweep, and is no finding about the system under test.
 #[derive(Debug)]
 pub enum Trouble {
@@ -109,6 +118,12 @@ pub struct Report {
     pub violations: Vec<Found>,
     /// What else ended it.
     pub trouble: Option<Trouble>,
+    /// Whether all seeds that were asked for are covered.
+    pub complete: bool,
+    /// The scenario's `sometimes` properties, as they were declared.
+    pub sometimes: Vec<Sometimes>,
+    /// What the processes of all runs have counted. Each counter stays at the greatest `u64`.
+    pub counters: BTreeMap<String, u64>,
     /// Events of all runs.
     pub events: u64,
     /// Steps of all runs.
@@ -178,12 +193,19 @@ pub fn sweep(
     });
     let parts = work.parts.into_inner();
     let part = parts.unwrap_or_else(PoisonError::into_inner).at(first);
+    let sometimes = scenario.sometimes_names().map(|name| Sometimes {
+        property: name.to_owned(),
+        seeds: part.reached.get(name).copied().unwrap_or(0),
+    });
     Ok(Report {
+        complete: !part.ended,
+        sometimes: sometimes.collect(),
         scenario: scenario.name().to_owned(),
         form: scenario.form().clone(),
         seeds: part.seeds,
         violations: part.violations,
         trouble: part.trouble,
+        counters: part.counters,
         events: part.events,
         steps: part.steps,
         sim_ns: part.sim_ns,
@@ -313,6 +335,11 @@ impl Work<'_> {
         part.events += outcome.events;
         part.steps += outcome.steps;
         part.sim_ns += u128::from(outcome.at.as_nanos());
+        add(
+            &mut part.reached,
+            outcome.reached.iter().map(|name| (name.as_str(), 1)),
+        );
+        add(&mut part.counters, pairs(&outcome.counters));
         if outcome.is_ok() && !self.options.check_determinism {
             return;
         }
@@ -344,6 +371,19 @@ impl Work<'_> {
     }
 }
 
+impl Report {
+    /// The `sometimes` properties that no run has reached, where the sweep covers all the seeds that it was
+    /// asked for: it fails for them. Where something ended it before, nothing is said of them.
+    pub fn unreached(&self) -> impl Iterator<Item = &str> {
+        let judged = self.complete && self.seeds > 0;
+        let never = self
+            .sometimes
+            .iter()
+            .filter(move |s| judged && s.seeds == 0);
+        never.map(|sometimes| sometimes.property.as_str())
+    }
+}
+
 impl Trouble {
     /// The seed at which it came.
     #[must_use]
@@ -364,6 +404,7 @@ impl Found {
             detail,
             at,
             step,
+            waits: _,
         } = violation;
         Found {
             seed,
@@ -386,6 +427,20 @@ fn message(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic whose payload is no text".to_owned())
 }
 
+/// Adds counts to those of the same keys.
+fn add<'a>(to: &mut BTreeMap<String, u64>, counts: impl Iterator<Item = (&'a str, u64)>) {
+    for (key, by) in counts {
+        match to.get_mut(key) {
+            Some(count) => *count = count.saturating_add(by),
+            None => drop(to.insert(key.to_owned(), by)),
+        }
+    }
+}
+
+fn pairs(counts: &BTreeMap<String, u64>) -> impl Iterator<Item = (&str, u64)> {
+    counts.iter().map(|(key, by)| (key.as_str(), *by))
+}
+
 /// What came of some seeds in a row.
 #[derive(Debug, Default)]
 struct Part {
@@ -394,6 +449,8 @@ struct Part {
     steps: u64,
     sim_ns: u128,
     violations: Vec<Found>,
+    reached: BTreeMap<String, u64>,
+    counters: BTreeMap<String, u64>,
     trouble: Option<Trouble>,
     /// Whether its last seed ends the sweep.
     ended: bool,
@@ -409,6 +466,8 @@ impl Part {
         self.steps += next.steps;
         self.sim_ns += next.sim_ns;
         self.violations.extend(next.violations);
+        add(&mut self.reached, pairs(&next.reached));
+        add(&mut self.counters, pairs(&next.counters));
         self.trouble = next.trouble;
         self.ended = next.ended;
     }

@@ -178,6 +178,12 @@ impl<E: Copy> Agenda<E> {
         self.slab.find(key).is_some()
     }
 
+    /// Every entry, in no order that means anything: for reports, since it touches them all.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<E>> {
+        let alive = self.slab.alive();
+        alive.into_iter().map(|index| self.slab.entry(index))
+    }
+
     /// Whether any entry has an earliest before its latest: then there is something to choose.
     #[inline]
     #[must_use]

@@ -383,6 +383,33 @@ impl<D: TaskData> Kernel<D> {
         self.agenda.contains(key) || self.due_keys.contains_key(&key)
     }
 
+    /// When the next timer of each task is due, by slot: for reports, since it touches the whole agenda.
+    #[must_use]
+    pub fn wake_times(&self) -> FxHashMap<u32, Time> {
+        let mut times = FxHashMap::default();
+        for entry in self.agenda.entries() {
+            let what = entry.event.what;
+            if what == What::wake(what.0) {
+                let least = times.entry(what.0).or_insert(entry.latest);
+                *least = entry.latest.min(*least);
+            }
+        }
+        times
+    }
+
+    /// Whether a task stands in the ready queue.
+    #[must_use]
+    pub fn is_ready(&self, slot: u32) -> bool {
+        self.tasks.get(slot).is_some_and(|task| task.queued != 0)
+    }
+
+    /// Whether a task's group steps nothing now.
+    #[must_use]
+    pub fn is_stalled(&self, slot: u32) -> bool {
+        let task = self.tasks.get(slot);
+        task.is_some_and(|task| self.groups[task.group as usize].stalls > 0)
+    }
+
     /// Notes a bound as reached.
     #[cold]
     pub fn reached(&mut self, limit: Limit, most: u64) -> Reached {

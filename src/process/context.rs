@@ -482,6 +482,28 @@ impl<M: Message> Context<M> {
         });
     }
 
+    /// Counts one under `key`, for coverage: see [`Context::count_by`].
+    pub fn count(&self, key: &str) {
+        self.count_by(key, 1);
+    }
+
+    /// Adds to the counter `key`, which begins at 0 and stays at the greatest `u64`. Counters lie outside
+    /// the simulated world: crashes leave them alone, nothing in the world can read them, and counting
+    /// changes no run. Properties read them, an outcome keeps them, and a sweep adds them up.
+    pub fn count_by(&self, key: &str, by: u64) {
+        with(|system| {
+            system.current();
+            // No call of the host, so that counting moves no crash inside a poll.
+            if system.budget == 0 {
+                return;
+            }
+            match system.counters.get_mut(key) {
+                Some(count) => *count = count.saturating_add(by),
+                None => drop(system.counters.insert(key.to_owned(), by)),
+            }
+        });
+    }
+
     /// Notes something on the observers' board, for properties to read. The board lies outside the
     /// simulated world: crashes leave it alone, and nothing in the world can read it. A note counts among
     /// the calls of the host at which a crash inside a poll can fall: what a crashed process has not done,

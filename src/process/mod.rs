@@ -18,6 +18,7 @@ mod spawn;
 mod step;
 mod system;
 mod timer;
+mod waiting;
 
 pub use address::{Address, Target};
 pub use context::{Context, Never};
@@ -28,6 +29,7 @@ pub use message::{Labeled, Message, Tag};
 pub use reply::ReplyTo;
 pub use signal::NameError;
 pub use timer::TimerRef;
+pub use waiting::{Called, Wait, Waiting};
 
 pub(crate) use reply::started_by;
 pub(crate) use spawn::spawn_root;

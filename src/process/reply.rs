@@ -7,6 +7,7 @@ use super::host::{Carries, Packet, Via};
 use super::message::{Message, decode};
 use super::system::{Deliver, Extra, Remains, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
+use crate::kernel::Time;
 use crate::trace::{DeadReason, Event, Fate, MessageId, NodeId, PacketKind, Pid};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -37,13 +38,21 @@ impl<R> fmt::Debug for ReplyTo<R> {
 /// A call of a process that still waits for its answer.
 pub(crate) struct Alias {
     id: u32,
-    /// Who is to answer.
-    to: Target,
+    /// Whom it asks; none before the process that is to answer was started.
+    to: Option<Target>,
+    since: Time,
     /// Holds an `Option<R>`.
     cell: Box<dyn Any>,
     pub(crate) arrived: Option<MessageId>,
     failed: Option<ExitReason>,
     deliver: Deliver,
+}
+
+impl Alias {
+    /// Whom it asks and since when, where the answer has not come.
+    pub(crate) fn unanswered(&self) -> Option<(Option<Target>, Time)> {
+        (self.arrived.is_none() && self.failed.is_none()).then_some((self.to, self.since))
+    }
 }
 
 impl<R: Message> ReplyTo<R> {
@@ -97,10 +106,11 @@ impl<R: Message> ReplyTo<R> {
 }
 
 impl Extra {
-    /// The calls that wait for an answer from this node.
-    pub(crate) fn calls_to(&self, node: NodeId) -> SmallVec<[u32; 2]> {
+    /// The calls that wait for an answer from one of these nodes.
+    pub(crate) fn calls_to(&self, nodes: &[NodeId]) -> SmallVec<[u32; 2]> {
         let waits = |alias: &&Alias| {
-            alias.to.node() == node && alias.arrived.is_none() && alias.failed.is_none()
+            let asks_them = alias.to.is_some_and(|to| nodes.contains(&to.node()));
+            asks_them && alias.arrived.is_none() && alias.failed.is_none()
         };
         self.aliases.iter().filter(waits).map(|a| a.id).collect()
     }
@@ -135,6 +145,16 @@ impl super::system::System {
         None
     }
 
+    /// The process that a call waits for was not there when it was made: now it is.
+    fn name_callee(&mut self, caller: Pid, alias: u32, callee: Pid) {
+        let slot = self.find(caller).ok();
+        let extra = slot.and_then(|slot| self.process(slot)?.extra.as_mut());
+        let aliases = extra.into_iter().flat_map(|extra| &mut extra.aliases);
+        for place in aliases.filter(|place| place.id == alias) {
+            place.to = Some(Target::Pid(callee));
+        }
+    }
+
     /// The server that a call waits for has ended.
     pub(crate) fn fail_alias(&mut self, slot: u32, alias: u32, reason: ExitReason) {
         let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut()) else {
@@ -146,20 +166,11 @@ impl super::system::System {
         }
     }
 
-    /// Notes who is to answer a call.
-    fn call_asks(&mut self, slot: u32, alias: u32, to: Target) {
-        let extra = self.process(slot).and_then(|p| p.extra.as_mut());
-        let alias = extra.and_then(|extra| extra.aliases.iter_mut().find(|a| a.id == alias));
-        if let Some(alias) = alias {
-            alias.to = to;
-        }
-    }
-
     /// Tells the node that was asked that a call no longer waits.
     fn end_call(&mut self, by: Pid, alias: u32) {
         let Ok(slot) = self.find(by) else { return };
         let extra = self.process(slot).and_then(|p| p.extra.as_ref());
-        let of = extra.and_then(|extra| Some(extra.aliases.iter().find(|a| a.id == alias)?.to));
+        let of = extra.and_then(|extra| extra.aliases.iter().find(|a| a.id == alias)?.to);
         if let Some(of) = of.filter(|of| of.node() != by.node()) {
             self.signal(by, of, &Signal::CallOver { by, alias, of });
         }
@@ -204,8 +215,9 @@ struct Call<R> {
 
 impl<R: Message> Call<R> {
     /// Opens a place for the answer.
-    fn open(timeout: Option<Duration>) -> Option<Call<R>> {
+    fn open(to: Option<Target>, timeout: Option<Duration>) -> Option<Call<R>> {
         let (caller, alias) = act(|system, current| {
+            let since = system.kernel.now();
             let process = system.process(current.slot)?;
             process.counts += 1;
             let id = process.counts;
@@ -215,7 +227,8 @@ impl<R: Message> Call<R> {
             let deliver = deliver_answer::<R>;
             extra.aliases.push(Alias {
                 id,
-                to: Target::Pid(Pid::NOBODY),
+                to,
+                since,
                 cell,
                 arrived: None,
                 failed: None,
@@ -238,7 +251,6 @@ impl<R: Message> Call<R> {
     /// watched when the question comes there.
     fn watch(&mut self, target: Target) -> Result<(), CallError> {
         let watched = act(|system, current| {
-            system.call_asks(current.slot, self.alias, target);
             let pid = match target {
                 Target::Pid(pid) => pid,
                 Target::Name(node, _) if node != current.pid.node() => return Ok(None),
@@ -278,7 +290,8 @@ impl<R: Message> Future for Call<R> {
             let process = system.process(slot)?;
             let extra = process.extra.as_mut()?;
             let alias = extra.aliases.iter_mut().find(|a| a.id == alias)?;
-            let to = alias.to;
+            let to_node = alias.to.map_or(caller.node(), Target::node);
+            let asks_abroad = to_node != caller.node();
             if let Some(id) = alias.arrived.take() {
                 let answer = alias.cell.downcast_mut::<Option<R>>()?.take()?;
                 system.kernel.trace.emit(Event::Receive { id, by: caller });
@@ -288,9 +301,7 @@ impl<R: Message> Future for Call<R> {
             alias.failed.take().map(|reason| {
                 Err(match reason {
                     ExitReason::NoProc => CallError::NoProc,
-                    ExitReason::NoConnection if to.node() != caller.node() => {
-                        CallError::NodeDown(to.node())
-                    }
+                    ExitReason::NoConnection if asks_abroad => CallError::NodeDown(to_node),
                     reason => CallError::Exit(reason),
                 })
             })
@@ -350,7 +361,7 @@ pub(crate) async fn call_with<M: Message, R: Message>(
     ask: impl FnOnce(ReplyTo<R>) -> M,
     timeout: Duration,
 ) -> Result<R, CallError> {
-    let Some(mut call) = Call::<R>::open(Some(timeout)) else {
+    let Some(mut call) = Call::<R>::open(Some(to.target()), Some(timeout)) else {
         return std::future::pending().await;
     };
     let reply_to = ReplyTo {
@@ -376,7 +387,7 @@ pub(crate) async fn call_with<M: Message, R: Message>(
 pub(crate) async fn started_by<R: Message>(
     start: impl FnOnce(ReplyTo<R>) -> Option<Pid>,
 ) -> Result<R, CallError> {
-    let Some(mut call) = Call::<R>::open(None) else {
+    let Some(mut call) = Call::<R>::open(None, None) else {
         return std::future::pending().await;
     };
     let reply_to = ReplyTo {
@@ -385,6 +396,7 @@ pub(crate) async fn started_by<R: Message>(
         answer: PhantomData,
     };
     if let Some(pid) = start(reply_to) {
+        with(|system| system.name_callee(call.caller, call.alias, pid));
         call.watch(Target::Pid(pid))?;
     }
     call.await

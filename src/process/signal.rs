@@ -369,6 +369,7 @@ impl System {
         }
         process.extra().name = Some(name);
         self.nodes[node.index()].set_name(name, current.pid);
+        self.names.entry(name).or_insert_with(|| text.into());
         self.kernel.trace.name(name, text);
         self.kernel.trace.emit(Event::Named {
             pid: current.pid,

@@ -194,6 +194,10 @@ pub(crate) struct System {
     pub(crate) incoming: Option<Box<Packet>>,
     pub(crate) delayed: Slab<Delayed>,
     pub(crate) board: FxHashMap<String, Box<dyn Any>>,
+    /// What processes have counted, by key: outside the world, as the board.
+    pub(crate) counters: FxHashMap<String, u64>,
+    /// The texts of all names that were ever taken.
+    pub(crate) names: FxHashMap<Name, Box<str>>,
     /// Packets that have served, for use again.
     #[allow(
         clippy::vec_box,
@@ -300,6 +304,8 @@ impl System {
             incoming: None,
             delayed: Slab::default(),
             board: FxHashMap::default(),
+            counters: FxHashMap::default(),
+            names: FxHashMap::default(),
             packets: Vec::new(),
             error: None,
             beat: None,

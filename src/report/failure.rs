@@ -3,7 +3,7 @@
 use super::numbers::grouped;
 use super::trace::tail;
 use crate::kernel::Time;
-use crate::sim::{Outcome, Planned};
+use crate::sim::{Outcome, Planned, Waits};
 use crate::trace::{DigestValue, Event, Log, Names, Totals, set_names};
 use std::fmt;
 
@@ -29,6 +29,8 @@ pub struct Failure {
     pub step: u64,
     /// The digest of the run.
     pub digest: DigestValue,
+    /// Where progress was due, in an `eventually` or a `finally`: what the processes waited for.
+    pub waits: Waits,
     /// The faults of nodes that were planned up to then, oldest first.
     pub faults: Vec<Planned>,
     /// What befell packets.
@@ -74,6 +76,7 @@ impl Failure {
             at: violation.at,
             step: violation.step,
             digest: outcome.digest,
+            waits: violation.waits.clone(),
             faults: faults.filter(|f| f.at <= violation.at).copied().collect(),
             packets: log.map_or_else(PacketFaults::default, PacketFaults::of),
             earlier: shown.saturating_sub(lines.len()),
@@ -144,6 +147,7 @@ impl fmt::Display for Failure {
         for line in self.detail.lines() {
             writeln!(f, "     {line}")?;
         }
+        self.write_waits(f)?;
         with_names(&self.names, || self.write_faults(f))?;
         if !self.last.is_empty() {
             writeln!(f, "  last events of {}:", self.scenario)?;
@@ -160,6 +164,16 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
+    fn write_waits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits = self.waits.to_string();
+        if !waits.is_empty() {
+            writeln!(f, "  what each process waits for:")?;
+        }
+        waits
+            .lines()
+            .try_for_each(|line| writeln!(f, "     {line}"))
+    }
+
     fn write_faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  faults until then:  {}", self.packets)?;
         let earlier = self.faults.len().saturating_sub(FAULTS_SHOWN);

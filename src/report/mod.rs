@@ -2,6 +2,7 @@
 
 mod divergence;
 mod failure;
+pub mod gallery;
 #[cfg(feature = "cli")]
 pub mod json;
 mod numbers;
@@ -10,3 +11,4 @@ pub mod trace;
 
 pub use failure::{Failure, LAST_EVENTS};
 pub use numbers::{grouped, per_second};
+pub use sweep::{coverage, unreached};

@@ -9,8 +9,11 @@ mod property;
 mod run;
 mod scenario;
 mod view;
+mod waits;
+mod watch;
 mod world;
 
+pub use crate::process::{Called, Wait, Waiting};
 pub(crate) use faults::WINDOW_NS;
 pub use faults::{FaultError, Faults};
 pub use outcome::{Outcome, RunError, Violation};
@@ -19,3 +22,4 @@ pub use property::Verdict;
 pub use run::{Chance, Keep};
 pub use scenario::{Form, Scenario, ScenarioError};
 pub use view::{Unreadable, View};
+pub use waits::{Waits, print_ring};

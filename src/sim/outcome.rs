@@ -1,9 +1,12 @@
 //! What came of a run.
 
 use super::plan::Plan;
+use super::waits::Waits;
 use crate::choice::{Drift, Lineages, Recorded};
 use crate::kernel::{Reached, Time};
+use crate::process::with;
 use crate::trace::{BooksError, Checkpoint, DigestValue, Log, Names, Pid, Totals};
+use std::collections::BTreeMap;
 
 /// A property that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,22 @@ pub struct Violation {
     pub at: Time,
     /// After how many steps.
     pub step: u64,
+    /// Where it is an `eventually` or a `finally`: what the processes waited for then.
+    pub waits: Waits,
+}
+
+impl Violation {
+    /// One that shows at this moment of the run.
+    pub(crate) fn now(property: &str, detail: String) -> Violation {
+        let (at, step) = with(|system| (system.kernel.now(), system.kernel.steps()));
+        Violation {
+            property: property.to_owned(),
+            detail,
+            at,
+            step,
+            waits: Waits::default(),
+        }
+    }
 }
 
 /// Why a run could not be made to its end: not a finding about the system under test.
@@ -69,6 +88,10 @@ pub struct Outcome {
     pub at: Time,
     /// The first property that did not hold.
     pub violation: Option<Violation>,
+    /// The `sometimes` properties that it reached, as they were declared.
+    pub reached: Vec<String>,
+    /// What its processes have counted.
+    pub counters: BTreeMap<String, u64>,
     /// What stopped it, where it could not go on.
     pub error: Option<RunError>,
     /// The totals of its books.

@@ -3,6 +3,7 @@
 use super::view::View;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a property says of a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +38,12 @@ impl<E: fmt::Display> From<Result<(), E>> for Verdict {
 pub(crate) enum When {
     /// After each step.
     Always,
+    /// After each step until it has held, which must be at most so long after the faults stop.
+    Eventually(Duration),
     /// At the end of the run.
     Finally,
+    /// After each step until it was reached, which some run must.
+    Sometimes,
 }
 
 /// A property: a name, and a function of what can be seen.

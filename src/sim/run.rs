@@ -3,11 +3,11 @@
 use super::faults::{Rates, WINDOW_NS};
 use super::outcome::{Outcome, RunError, Violation, print_pid};
 use super::plan::{Fault, Plan};
-use super::property::{Property, Verdict, When};
-use super::view::View;
+use super::property::Property;
+use super::watch::Watch;
 use super::world::{Due, World};
 use crate::choice::{Choice, Lineage, Oracle, Tape};
-use crate::kernel::{Beat, Bounds, Reached, Time, nanos, run_user};
+use crate::kernel::{Beat, Bounds, Reached, Time, nanos};
 use crate::net::Model;
 use crate::process::{ExitReason, Remains, StepError, Stepped, System, bury, install, step, with};
 use crate::trace::{Event, Fate, Limit, Names, NodeId, Pid, Trace, set_names};
@@ -105,8 +105,9 @@ impl Cluster {
         }
         let before = set_names(Some(self.names.clone()));
         let (system, outcome) = install(Box::new(system), || {
-            let end = self.drive();
-            self.conclude(seed, end)
+            let mut watch = Watch::new(&self.properties, self.healed());
+            let end = self.drive(&mut watch);
+            self.conclude(seed, end, watch.reached())
         });
         set_names(before);
         let (draws, lineages, drift) = system.kernel.retire().finish();
@@ -130,7 +131,12 @@ impl Cluster {
         })
     }
 
-    fn drive(&self) -> End {
+    /// From when on progress is due.
+    fn healed(&self) -> Time {
+        healed(self.calm, self.faults_end)
+    }
+
+    fn drive(&self, watch: &mut Watch<'_>) -> End {
         self.plan();
         for index in 0..self.nodes.len() {
             if let Err(error) = self.boot(NodeId::new(index)) {
@@ -140,13 +146,9 @@ impl Cluster {
                 };
             }
         }
-        let always = self
-            .properties
-            .iter()
-            .any(|property| property.when == When::Always);
         let mut end = End::default();
         loop {
-            match self.advance(!always) {
+            match self.advance(watch.is_idle()) {
                 Err(error) => {
                     end.error = Some(error);
                     return end;
@@ -158,15 +160,15 @@ impl Cluster {
                 Ok(Stepped::RootEnded) => end.violation = self.client_panic(),
                 Ok(_) => {}
             }
-            if always && end.violation.is_none() {
-                end.violation = self.look(When::Always);
+            if end.violation.is_none() {
+                end.violation = watch.after_step();
             }
             if end.violation.is_some() {
                 return end;
             }
         }
         if end.error.is_none() {
-            end.violation = self.client_panic().or_else(|| self.look(When::Finally));
+            end.violation = self.client_panic().or_else(|| watch.at_end());
         }
         end
     }
@@ -286,42 +288,19 @@ impl Cluster {
         Ok(())
     }
 
-    /// Looks at the properties of this sort; gives the first that does not hold.
-    fn look(&self, when: When) -> Option<Violation> {
-        let view = View {
-            board: with(|system| std::mem::take(&mut system.board)),
-        };
-        let mut violated = None;
-        for property in self
-            .properties
-            .iter()
-            .filter(|property| property.when == when)
-        {
-            let detail = match run_user(|| (property.look)(&view)) {
-                Ok(Verdict::Holds) => continue,
-                Ok(Verdict::Violated(detail)) => detail,
-                Err(panicked) => format!("the property panicked: {}", panicked.message),
-            };
-            violated = Some(violation(&property.name, detail));
-            break;
-        }
-        with(|system| system.board = view.board);
-        violated
-    }
-
     /// A panic of a client fails the run.
     fn client_panic(&self) -> Option<Violation> {
         let ended = with(|system| std::mem::take(&mut system.ended_roots));
         ended.into_iter().find_map(|(pid, reason)| match reason {
-            ExitReason::Panic(message) if self.nodes[pid.node().index()].client => {
-                Some(violation("no client panics", format!("{pid}: {message}")))
-            }
+            ExitReason::Panic(message) if self.nodes[pid.node().index()].client => Some(
+                Violation::now("no client panics", format!("{pid}: {message}")),
+            ),
             _ => None,
         })
     }
 
     /// Closes the books, takes the cluster down, and gathers what is kept.
-    fn conclude(&self, seed: u64, end: End) -> Outcome {
+    fn conclude(&self, seed: u64, end: End, reached: Vec<String>) -> Outcome {
         let End {
             violation,
             mut error,
@@ -337,6 +316,7 @@ impl Cluster {
             let (books, log) = (trace.books.totals(), trace.take_log());
             let (steps, at) = (system.kernel.steps(), system.kernel.now());
             let plan = std::mem::take(&mut system.world().0.plan);
+            let counters = std::mem::take(&mut system.counters);
             Outcome {
                 seed,
                 digest,
@@ -345,6 +325,8 @@ impl Cluster {
                 events,
                 at,
                 violation,
+                reached,
+                counters: counters.into_iter().collect(),
                 error,
                 books,
                 checkpoints,
@@ -362,14 +344,9 @@ impl Cluster {
     }
 }
 
-fn violation(property: &str, detail: String) -> Violation {
-    let (at, step) = with(|system| (system.kernel.now(), system.kernel.steps()));
-    Violation {
-        property: property.to_owned(),
-        detail,
-        at,
-        step,
-    }
+/// From when on progress is due: where the faults stop, or the beginning where there are none at all.
+pub(crate) fn healed(calm: bool, faults_end: Time) -> Time {
+    if calm { Time::ZERO } else { faults_end }
 }
 
 fn step_error(error: StepError) -> RunError {

@@ -3,7 +3,7 @@
 use super::faults::{FaultError, Faults};
 use super::outcome::Outcome;
 use super::property::{Property, Verdict, When};
-use super::run::{Boot, Chance, Cluster, Keep, Node};
+use super::run::{Boot, Chance, Cluster, Keep, Node, healed};
 use super::view::View;
 use crate::choice::{DistributionError, valid_name};
 use crate::kernel::{Bounds, Time};
@@ -34,7 +34,10 @@ pub enum ScenarioError {
     #[error("it has no nodes: add at least one with `node(…)` or `client(…)`")]
     NoNodes,
     /// There is no property.
-    #[error("it has no properties, so no run of it could fail: add one with `always` or `finally`")]
+    #[error(
+        "it has no properties, so no run of it could fail: add one with `always`, `never`, \
+         `eventually`, `finally` or `sometimes`"
+    )]
     NoProperties,
     /// A node's name does not do.
     #[error(
@@ -54,6 +57,25 @@ pub enum ScenarioError {
     /// The property that a broken form must violate is none of its own.
     #[error("it must violate \"{0}\", and has no property of this name")]
     NoSuchProperty(String),
+    /// The property that a broken form must violate is one that no single run can violate.
+    #[error(
+        "it must violate \"{0}\", which is a `sometimes`: no run violates one, only a sweep misses it; \
+         name a property of another sort in `broken(…)`"
+    )]
+    BrokenSometimes(String),
+    /// The deadline of an `eventually` comes after the end of the run.
+    #[error(
+        "\"{property}\" must have held by {deadline}, and a run ends at {horizon}: raise the horizon, let \
+         faults stop earlier with `quiet(…)`, or give it less time"
+    )]
+    DeadlineTooLate {
+        /// The property's name.
+        property: String,
+        /// When it must have held.
+        deadline: Time,
+        /// When a run ends.
+        horizon: Time,
+    },
     /// A run would end where it begins.
     #[error("its horizon is zero: say how long a run lasts with `horizon(…)`")]
     ZeroHorizon,
@@ -244,6 +266,70 @@ impl Scenario {
         self.property(name, When::Always, look)
     }
 
+    /// Something that must never happen: looked at after each step, and violated where `look` says true.
+    ///
+    /// ```
+    /// # use netsplit::{Context, Scenario};
+    /// # let scenario = Scenario::new("lock").client("a", |_: Context| async {});
+    /// let scenario = scenario.never("two hold the lock", |view| {
+    ///     view.observed::<u32>("holders").is_some_and(|holders| *holders > 1)
+    /// });
+    /// ```
+    #[must_use]
+    pub fn never(
+        self,
+        name: &str,
+        look: impl Fn(&View) -> bool + Send + Sync + 'static,
+    ) -> Scenario {
+        self.property(name, When::Always, move |view| !look(view))
+    }
+
+    /// A property that must have held after some step not later than `within` after the faults stop, or
+    /// after the beginning where the scenario has no faults. It may hold before that, too, and need not go
+    /// on to hold. Once it has held it is not looked at again. A violation tells what each process waits
+    /// for.
+    ///
+    /// ```
+    /// # use netsplit::{Context, Faults, Scenario, secs};
+    /// let scenario = Scenario::new("election")
+    ///     .client("a", |ctx: Context| async move {
+    ///         ctx.sleep(secs(46)).await;
+    ///         ctx.observe("leader", |leader: &mut Option<u32>| *leader = Some(1));
+    ///     })
+    ///     .faults(Faults::calm().lose(0.1))
+    ///     .horizon(secs(60)) // Faults stop after 45 s: see `quiet`.
+    ///     .eventually("there is a leader", secs(5), |view| {
+    ///         view.observed::<Option<u32>>("leader").is_some_and(Option::is_some)
+    ///     });
+    /// assert!(scenario.run(7).unwrap().is_ok());
+    /// ```
+    #[must_use]
+    pub fn eventually<V: Into<Verdict>>(
+        self,
+        name: &str,
+        within: Duration,
+        look: impl Fn(&View) -> V + Send + Sync + 'static,
+    ) -> Scenario {
+        self.property(name, When::Eventually(within), look)
+    }
+
+    /// Something that some run must reach: looked at after each step until `look` says true. No run
+    /// violates it; a sweep that covers all its seeds and in which no run has reached it fails.
+    ///
+    /// ```
+    /// # use netsplit::{Context, Scenario};
+    /// # let scenario = Scenario::new("mail").client("a", |_: Context| async {});
+    /// let scenario = scenario.sometimes("a letter is sent again", |view| view.counter("resent") > 0);
+    /// ```
+    #[must_use]
+    pub fn sometimes(
+        self,
+        name: &str,
+        look: impl Fn(&View) -> bool + Send + Sync + 'static,
+    ) -> Scenario {
+        self.property(name, When::Sometimes, look)
+    }
+
     /// A property that must hold at the end of the run: faults have stopped a while before.
     #[must_use]
     pub fn finally<V: Into<Verdict>>(
@@ -314,6 +400,13 @@ impl Scenario {
         &self.summary
     }
 
+    /// The names of its `sometimes` properties, as they were declared.
+    pub fn sometimes_names(&self) -> impl Iterator<Item = &str> {
+        let all = self.properties.iter();
+        all.filter(|property| property.when == When::Sometimes)
+            .map(|property| property.name.as_str())
+    }
+
     /// Whether it can be run.
     ///
     /// # Errors
@@ -359,6 +452,7 @@ impl Scenario {
         if quiet > horizon {
             return Err(ScenarioError::QuietTooLong { quiet, horizon });
         }
+        self.check_deadlines(Time::ZERO + horizon, Time::ZERO + (horizon - quiet))?;
         let rates = self.faults.rates()?;
         if let Some(name) = self
             .faults
@@ -392,7 +486,7 @@ impl Scenario {
                 .collect(),
             model,
             rates,
-            calm: self.faults == Faults::calm(),
+            calm: self.is_calm(),
             properties: self.properties.clone(),
             horizon: Time::ZERO + horizon,
             faults_end: Time::ZERO + (horizon - quiet),
@@ -432,10 +526,40 @@ impl Scenario {
             }
         }
         match &self.form {
-            Form::Broken { property } if self.properties.iter().all(|p| p.name != *property) => {
-                Err(ScenarioError::NoSuchProperty(property.clone()))
+            Form::Broken { property } => {
+                match self.properties.iter().find(|p| p.name == *property) {
+                    None => Err(ScenarioError::NoSuchProperty(property.clone())),
+                    Some(Property {
+                        when: When::Sometimes,
+                        ..
+                    }) => Err(ScenarioError::BrokenSometimes(property.clone())),
+                    Some(_) => Ok(()),
+                }
             }
-            _ => Ok(()),
+            Form::Sound => Ok(()),
         }
+    }
+
+    /// Every `eventually` must be over when a run ends.
+    fn check_deadlines(&self, horizon: Time, faults_end: Time) -> Result<(), ScenarioError> {
+        for property in &self.properties {
+            let When::Eventually(within) = property.when else {
+                continue;
+            };
+            let deadline = healed(self.is_calm(), faults_end) + within;
+            if deadline > horizon {
+                return Err(ScenarioError::DeadlineTooLate {
+                    property: property.name.clone(),
+                    deadline,
+                    horizon,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it has no faults at all.
+    fn is_calm(&self) -> bool {
+        self.faults == Faults::calm()
     }
 }

@@ -1,7 +1,7 @@
 //! What a property can see of a run. Looking changes nothing.
 
 use crate::kernel::Time;
-use crate::process::{Target, with};
+use crate::process::{Target, Waiting, with};
 use crate::trace::{Name, NodeId, Pid, Totals};
 use rustc_hash::FxHashMap;
 use std::any::Any;
@@ -33,6 +33,16 @@ pub enum Unreadable {
 }
 
 impl View {
+    /// Lets `look` see the run on this thread.
+    pub(crate) fn looking<R>(look: impl FnOnce(&View) -> R) -> R {
+        let view = View {
+            board: with(|system| std::mem::take(&mut system.board)),
+        };
+        let seen = look(&view);
+        with(|system| system.board = view.board);
+        seen
+    }
+
     /// Virtual time.
     #[must_use]
     pub fn now(&self) -> Time {
@@ -93,6 +103,53 @@ impl View {
                 .up
                 .then(|| system.nodes[node].whereis(Name::new(name)))
         })?
+    }
+
+    /// How much processes have counted under `key`; 0 where nobody has yet.
+    #[must_use]
+    pub fn counter(&self, key: &str) -> u64 {
+        with(|system| system.counters.get(key).copied().unwrap_or(0))
+    }
+
+    /// What each live process waits for, those of clients included, in the order of nodes and pids. It
+    /// looks at all of them and at the whole agenda: for the end of a run, or where something is wrong,
+    /// rather than for each step.
+    ///
+    /// ```
+    /// # use netsplit::{Address, Context, ReplyTo, Scenario, secs};
+    /// let scenario = Scenario::new("no answer")
+    ///     .node("shop", |ctx: Context<ReplyTo<()>>| async move {
+    ///         ctx.register("till").expect("a free name");
+    ///         ctx.sleep(secs(90)).await;
+    ///     })
+    ///     .client("buyer", |ctx: Context| async move {
+    ///         ctx.sleep(secs(1)).await;
+    ///         let till = Address::<ReplyTo<()>>::named("shop", "till");
+    ///         let _ = till.call(|reply_to| reply_to, secs(70)).await;
+    ///     })
+    ///     .finally("everybody waits", |view| {
+    ///         let lines: Vec<String> = view.waiting().iter().map(|w| w.to_string()).collect();
+    ///         assert_eq!(lines, [
+    ///             "<shop.0.0> \"till\"  waits for a timer due at 90.000 s; 1 in its mailbox",
+    ///             "<buyer.0.0>  waits for the answer of <shop.0.0> \"till\" (called at 1.000 s), \
+    ///              or a timer due at 71.000 s",
+    ///         ]);
+    ///         true
+    ///     });
+    /// assert_eq!(scenario.run(7).unwrap().violation, None);
+    /// ```
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Waiting> {
+        with(|system| system.waiting())
+    }
+
+    /// Processes that wait for each other's answers in a ring, the least pid first, where there are any;
+    /// [`print_ring`](super::print_ring) makes a text of it. A call by name counts for the process that
+    /// holds the name now. Unless such a call ends by its timeout, none of these goes on. It looks at every
+    /// live process.
+    #[must_use]
+    pub fn call_cycle(&self) -> Option<Vec<Pid>> {
+        with(|system| system.call_ring())
     }
 
     /// What processes have noted on the board under `key`; nothing where nobody has yet.

@@ -135,6 +135,21 @@ impl<E: Copy> Slab<E> {
         found
     }
 
+    /// The slots that hold entries.
+    pub(super) fn alive(&self) -> Vec<u32> {
+        let mut free = vec![false; self.used];
+        let mut next = self.first_free;
+        while let Some(place) = free.get_mut(next as usize) {
+            *place = true;
+            next = self.links[next as usize].next;
+        }
+        let holds = |index: &u32| {
+            let place = *index as usize;
+            !free[place] && self.slots[place].generation != RETIRED
+        };
+        (0..self.used as u32).filter(holds).collect()
+    }
+
     pub(super) fn clear(&mut self) {
         self.used = 0;
         self.first_free = NONE;
