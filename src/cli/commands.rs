@@ -8,6 +8,7 @@ use super::replay::replay;
 use super::run::run;
 use super::select::{SelectError, distinct};
 use super::shrink::shrink;
+use super::strategies::strategies;
 use crate::choice::TapeError;
 use crate::report::json;
 use crate::sim::{Form, Scenario, ScenarioError};
@@ -36,11 +37,14 @@ pub(crate) enum CommandError {
     WriteTrace(PathBuf, io::Error),
     #[error("`--json` and `--trace -` would both write to standard output: give `--trace` a file")]
     TwoOutputs,
+    #[error("none of these scenarios is said to be broken: there is nothing to find")]
+    NothingToFind,
     #[error(transparent)]
     Output(#[from] OutputError),
 }
 
-/// A command line of these scenarios: `list`, `run`, `replay` and `shrink`, as a `main` returns it.
+/// A command line of these scenarios: `list`, `run`, `replay`, `shrink` and `strategies`, as a
+/// `main` returns it.
 ///
 /// ```no_run
 /// use netsplit::{Context, Scenario};
@@ -101,6 +105,7 @@ fn command(scenarios: &[Scenario], command: Command) -> Result<Code, CommandErro
         Command::Run(arguments) => run(scenarios, &arguments, &mut output),
         Command::Replay(arguments) => replay(scenarios, &arguments, &mut output),
         Command::Shrink(arguments) => shrink(scenarios, &arguments, &mut output),
+        Command::Strategies(arguments) => strategies(scenarios, &arguments, &mut output),
     }
 }
 

@@ -70,6 +70,9 @@ impl Strategy {
     /// ```
     #[must_use]
     pub fn chance(self, seed: u64) -> Chance {
+        if self == Strategy::Time {
+            return Chance::Seed(seed);
+        }
         let mut draws = Draws::new(seed);
         let strategy = match self {
             Strategy::Swarm => Strategy::ALL[draws.below(4) as usize],
