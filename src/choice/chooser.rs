@@ -49,6 +49,9 @@ pub trait Chooser: fmt::Debug {
     /// Takes one out of what is open; none where nothing is. It comes next, or is opened again later.
     fn pick(&mut self) -> Option<Candidate>;
 
+    /// How many nanoseconds, at most so many, pass before what was picked comes, on top of what must.
+    fn wait(&mut self, most_ns: u64) -> u64;
+
     /// This comes now: picked, or because its last moment is here.
     fn came(&mut self, candidate: &Candidate);
 }

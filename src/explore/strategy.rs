@@ -104,6 +104,33 @@ impl FromStr for Strategy {
     }
 }
 
+/// How much of the time that there is passes before what was picked comes.
+///
+/// In one run of two it is none, which leaves the most room for what is on its way to be overtaken. But
+/// orders are not all: then packets take the least time there is, and what piles up while they take long
+/// never does. So in the other half it is anything up to a share that is drawn for the run.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    most_share: f64,
+}
+
+impl Pace {
+    fn draw(draws: &mut Draws) -> Pace {
+        let is_hasty = draws.below(2) == 0;
+        let share = draws.unit();
+        Pace {
+            most_share: if is_hasty { 0.0 } else { share },
+        }
+    }
+
+    fn wait(self, draws: &mut Draws, most_ns: u64) -> u64 {
+        if self.most_share == 0.0 {
+            return 0;
+        }
+        draws.below((most_ns as f64 * self.most_share) as u64 + 1)
+    }
+}
+
 /// What a strategy draws of: a stream of the run's seed that nobody else has. It is in sequence, since
 /// nothing has to find these draws again: what they lead to is recorded at the sites of the run's own.
 #[derive(Debug)]

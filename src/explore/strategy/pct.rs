@@ -7,8 +7,8 @@
 //! chains: one that is always open would starve messages, or be starved. By its weight, one of them comes
 //! in a message's stead.
 
-use super::Draws;
 use super::pool::{Pools, Weight};
+use super::{Draws, Pace};
 use crate::choice::{Candidate, Chooser, Class};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ const RANDOM: u64 = 1 << 63;
 pub(super) struct Pct {
     draws: Draws,
     weight: Weight,
+    pace: Pace,
     timers: Pools,
     /// By priority and age, the next one last.
     messages: BTreeMap<(u64, u64), Candidate>,
@@ -38,6 +39,7 @@ pub(super) struct Pct {
 impl Pct {
     pub(super) fn new(mut draws: Draws) -> Pct {
         let weight = Weight::draw(&mut draws);
+        let pace = Pace::draw(&mut draws);
         let changes = 1 + draws.below(4);
         let step = |draws: &mut Draws| libm::exp2(draws.unit() * STEPS_BITS) as u64;
         let mut falls: Vec<u64> = (0..changes).map(|_| step(&mut draws)).collect();
@@ -45,6 +47,7 @@ impl Pct {
         Pct {
             draws,
             weight,
+            pace,
             timers: Pools::default(),
             messages: BTreeMap::new(),
             keys: Vec::new(),
@@ -113,6 +116,10 @@ impl Chooser for Pct {
             self.insert(Candidate { mark, ..first });
         }
         self.messages.pop_last().map(|(_, candidate)| candidate)
+    }
+
+    fn wait(&mut self, most_ns: u64) -> u64 {
+        self.pace.wait(&mut self.draws, most_ns)
     }
 
     fn came(&mut self, candidate: &Candidate) {

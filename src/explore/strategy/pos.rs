@@ -6,14 +6,15 @@
 //! here, the least first and a timer's rate its weight, the least of a node's is exponential with the sum
 //! of the rates, and each is it as likely as its rate.
 
-use super::Draws;
 use super::pool::{Pools, Weight};
+use super::{Draws, Pace};
 use crate::choice::{Candidate, Chooser, Class, NOWHERE};
 
 #[derive(Debug)]
 pub(super) struct Pos {
     draws: Draws,
     weight: Weight,
+    pace: Pace,
     pools: Pools,
     /// The first of each group, a power of two of them.
     firsts: Vec<First>,
@@ -47,6 +48,7 @@ impl Pos {
     pub(super) fn new(mut draws: Draws) -> Pos {
         Pos {
             weight: Weight::draw(&mut draws),
+            pace: Pace::draw(&mut draws),
             draws,
             pools: Pools::default(),
             firsts: Vec::new(),
@@ -145,6 +147,10 @@ impl Chooser for Pos {
         }
         self.picked = Some(group);
         Some(self.pools.remove(slot).1)
+    }
+
+    fn wait(&mut self, most_ns: u64) -> u64 {
+        self.pace.wait(&mut self.draws, most_ns)
     }
 
     fn came(&mut self, candidate: &Candidate) {

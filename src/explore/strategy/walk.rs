@@ -1,13 +1,14 @@
 //! A random walk: uniform over what is open, timers by their weight.
 
-use super::Draws;
 use super::pool::{Pools, Weight};
+use super::{Draws, Pace};
 use crate::choice::{Candidate, Chooser};
 
 #[derive(Debug)]
 pub(super) struct Walk {
     draws: Draws,
     weight: Weight,
+    pace: Pace,
     pools: Pools,
 }
 
@@ -15,6 +16,7 @@ impl Walk {
     pub(super) fn new(mut draws: Draws) -> Walk {
         Walk {
             weight: Weight::draw(&mut draws),
+            pace: Pace::draw(&mut draws),
             draws,
             pools: Pools::default(),
         }
@@ -33,6 +35,10 @@ impl Chooser for Walk {
     fn pick(&mut self) -> Option<Candidate> {
         let slot = self.pools.draw(0, self.weight, &mut self.draws)?;
         Some(self.pools.remove(slot).1)
+    }
+
+    fn wait(&mut self, most_ns: u64) -> u64 {
+        self.pace.wait(&mut self.draws, most_ns)
     }
 
     fn came(&mut self, _: &Candidate) {}

@@ -142,9 +142,15 @@ impl Search {
             }
             waiting.place = Place::Gone;
             self.chooser.came(&candidate);
+            let least = waiting.earliest.max(now.plus_nanos(1));
+            let room_ns = limit.since(least).as_nanos() as u64;
+            let wait_ns = match room_ns {
+                0 => 0,
+                room_ns => self.chooser.wait(room_ns - 1),
+            };
             return Some(Chosen {
                 key: waiting.armed.key,
-                at: waiting.earliest.max(now.plus_nanos(1)),
+                at: least.plus_nanos(wait_ns),
                 draw: waiting.armed.draw,
             });
         }
