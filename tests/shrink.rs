@@ -5,7 +5,7 @@
 mod duplicate_ack;
 
 use netsplit::choice::Tape;
-use netsplit::explore::{SHRINK_TRIES, ShrinkError, Shrunk, shrink};
+use netsplit::explore::{SHRINK_TRIES, ShrinkError, Shrunk, Strategy, shrink};
 use netsplit::{
     Address, Bounds, Chance, Context, Faults, Keep, Outcome, PacketKind, RunError, Scenario,
     ScenarioError, millis, secs,
@@ -19,7 +19,7 @@ fn least_failing(scenario: &Scenario, from: u64) -> u64 {
 }
 
 fn shrunk(scenario: &Scenario, seed: u64) -> Shrunk {
-    shrink(scenario, seed, SHRINK_TRIES).unwrap()
+    shrink(scenario, seed, Strategy::Time, SHRINK_TRIES).unwrap()
 }
 
 fn play(scenario: &Scenario, tape: &Tape) -> Outcome {
@@ -219,7 +219,7 @@ fn a_failure_that_needs_no_fault_shrinks_to_an_empty_tape() {
 #[test]
 fn few_tries_still_give_a_tape_that_fails_and_say_that_they_were_few() {
     let scenario = duplicate_ack::scenario();
-    let shrunk = shrink(&scenario, least_failing(&scenario, 0), 5).unwrap();
+    let shrunk = shrink(&scenario, least_failing(&scenario, 0), Strategy::Time, 5).unwrap();
     assert!(shrunk.exhausted && shrunk.tries < 10, "{}", shrunk.tries);
     assert!(shrunk.tape.edits.len() > 3);
     assert_eq!(
@@ -233,14 +233,14 @@ fn few_tries_still_give_a_tape_that_fails_and_say_that_they_were_few() {
 #[test]
 fn a_seed_that_violates_nothing_is_refused() {
     let scenario = numbers(Faults::calm()).finally("it ends", |_| true);
-    let error = shrink(&scenario, 7, SHRINK_TRIES).unwrap_err();
+    let error = shrink(&scenario, 7, Strategy::Time, SHRINK_TRIES).unwrap_err();
     let said = "seed 7 of `numbers` violates no property";
     assert!(error.to_string().starts_with(said), "{error}");
 }
 
 #[test]
 fn a_scenario_that_cannot_be_run_is_refused() {
-    let error = shrink(&Scenario::new("nothing"), 7, SHRINK_TRIES).unwrap_err();
+    let error = shrink(&Scenario::new("nothing"), 7, Strategy::Time, SHRINK_TRIES).unwrap_err();
     assert_eq!(error, ShrinkError::Scenario(ScenarioError::NoNodes));
 }
 
@@ -253,7 +253,7 @@ fn a_run_that_reaches_a_bound_is_refused() {
     let scenario = numbers(Faults::calm())
         .finally("it ends", |_| true)
         .bounds(bounds);
-    let error = shrink(&scenario, 7, SHRINK_TRIES).unwrap_err();
+    let error = shrink(&scenario, 7, Strategy::Time, SHRINK_TRIES).unwrap_err();
     let is_bound = |error: &RunError| matches!(error, RunError::Bound(_));
     assert!(
         matches!(&error, ShrinkError::Stopped { seed: 7, error, .. } if is_bound(error)),
@@ -269,7 +269,7 @@ fn a_failure_that_does_not_repeat_is_refused_as_a_leak_in_determinism() {
             .await;
     };
     let scenario = alone(Faults::calm(), leak).finally("never", |_| false);
-    let error = shrink(&scenario, 7, SHRINK_TRIES).unwrap_err();
+    let error = shrink(&scenario, 7, Strategy::Time, SHRINK_TRIES).unwrap_err();
     assert!(
         matches!(error, ShrinkError::NotRepeated { seed: 7, .. }),
         "{error}"

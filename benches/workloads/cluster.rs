@@ -1,7 +1,7 @@
 //! Workloads over the network: round trips, clusters that gossip, many seeds.
 
 use crate::meter::{Clock, Measured, rss_kb};
-use crate::{Rng, ended, measure, scenario};
+use crate::{Rng, ended, measure, run, scenario};
 use netsplit::choice::Rate;
 use netsplit::{
     Address, Context, Distribution, Network, NodeId, Path, Received, ReplyTo, Scenario, millis,
@@ -199,7 +199,7 @@ pub(crate) fn seeds(n: u64) -> Measured {
     let (mut events, mut early_kb) = (0, 0);
     let clock = Clock::start();
     for seed in 0..n {
-        let outcome = scenario.run(seed).expect("a scenario that can run");
+        let outcome = run(&scenario, seed);
         ended(&outcome);
         assert_eq!(outcome.books.received, 100);
         events += outcome.events;

@@ -1,7 +1,7 @@
 //! `cargo bench --bench workloads -- NAME…`: how fast runs are, one JSON object a line.
 //!
 //! `NAME=n` sets a workload's size, `--n N` that of all that are named without one; without a name all
-//! run. Each workload runs in a process of its own, and times itself there, its start excluded. Digest
+//! run; `--strategy NAME` makes the runs with that strategy. Each workload runs in a process of its own, and times itself there, its start excluded. Digest
 //! and books are on and ranks are drawn, as in every run. Sizes and units are those of the systems that
 //! these numbers are compared with in `docs/PERFORMANCE.md`.
 
@@ -10,8 +10,10 @@ mod local;
 mod meter;
 
 use meter::{Clock, Measured};
-use netsplit::{Bounds, Outcome, Scenario, secs};
+use netsplit::explore::Strategy;
+use netsplit::{Bounds, Keep, Outcome, Scenario, secs};
 use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 
 /// A workload: its name, its default size, what it does.
 type Workload = (&'static str, u64, fn(u64) -> Measured);
@@ -35,6 +37,8 @@ const WORKLOADS: &[Workload] = &[
 
 /// Says that this process is the one that measures.
 const HERE: &str = "--here";
+/// How runs are made; set once, at the start.
+static STRATEGY: OnceLock<Strategy> = OnceLock::new();
 /// A test run of the harness does this part of each workload.
 const SMOKE_PART: u64 = 1_000;
 
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         }
     };
     if asked.here {
+        STRATEGY.get_or_init(|| asked.strategy);
         for ((name, _, run), n) in asked.workloads {
             println!("{}", run(n).line(name, n));
         }
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
         let program = std::env::current_exe().expect("the path of this program");
         let run = Command::new(program)
             .args([HERE, &format!("{name}={n}")])
+            .args(["--strategy", asked.strategy.name()])
             .status();
         if !run.is_ok_and(|status| status.success()) {
             eprintln!("workload {name} failed");
@@ -73,12 +79,14 @@ fn main() -> ExitCode {
 /// What the arguments ask for.
 struct Asked {
     here: bool,
+    strategy: Strategy,
     workloads: Vec<(Workload, u64)>,
 }
 
 impl Asked {
     fn parse(arguments: &[String]) -> Result<Asked, String> {
         let (mut here, mut bench, mut size, mut named) = (false, false, None, Vec::new());
+        let mut strategy = Strategy::Time;
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -86,6 +94,10 @@ impl Asked {
                 // What cargo gives to every benchmark, and not to a test of one.
                 "--bench" => bench = true,
                 "--n" => size = Some(number(arguments.next().map_or("", String::as_str))?),
+                "--strategy" => {
+                    let name = arguments.next().map_or("", String::as_str);
+                    strategy = name.parse().map_err(|error| format!("{error}"))?;
+                }
                 name => named.push(workload(name)?),
             }
         }
@@ -99,6 +111,7 @@ impl Asked {
         };
         Ok(Asked {
             here,
+            strategy,
             workloads: named.into_iter().map(sized).collect(),
         })
     }
@@ -151,7 +164,7 @@ fn scenario(name: &str) -> Scenario {
 fn measure(scenario: Scenario, units: impl FnOnce(&Outcome) -> u64) -> Measured {
     scenario.validate().expect("a scenario that can run");
     let clock = Clock::start();
-    let outcome = scenario.run(1).expect("a scenario that can run");
+    let outcome = run(&scenario, 1);
     let spent = clock.spent();
     ended(&outcome);
     Measured {
@@ -163,6 +176,13 @@ fn measure(scenario: Scenario, units: impl FnOnce(&Outcome) -> u64) -> Measured 
             ("events", outcome.events as f64),
         ],
     }
+}
+
+/// The run of a seed, under the strategy that is measured.
+fn run(scenario: &Scenario, seed: u64) -> Outcome {
+    let strategy = STRATEGY.get().copied().unwrap_or_default();
+    let run = scenario.run_with(strategy.chance(seed), Keep::default());
+    run.expect("a scenario that can run")
 }
 
 /// A run that was cut short measures nothing.

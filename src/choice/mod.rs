@@ -7,14 +7,16 @@
 //!
 //! This floor knows nothing of processes or time: it sees sites and shapes of answers.
 
+mod chooser;
 mod distribution;
 mod oracle;
 mod site;
 mod source;
 mod tape;
 
+pub use chooser::{Candidate, Chooser, Class, NOWHERE};
 pub use distribution::{Distribution, DistributionError, Rate, RateError};
-pub use oracle::{Choice, Oracle, Question, Recorded, Shape};
+pub use oracle::{Choice, Oracle, PutOff, Question, Recorded, Shape};
 pub use site::{Kind, Lineage, Lineages, Site, Sort, valid_name};
 pub use source::{Stream, keyed};
 pub use tape::{Base, Drift, DriftKind, Edit, Tape, TapeError, TapeOracle};

@@ -1,5 +1,6 @@
 //! The seam between a draw and who answers it: the seed, a tape, a strategy; and the recorder.
 
+use super::chooser::Chooser;
 use super::distribution::{Distribution, Rate, spread};
 use super::site::{Kind, Lineage, Lineages, Site, Sort};
 use super::source::{Stream, key, keyed};
@@ -105,6 +106,14 @@ pub struct Recorded {
     pub step: u64,
 }
 
+/// A draw that is decided later.
+#[derive(Clone, Copy, Debug)]
+pub struct PutOff {
+    /// The greatest outcome that it can have.
+    pub most: u64,
+    place: Option<usize>,
+}
+
 #[derive(Debug, Default)]
 struct Asked {
     oracle: Option<Box<dyn Oracle>>,
@@ -119,6 +128,8 @@ pub struct Choice {
     key: u64,
     /// Absent: the seed answers, nothing is kept, and a draw is one keyed hash.
     asked: Option<Box<Asked>>,
+    /// Absent: what comes next follows from what was drawn before.
+    chooser: Option<Box<dyn Chooser>>,
     /// The step of the run, as the kernel counts: recorded with each draw.
     pub step: u64,
 }
@@ -131,6 +142,7 @@ impl Choice {
             seed,
             key: key(seed),
             asked: None,
+            chooser: None,
             step: 0,
         }
     }
@@ -146,6 +158,20 @@ impl Choice {
             asked: Some(Box::new(asked)),
             ..Choice::seeded(seed)
         }
+    }
+
+    /// The seed answers, but `chooser` chooses what comes next.
+    #[must_use]
+    pub fn chosen_by(seed: u64, chooser: Box<dyn Chooser>) -> Choice {
+        Choice {
+            chooser: Some(chooser),
+            ..Choice::seeded(seed)
+        }
+    }
+
+    /// Who chooses what comes next, for whoever drives the run; none where that follows from the draws.
+    pub fn take_chooser(&mut self) -> Option<Box<dyn Chooser>> {
+        self.chooser.take()
     }
 
     /// A tape answers.
@@ -221,6 +247,33 @@ impl Choice {
             });
         }
         outcome
+    }
+
+    /// Puts a draw off: a chooser's run decides it later. It is recorded here and now, as its greatest
+    /// outcome, which is true of whatever never comes to be decided.
+    pub fn put_off(&mut self, site: Site, shape: Shape<'_>) -> PutOff {
+        let most = shape.most();
+        let (key, step) = (self.key, self.step);
+        let record = self.asked.as_mut().and_then(|asked| asked.record.as_mut());
+        let place = record.map(|record| {
+            record.push(Recorded {
+                site,
+                outcome: most,
+                seeded: shape.outcome(keyed(key, site)),
+                step,
+            });
+            record.len() - 1
+        });
+        PutOff { most, place }
+    }
+
+    /// The outcome of a draw that was put off.
+    pub fn settle(&mut self, draw: PutOff, outcome: u64) {
+        debug_assert!(outcome <= draw.most, "{outcome} of at most {}", draw.most);
+        let record = self.asked.as_mut().and_then(|asked| asked.record.as_mut());
+        if let (Some(record), Some(place)) = (record, draw.place) {
+            record[place].outcome = outcome;
+        }
     }
 
     /// A stream for the program's own draws by `who`.

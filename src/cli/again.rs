@@ -1,11 +1,20 @@
 //! The line to paste that reproduces a failure: right for the test or the binary that found it.
 
+use crate::explore::Strategy;
 use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// The line that runs this seed again in the test that calls this.
-pub(crate) fn in_test(seed: u64) -> String {
+/// The line that runs this seed again, under this strategy, in the test that calls this.
+pub(crate) fn in_test(strategy: Strategy, seed: u64) -> String {
+    let strategy = match strategy {
+        Strategy::Time => String::new(),
+        other => format!("NETSPLIT_STRATEGY={other} "),
+    };
+    format!("{strategy}{}", of_seed(seed))
+}
+
+fn of_seed(seed: u64) -> String {
     let exe = env::current_exe().unwrap_or_default();
     let name = test_name();
     let filter = name.as_ref().map(|name| format!(" {name}"));
@@ -135,10 +144,13 @@ mod tests {
 
     #[test]
     fn the_line_of_a_test_has_its_name() {
-        let line = in_test(311);
+        let line = in_test(Strategy::Time, 311);
         assert!(line.starts_with("NETSPLIT_SEED=311 "), "{line}");
         let name = "cli::again::tests::the_line_of_a_test_has_its_name";
         assert!(line.contains(name), "{line}");
+        let line = in_test(Strategy::Walk, 311);
+        let both = "NETSPLIT_STRATEGY=walk NETSPLIT_SEED=311 ";
+        assert!(line.starts_with(both), "{line}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The arguments of the command line.
 
 use super::parse;
-use crate::explore::SHRINK_TRIES;
+use crate::explore::{SHRINK_TRIES, Strategy, Trials};
 use crate::kernel::Time;
 use clap::{Args, Parser, Subcommand};
 use std::ops::Range;
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Cuts the failure of a seed down to the few draws that it needs, and writes them as a tape.
     Shrink(Shrink),
+    /// Measures how many seeds each strategy takes to find what is broken.
+    Strategies(Strategies),
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +51,9 @@ pub(crate) struct Run {
     /// This seed only.
     #[arg(long, value_name = "S", conflicts_with = "seeds", value_parser = parse::seed)]
     pub(crate) seed: Option<u64>,
+    /// How the run of a seed is made: see docs/SEARCH.md.
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = parse::strategy())]
+    pub(crate) strategy: Strategy,
     /// Threads; it changes the time and nothing else [default: one a core].
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
@@ -83,6 +88,9 @@ pub(crate) struct Replay {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) which: Which,
+    /// How the run of a seed is made: see docs/SEARCH.md.
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = parse::strategy(), conflicts_with = "tape")]
+    pub(crate) strategy: Strategy,
     /// Prints events up to this moment of virtual time, such as 4.2s, 300ms or 1m [default: all].
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub(crate) until: Option<Time>,
@@ -101,12 +109,33 @@ pub(crate) struct Shrink {
     /// A seed that violates a property.
     #[arg(long, value_name = "S", value_parser = parse::seed)]
     pub(crate) seed: u64,
+    /// How the run of a seed is made: see docs/SEARCH.md.
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = parse::strategy())]
+    pub(crate) strategy: Strategy,
     /// The file for the tape, which `replay --tape` plays.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// How many runs may be made on the way.
     #[arg(long, value_name = "N", default_value_t = SHRINK_TRIES)]
     pub(crate) tries: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Strategies {
+    /// Names of scenarios, or globs such as `supe/*`; of these, the broken ones.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// How many times each is searched for, each time with other seeds.
+    #[arg(long, value_name = "N", default_value_t = Trials::default().trials,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) trials: u64,
+    /// How many seeds a trial has at most.
+    #[arg(long, value_name = "N", default_value_t = Trials::default().cap,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) cap: u64,
+    /// Threads; it changes the time and nothing else [default: one a core].
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
 }
 
 #[derive(Debug, Args)]

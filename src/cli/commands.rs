@@ -9,6 +9,7 @@ use super::replay::replay;
 use super::run::run;
 use super::select::{SelectError, distinct};
 use super::shrink::shrink;
+use super::strategies::strategies;
 use crate::choice::TapeError;
 use crate::report::json;
 use crate::sim::{Form, Scenario, ScenarioError};
@@ -39,11 +40,14 @@ pub(crate) enum CommandError {
     WriteTrace(PathBuf, io::Error),
     #[error("`--json` and `--trace -` would both write to standard output: give `--trace` a file")]
     TwoOutputs,
+    #[error("none of these scenarios is said to be broken: there is nothing to find")]
+    NothingToFind,
     #[error(transparent)]
     Output(#[from] OutputError),
 }
 
-/// A command line of these scenarios: `list`, `run`, `gallery`, `replay` and `shrink`, as a `main` returns it.
+/// A command line of these scenarios: `list`, `run`, `gallery`, `replay`, `shrink` and `strategies`, as a
+/// `main` returns it.
 ///
 /// ```no_run
 /// use netsplit::{Context, Scenario};
@@ -106,6 +110,7 @@ fn command(scenarios: &[Scenario], command: Command) -> Result<Code, CommandErro
         Command::Gallery(arguments) => gallery(scenarios, &arguments, &mut output),
         Command::Replay(arguments) => replay(scenarios, &arguments, &mut output),
         Command::Shrink(arguments) => shrink(scenarios, &arguments, &mut output),
+        Command::Strategies(arguments) => strategies(scenarios, &arguments, &mut output),
     }
 }
 

@@ -2,16 +2,18 @@
 
 use super::again;
 use super::parse::{SeedsError, seed, seeds};
-use crate::explore::{Options, Trouble, confirm, sweep};
+use crate::explore::{Options, Strategy, Trouble, UnknownStrategy, confirm, sweep};
 use crate::report::trace::lines;
 use crate::report::{Failure, LAST_EVENTS, coverage, unreached};
-use crate::sim::{Chance, Keep, Scenario, ScenarioError};
+use crate::sim::{Keep, Scenario, ScenarioError};
 use std::ops::Range;
 
 /// The variable with the one seed to run.
 const SEED: &str = "NETSPLIT_SEED";
 /// The variable with the seeds to run.
 const SEEDS: &str = "NETSPLIT_SEEDS";
+/// The variable with the strategy.
+const STRATEGY: &str = "NETSPLIT_STRATEGY";
 /// The seeds that are run where nothing else is said.
 const DEFAULT: Range<u64> = 0..1000;
 
@@ -22,7 +24,8 @@ const DEFAULT: Range<u64> = 0..1000;
 /// - `NETSPLIT_SEED=311` runs this one seed, and prints its events;
 /// - `NETSPLIT_SEEDS=10000` runs the first so many, `NETSPLIT_SEEDS=500..600` those from 500 to 599.
 ///
-/// Where both are set, `NETSPLIT_SEED` counts. How many cores there are changes nothing but the time.
+/// Where both are set, `NETSPLIT_SEED` counts. `NETSPLIT_STRATEGY=walk` makes the runs with that
+/// [strategy](crate::explore::Strategy). How many cores there are changes nothing but the time.
 ///
 /// # Panics
 /// - Where a seed violates a property. The message names scenario, property, seed (the least that fails),
@@ -54,10 +57,10 @@ const DEFAULT: Range<u64> = 0..1000;
     reason = "a test has no other use for it"
 )]
 pub fn check(scenario: Scenario) {
-    let checked = match again::variable(SEED) {
-        Some(text) => check_seed(&scenario, &text),
-        None => check_seeds(&scenario, again::variable(SEEDS)),
-    };
+    let checked = strategy().and_then(|strategy| match again::variable(SEED) {
+        Some(text) => check_seed(&scenario, strategy, &text),
+        None => check_seeds(&scenario, strategy, again::variable(SEEDS)),
+    });
     if let Err(failed) = checked {
         panic!("{failed}");
     }
@@ -68,6 +71,8 @@ pub fn check(scenario: Scenario) {
 enum CheckError {
     #[error("the environment variable {0}: {1}")]
     Variable(&'static str, SeedsError),
+    #[error("the environment variable {STRATEGY}: {0}")]
+    Strategy(#[from] UnknownStrategy),
     #[error("scenario {0} cannot be run: {1}")]
     Scenario(String, ScenarioError),
     #[error("scenario {scenario} failed after {seeds}\n{failure}")]
@@ -86,10 +91,20 @@ enum CheckError {
     },
 }
 
-fn check_seeds(scenario: &Scenario, asked: Option<String>) -> Result<(), CheckError> {
+fn strategy() -> Result<Strategy, CheckError> {
+    let named = again::variable(STRATEGY);
+    Ok(named.map_or(Ok(Strategy::Time), |name| name.parse())?)
+}
+
+fn check_seeds(
+    scenario: &Scenario,
+    strategy: Strategy,
+    asked: Option<String>,
+) -> Result<(), CheckError> {
     let asked = asked.as_deref().map_or(Ok(DEFAULT), seeds);
     let options = Options {
         seeds: asked.map_err(|error| CheckError::Variable(SEEDS, error))?,
+        strategy,
         ..Options::default()
     };
     let report = sweep(scenario, &options, &mut |_| {});
@@ -100,12 +115,12 @@ fn check_seeds(scenario: &Scenario, asked: Option<String>) -> Result<(), CheckEr
     if let Some(trouble) = report.trouble {
         return Err(CheckError::Trouble {
             scenario: report.scenario,
-            again: again::in_test(trouble.seed()),
+            again: again::in_test(strategy, trouble.seed()),
             trouble,
         });
     }
     if let Some(found) = report.violations.first() {
-        return violated(scenario, found.seed, summary, false);
+        return violated(scenario, strategy, found.seed, summary, false);
     }
     println!("netsplit: {}: {summary}, nothing violated", report.scenario);
     coverage.iter().for_each(|line| println!("{line}"));
@@ -114,15 +129,21 @@ fn check_seeds(scenario: &Scenario, asked: Option<String>) -> Result<(), CheckEr
     })
 }
 
-fn check_seed(scenario: &Scenario, text: &str) -> Result<(), CheckError> {
+fn check_seed(scenario: &Scenario, strategy: Strategy, text: &str) -> Result<(), CheckError> {
     let seed = seed(text).map_err(|error| CheckError::Variable(SEED, error))?;
-    violated(scenario, seed, "1 seed".to_owned(), true)
+    violated(scenario, strategy, seed, "1 seed".to_owned(), true)
 }
 
 /// Runs a seed with a log, and once more; fails where the runs differ or a property is violated.
-fn violated(scenario: &Scenario, seed: u64, seeds: String, print: bool) -> Result<(), CheckError> {
-    let chance = || Chance::Seed(seed);
-    let first = scenario.run(seed);
+fn violated(
+    scenario: &Scenario,
+    strategy: Strategy,
+    seed: u64,
+    seeds: String,
+    print: bool,
+) -> Result<(), CheckError> {
+    let chance = || strategy.chance(seed);
+    let first = scenario.run_with(chance(), Keep::default());
     let first = first.map_err(|error| unrunnable(scenario, error))?;
     let keep = Keep {
         log: true,
@@ -130,7 +151,7 @@ fn violated(scenario: &Scenario, seed: u64, seeds: String, print: bool) -> Resul
     };
     let trouble = |trouble: Trouble| CheckError::Trouble {
         scenario: scenario.name().to_owned(),
-        again: again::in_test(seed),
+        again: again::in_test(strategy, seed),
         trouble,
     };
     let outcome = confirm(scenario, &chance, &first, keep);
@@ -146,7 +167,7 @@ fn violated(scenario: &Scenario, seed: u64, seeds: String, print: bool) -> Resul
     if let Some(error) = outcome.error.take() {
         return Err(trouble(Trouble::Run { seed, error }));
     }
-    let again = again::in_test(seed);
+    let again = again::in_test(strategy, seed);
     let failure = Failure::new(scenario.name(), &outcome, LAST_EVENTS, again);
     failure.map_or(Ok(()), |failure| {
         Err(CheckError::Violated {

@@ -27,6 +27,8 @@ mod run;
 mod select;
 #[cfg(feature = "cli")]
 mod shrink;
+#[cfg(feature = "cli")]
+mod strategies;
 
 #[cfg(feature = "cli")]
 pub use commands::{main, main_with};

@@ -1,5 +1,7 @@
-//! Seeds and times, as people write them.
+//! Seeds, strategies and times, as people write them.
 
+#[cfg(feature = "cli")]
+use crate::explore::Strategy;
 use std::ops::Range;
 
 /// Why a text does not say which seeds.
@@ -35,6 +37,14 @@ pub(crate) fn seeds(text: &str) -> Result<Range<u64>, SeedsError> {
         return Err(SeedsError::Empty(text.to_owned()));
     }
     Ok(seeds)
+}
+
+/// The name of a strategy: clap tells the names, and the nearest, where it is none.
+#[cfg(feature = "cli")]
+pub(crate) fn strategy() -> impl clap::builder::TypedValueParser<Value = Strategy> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(Strategy::ALL.map(Strategy::name))
+        .try_map(|name| name.parse::<Strategy>())
 }
 
 /// Why a text is no time.

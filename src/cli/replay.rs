@@ -31,7 +31,11 @@ pub(crate) fn replay(
         .map(|path| read_tape(path, scenario.name()))
         .transpose()?;
     let seed = arguments.which.seed.unwrap_or(0);
-    let chance = || tape.clone().map_or(Chance::Seed(seed), Chance::Tape);
+    let strategy = arguments.strategy;
+    let chance = || {
+        let tape = tape.clone().map(Chance::Tape);
+        tape.unwrap_or_else(|| strategy.chance(seed))
+    };
     let keep = Keep {
         log: !arguments.json || trace.is_some(),
         ..Keep::default()
@@ -69,7 +73,7 @@ fn read_tape(path: &Path, scenario: &str) -> Result<Tape, CommandError> {
 /// The line that replays this run.
 fn again(scenario: &Scenario, arguments: &Replay, seed: u64) -> String {
     match &arguments.which.tape {
-        None => run::again(scenario.name(), seed),
+        None => run::again(scenario.name(), arguments.strategy, seed),
         Some(path) => of_tape(scenario.name(), path),
     }
 }

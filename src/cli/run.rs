@@ -7,9 +7,9 @@ use super::commands::CommandError;
 use super::output::Output;
 use super::progress::Bar;
 use super::select;
-use crate::explore::{Found, Options, Report, Trouble, confirm, sweep};
+use crate::explore::{Found, Options, Report, Strategy, Trouble, confirm, sweep};
 use crate::report::{Failure, LAST_EVENTS, coverage, grouped, json, unreached};
-use crate::sim::{Chance, Keep, Scenario};
+use crate::sim::{Keep, Scenario};
 use std::ops::Range;
 
 /// How many further violations are told, one a line.
@@ -31,6 +31,7 @@ pub(crate) fn run(
     };
     let options = Options {
         seeds: arguments.seed.map_or(arguments.seeds.clone(), one),
+        strategy: arguments.strategy,
         jobs: arguments.jobs.map_or(0, usize::from),
         keep_going: arguments.keep_going,
         check_determinism: arguments.check_determinism,
@@ -61,7 +62,7 @@ fn swept(
         report.map_err(|error| CommandError::Scenario(scenario.name().to_owned(), error))?;
     let mut told = Vec::new();
     if !as_json && let Some(found) = report.violations.first() {
-        match failure(scenario, found.seed) {
+        match failure(scenario, options.strategy, found.seed) {
             Ok(failure) => told.extend(failure.map(|failure| failure.to_string())),
             Err(divergence) => report.trouble = report.trouble.or(Some(divergence)),
         }
@@ -107,13 +108,13 @@ fn code(report: &Report) -> Code {
 
 /// Tells on standard error what ended a sweep.
 pub(crate) fn trouble_told(report: &Report, trouble: &Trouble) {
-    let again = again(&report.scenario, trouble.seed());
+    let again = again(&report.scenario, report.strategy, trouble.seed());
     eprintln!("error: {}\n{trouble}\n  again:  {again}", report.scenario);
 }
 
 /// The failure of a seed that was found to violate a property: run again, with a log.
-fn failure(scenario: &Scenario, seed: u64) -> Result<Option<Failure>, Trouble> {
-    let chance = || Chance::Seed(seed);
+fn failure(scenario: &Scenario, strategy: Strategy, seed: u64) -> Result<Option<Failure>, Trouble> {
+    let chance = || strategy.chance(seed);
     let run = |keep| {
         scenario
             .run_with(chance(), keep)
@@ -125,7 +126,7 @@ fn failure(scenario: &Scenario, seed: u64) -> Result<Option<Failure>, Trouble> {
     };
     let outcome = confirm(scenario, &chance, &run(Keep::default()), keep);
     let outcome = outcome.map_err(Trouble::Diverged)?;
-    let again = again(scenario.name(), seed);
+    let again = again(scenario.name(), strategy, seed);
     Ok(Failure::new(scenario.name(), &outcome, LAST_EVENTS, again))
 }
 
@@ -154,9 +155,13 @@ fn further(report: &Report) -> Vec<String> {
 }
 
 /// The line that replays a seed.
-pub(crate) fn again(scenario: &str, seed: u64) -> String {
+pub(crate) fn again(scenario: &str, strategy: Strategy, seed: u64) -> String {
+    let strategy = match strategy {
+        Strategy::Time => String::new(),
+        other => format!(" --strategy {other}"),
+    };
     format!(
-        "{} replay {} --seed {seed}",
+        "{} replay {} --seed {seed}{strategy}",
         this_binary(),
         quoted(scenario)
     )

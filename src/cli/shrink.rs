@@ -18,7 +18,12 @@ pub(crate) fn shrink(
 ) -> Result<Code, CommandError> {
     let scenario = select::one(scenarios, &arguments.name)?;
     let path = &arguments.out;
-    let shrunk = match search(scenario, arguments.seed, arguments.tries) {
+    let shrunk = match search(
+        scenario,
+        arguments.seed,
+        arguments.strategy,
+        arguments.tries,
+    ) {
         Ok(shrunk) => shrunk,
         Err(error) => {
             eprintln!("error: {error}");

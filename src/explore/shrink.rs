@@ -9,6 +9,7 @@
 mod moves;
 mod notes;
 
+use super::strategy::Strategy;
 use crate::choice::{Base, DriftKind, Edit, Kind, Recorded, Sort, Tape};
 use crate::sim::{Chance, Keep, Outcome, RunError, Scenario, ScenarioError};
 use crate::trace::DigestValue;
@@ -42,7 +43,8 @@ pub enum ShrinkError {
     Scenario(#[from] ScenarioError),
     /// The seed violates nothing.
     #[error(
-        "seed {seed} of `{scenario}` violates no property: shrink a seed that `run` reports as failing"
+        "seed {seed} of `{scenario}` violates no property: shrink a seed that `run` reports as failing, \
+         with the strategy that found it"
     )]
     Holds {
         /// The scenario's name.
@@ -78,10 +80,10 @@ pub enum ShrinkError {
     },
 }
 
-/// Shrinks the failure of `seed`, in at most `max_tries` runs (see [`SHRINK_TRIES`]).
+/// Shrinks the failure of `seed` under the strategy that found it, in at most `max_tries` runs (see [`SHRINK_TRIES`]).
 ///
 /// ```
-/// use netsplit::explore::{SHRINK_TRIES, shrink};
+/// use netsplit::explore::{SHRINK_TRIES, Strategy, shrink};
 /// use netsplit::{Address, Context, Faults, Scenario, secs};
 ///
 /// let scenario = Scenario::new("once")
@@ -101,7 +103,7 @@ pub enum ShrinkError {
 ///     .faults(Faults::calm().lose(0.1))
 ///     .horizon(secs(1));
 ///
-/// let shrunk = shrink(&scenario, 1, SHRINK_TRIES).unwrap();
+/// let shrunk = shrink(&scenario, 1, Strategy::Time, SHRINK_TRIES).unwrap();
 /// assert!(shrunk.edits_before > 100, "a latency for each packet, and those that were lost");
 /// assert_eq!(shrunk.tape.edits.len(), 1);
 /// assert!(shrunk.tape.to_string().contains("lose talker#0"));
@@ -109,12 +111,17 @@ pub enum ShrinkError {
 ///
 /// # Errors
 /// [`ShrinkError`]: the scenario cannot be run, the seed violates no property, or its run does not repeat.
-pub fn shrink(scenario: &Scenario, seed: u64, max_tries: u64) -> Result<Shrunk, ShrinkError> {
+pub fn shrink(
+    scenario: &Scenario,
+    seed: u64,
+    strategy: Strategy,
+    max_tries: u64,
+) -> Result<Shrunk, ShrinkError> {
     let keep = Keep {
         draws: true,
         ..Keep::default()
     };
-    let first = scenario.run_with(Chance::Seed(seed), keep)?;
+    let first = scenario.run_with(strategy.chance(seed), keep)?;
     let mut search = Search {
         scenario,
         seed,

@@ -3,9 +3,10 @@
 //! The result depends on the seeds alone: workers take chunks of seeds in order, whoever finds what ends
 //! the sweep tells the others, chunks below it complete, and all above it is forgotten.
 
+use super::strategy::Strategy;
 use super::twice::{Divergence, confirm};
 use crate::kernel::Time;
-use crate::sim::{Chance, Form, Keep, Outcome, RunError, Scenario, ScenarioError, Violation};
+use crate::sim::{Form, Keep, Outcome, RunError, Scenario, ScenarioError, Violation};
 use crate::trace::DigestValue;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ const STACK_BYTES: usize = 8 << 20;
 pub struct Options {
     /// The seeds, half open. Default: 0..1000.
     pub seeds: Range<u64>,
+    /// How the run of a seed is made. Default: random in time.
+    pub strategy: Strategy,
     /// Threads; 0 stands for one a core. It changes the time and nothing else. Default: 0.
     pub jobs: usize,
     /// Goes on after a violation. Default: no.
@@ -40,6 +43,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             seeds: 0..1000,
+            strategy: Strategy::Time,
             jobs: 0,
             keep_going: false,
             check_determinism: false,
@@ -112,6 +116,8 @@ pub struct Report {
     pub scenario: String,
     /// Whether it is meant to hold.
     pub form: Form,
+    /// How its runs were made.
+    pub strategy: Strategy,
     /// How many seeds are covered.
     pub seeds: u64,
     /// The violations, by seed: at most one, unless the sweep was told to keep going.
@@ -202,6 +208,7 @@ pub fn sweep(
         sometimes: sometimes.collect(),
         scenario: scenario.name().to_owned(),
         form: scenario.form().clone(),
+        strategy: options.strategy,
         seeds: part.seeds,
         violations: part.violations,
         trouble: part.trouble,
@@ -329,7 +336,7 @@ impl Work<'_> {
             ..Keep::default()
         };
         part.seeds += 1;
-        let chance = || Chance::Seed(seed);
+        let chance = || self.options.strategy.chance(seed);
         let run = self.scenario.run_with(chance(), keep);
         let outcome = run.expect("the scenario was validated");
         part.events += outcome.events;

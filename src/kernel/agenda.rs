@@ -1,14 +1,13 @@
 //! The agenda: what will happen, and when.
 //!
 //! It owns the entries that wait for their moment (packets under way, timers) and the order in
-//! which they come: by `latest`, and of equals the one pushed first. It must not know what an
+//! which they come: by their moments, and of equals the one pushed first. It must not know what an
 //! entry means: it is generic in its event, and it has no clock of its own.
 //!
 //! Three parts hold an entry. The slab holds the entry itself and hands out the keys. The wheel
-//! holds the order of almost all entries: those of one moment, not before the wheel's cursor and
-//! not too far after it. Whatever is not the wheel's (windows, the far future, the past, too many
-//! at once) stands in ordered trees, which are slower and always right; while they are empty they
-//! cost one comparison.
+//! holds the order of almost all entries: those not before the wheel's cursor and not too far after
+//! it. Whatever is not the wheel's (the far future, the past, too many at once) stands in an ordered
+//! tree, which is slower and always right; while it is empty it costs one comparison.
 //!
 //! ```
 //! use netsplit::Time;
@@ -50,7 +49,7 @@ impl Key {
         Key((u64::from(generation) << 32) | u64::from(index))
     }
 
-    fn index(self) -> u32 {
+    pub(super) fn index(self) -> u32 {
         self.0 as u32
     }
 
@@ -59,13 +58,11 @@ impl Key {
     }
 }
 
-/// Something that will happen, no sooner than `earliest` and no later than `latest`.
+/// Something that will happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<E> {
-    /// It does not happen before this moment.
-    pub earliest: Time,
-    /// Time does not pass this moment before it has happened.
-    pub latest: Time,
+    /// When.
+    pub at: Time,
     /// How many entries were pushed before it, since the agenda was made or cleared.
     pub order: u64,
     /// What happens, in the words of whoever pushed it.
@@ -119,26 +116,10 @@ impl<E: Copy> Agenda<E> {
     pub fn push(&mut self, at: Time, event: E) -> Key {
         let order = self.next_order();
         let at_ns = at.as_nanos();
-        let key = self.slab.insert(at_ns, at_ns, order, event);
+        let key = self.slab.insert(at_ns, order, event);
         if !self.wheel.insert(&mut self.slab, key.index(), at_ns, order) {
-            self.push_ordered(key.index(), at_ns, at_ns, order);
+            self.push_ordered(key.index(), at_ns, order);
         }
-        key
-    }
-
-    /// Adds an entry that happens at some moment from `earliest` to `latest`. A `latest` before
-    /// `earliest` counts as `earliest`.
-    ///
-    /// # Panics
-    /// As [`Agenda::push`] does.
-    pub fn push_window(&mut self, earliest: Time, latest: Time, event: E) -> Key {
-        if latest <= earliest {
-            return self.push(earliest, event);
-        }
-        let order = self.next_order();
-        let (earliest_ns, latest_ns) = (earliest.as_nanos(), latest.as_nanos());
-        let key = self.slab.insert(earliest_ns, latest_ns, order, event);
-        self.push_ordered(key.index(), earliest_ns, latest_ns, order);
         key
     }
 
@@ -159,13 +140,6 @@ impl<E: Copy> Agenda<E> {
         Some(self.slab.remove(index).1)
     }
 
-    /// Removes the entry that a strategy chose among the [`Agenda::candidates`]. `None` when the
-    /// key is dead.
-    #[inline]
-    pub fn take(&mut self, key: Key) -> Option<Entry<E>> {
-        self.cancel(key)
-    }
-
     /// The entry of this key. `None` when the key is dead.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Entry<E>> {
@@ -184,26 +158,19 @@ impl<E: Copy> Agenda<E> {
         alive.into_iter().map(|index| self.slab.entry(index))
     }
 
-    /// Whether any entry has an earliest before its latest: then there is something to choose.
-    #[inline]
-    #[must_use]
-    pub fn has_windows(&self) -> bool {
-        self.ordered.has_windows()
-    }
-
-    /// The least `latest` of all entries: time may not pass it. `None` when there are no entries.
+    /// The moment of the first entry. `None` when there are no entries.
     ///
     /// It moves the wheel there, and what is pushed before that moment afterwards takes the slower
-    /// path of the ordered trees; who only wants what is due calls [`Agenda::pop_due`] at once.
-    pub fn least_latest(&mut self) -> Option<Time> {
+    /// path of the ordered tree; who only wants what is due calls [`Agenda::pop_due`] at once.
+    pub fn first_moment(&mut self) -> Option<Time> {
         let limit_ns = self.ordered.least_ns();
         self.wheel.roll(&mut self.slab, &mut self.ordered, limit_ns);
         let wheel = self.wheel.first().map(|(at_ns, _)| at_ns);
-        let ordered = self.ordered.first().map(|(latest_ns, _)| latest_ns);
+        let ordered = self.ordered.first().map(|(at_ns, _)| at_ns);
         wheel.into_iter().chain(ordered).min().map(Time::from_nanos)
     }
 
-    /// Removes the least entry by (latest, order), provided that its latest is not after `until`.
+    /// Removes the least entry by (moment, order), provided that its moment is not after `until`.
     /// The key returned is the one that its push gave; it is dead now.
     #[inline]
     pub fn pop_due(&mut self, until: Time) -> Option<(Key, Entry<E>)> {
@@ -235,22 +202,6 @@ impl<E: Copy> Agenda<E> {
         self.ordered.least_ns() <= at_ns || self.wheel.may_hold(at_ns)
     }
 
-    /// Every entry that may happen next, in the order of their pushes: those whose earliest is not
-    /// after the [`Agenda::least_latest`]. `into` is emptied first; it stays empty when there are none.
-    pub fn candidates(&mut self, into: &mut Vec<(Key, Entry<E>)>) {
-        into.clear();
-        let Some(least_latest) = self.least_latest() else {
-            return;
-        };
-        let at_ns = least_latest.as_nanos();
-        let found = self
-            .wheel
-            .at(at_ns)
-            .chain(self.ordered.may_happen_by(at_ns));
-        into.extend(found.map(|index| (self.slab.key(index), self.slab.entry(index))));
-        into.sort_unstable_by_key(|(_, entry)| entry.order);
-    }
-
     /// Removes all entries; their keys are dead, and the orders of the entries to come begin at 0
     /// again. Touches only what is in use, and keeps the memory for the next run.
     pub fn clear(&mut self) {
@@ -272,25 +223,23 @@ impl<E: Copy> Agenda<E> {
     }
 
     #[inline(never)]
-    fn push_ordered(&mut self, index: u32, earliest_ns: u64, latest_ns: u64, order: u64) {
+    fn push_ordered(&mut self, index: u32, at_ns: u64, order: u64) {
         self.slab.set_home(index, Home::Ordered);
-        self.ordered.insert(earliest_ns, latest_ns, order, index);
+        self.ordered.insert(at_ns, order, index);
     }
 
     fn remove_ordered(&mut self, index: u32) {
-        let earliest_ns = self.slab.earliest_ns(index);
-        let (latest_ns, order) = self.slab.latest(index);
-        self.ordered.remove(earliest_ns, latest_ns, order);
+        let (at_ns, order) = self.slab.rank(index);
+        self.ordered.remove(at_ns, order);
     }
 
     fn pop_ordered(&mut self, until_ns: u64) -> Option<(Key, Entry<E>)> {
-        let (latest_ns, index) = self
+        let (at_ns, index) = self
             .ordered
             .first_index()
             .filter(|first| first.0 <= until_ns)?;
         self.remove_ordered(index);
-        self.wheel
-            .move_to(&mut self.slab, &mut self.ordered, latest_ns);
+        self.wheel.move_to(&mut self.slab, &mut self.ordered, at_ns);
         Some(self.slab.remove(index))
     }
 }

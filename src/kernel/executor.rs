@@ -6,11 +6,15 @@ use super::ready::Ready;
 use super::slab::Slab;
 use super::time::Time;
 use super::waker::Epoch;
-use crate::choice::{Choice, Kind, Lineage, Shape, Site};
+use crate::choice::{Choice, Class, Kind, Lineage, NOWHERE, Shape, Site};
 use crate::trace::{Event, Limit, Pid, Trace};
 use rustc_hash::FxHashMap;
 use std::cell::Cell;
 use std::pin::Pin;
+
+mod search;
+
+use search::{Armed, Search};
 
 /// What a task is for the floor above.
 pub trait TaskData {
@@ -138,6 +142,21 @@ impl What {
     }
 }
 
+/// A moment that chance decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawn<'a> {
+    /// The moment for the outcome 0. Where it is over, now is meant.
+    pub from: Time,
+    /// The address of the draw of how many nanoseconds later.
+    pub site: Site,
+    /// What it can be.
+    pub shape: Shape<'a>,
+    /// What sort of thing comes then.
+    pub class: Class,
+    /// A number for the place at which it comes.
+    pub receiver: u32,
+}
+
 /// What the kernel found to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -191,7 +210,8 @@ pub struct Kernel<D: TaskData> {
     stalled: usize,
     /// Whether steps of any group cost time.
     costs: bool,
-    scratch: Vec<(Key, super::agenda::Entry<Due>)>,
+    /// Absent: what comes next follows from the moments that were drawn.
+    search: Option<Box<Search>>,
     woken: Vec<(u32, u16)>,
 }
 
@@ -203,8 +223,10 @@ thread_local! {
 impl<D: TaskData> Kernel<D> {
     /// A kernel at time zero with nothing to do.
     #[must_use]
-    pub fn new(choice: Choice, trace: Trace, bounds: Bounds) -> Kernel<D> {
+    pub fn new(mut choice: Choice, trace: Trace, bounds: Bounds) -> Kernel<D> {
+        let search = choice.take_chooser();
         let mut kernel = Kernel {
+            search: search.map(|chooser| Box::new(Search::new(chooser))),
             choice,
             trace,
             agenda: SPARE.take().unwrap_or_default(),
@@ -221,7 +243,6 @@ impl<D: TaskData> Kernel<D> {
             groups: Vec::new(),
             stalled: 0,
             costs: false,
-            scratch: Vec::new(),
             woken: Vec::new(),
         };
         kernel.allow_steps();
@@ -233,6 +254,9 @@ impl<D: TaskData> Kernel<D> {
     pub fn retire(mut self) -> Choice {
         self.agenda.clear();
         SPARE.set(Some(self.agenda));
+        if let Some(search) = self.search.take() {
+            search.retire();
+        }
         self.choice
     }
 
@@ -350,26 +374,44 @@ impl<D: TaskData> Kernel<D> {
         if self.agenda.len() >= self.bounds.agenda {
             return Err(self.reached(Limit::Agenda, self.bounds.agenda as u64));
         }
-        Ok(self.agenda.push(at.max(self.now), due))
+        let at = at.max(self.now);
+        let key = self.agenda.push(at, due);
+        if let Some(search) = &mut self.search {
+            let armed = Armed {
+                key,
+                class: Class::Timer,
+                receiver: NOWHERE,
+                draw: None,
+            };
+            search.armed(armed, at, at);
+        }
+        Ok(key)
     }
 
-    /// Adds an entry to the agenda, due anywhere from `earliest` to `latest`: who comes first is drawn.
+    /// Adds an entry to the agenda, due at a moment that chance decides: at once, by a draw, or later, by
+    /// whoever chooses what comes next. Either way it is one draw, with one outcome.
     ///
     /// # Errors
     /// [`Reached`] where the agenda is full.
-    pub fn arm_within(&mut self, earliest: Time, latest: Time, due: Due) -> Result<Key, Reached> {
-        if self.agenda.len() >= self.bounds.agenda {
-            return Err(self.reached(Limit::Agenda, self.bounds.agenda as u64));
+    #[inline]
+    pub fn arm_drawn(&mut self, drawn: &Drawn<'_>, due: Due) -> Result<Key, Reached> {
+        if self.search.is_some() {
+            return self.arm_window(drawn, due);
         }
-        Ok(self
-            .agenda
-            .push_window(earliest.max(self.now), latest.max(self.now), due))
+        let after_ns = match drawn.shape {
+            Shape::UpTo(0) if self.choice.is_seeded() => 0,
+            shape => self.choice.draw(drawn.site, shape),
+        };
+        self.arm(drawn.from.plus_nanos(after_ns), due)
     }
 
     /// Takes an entry off the agenda: what it would have been, and when.
     pub fn disarm(&mut self, key: Key) -> Option<(Time, Due)> {
         if let Some(entry) = self.agenda.cancel(key) {
-            return Some((entry.latest, entry.event));
+            if let Some(search) = &mut self.search {
+                search.gone(key);
+            }
+            return Some((entry.at, entry.event));
         }
         let index = self.due_keys.remove(&key)?;
         let (_, due) = self.due[index as usize].take()?;
@@ -464,37 +506,37 @@ impl<D: TaskData> Kernel<D> {
     #[inline(always)]
     pub fn next(&mut self, until: Time) -> Result<Next, Reached> {
         loop {
-            if !self.agenda.has_windows() {
-                if let Some(item) = self.ready.pop() {
-                    match self.item(item) {
-                        Some(next) => return self.count(next),
-                        None => continue,
-                    }
-                }
-                let Some((key, entry)) = self.agenda.pop_due(until) else {
-                    return Ok(Next::Quiet(self.agenda.is_empty()));
-                };
-                let at = entry.latest.max(self.now);
-                self.move_to(at);
-                if self.agenda.may_be_due(at)
-                    && let Some((second_key, second)) = self.agenda.pop_due(at)
-                {
-                    self.queue_due(key, entry.event);
-                    self.queue_due(second_key, second.event);
-                    while let Some((key, entry)) = self.agenda.pop_due(at) {
-                        self.queue_due(key, entry.event);
-                    }
-                    continue;
-                }
-                match self.due_now(entry.event) {
+            if let Some(item) = self.ready.pop() {
+                match self.item(item) {
                     Some(next) => return self.count(next),
                     None => continue,
                 }
-            } else if let Some(next) = self.choose(until) {
-                return match next {
-                    Next::Quiet(_) => Ok(next),
-                    next => self.count(next),
-                };
+            }
+            if self.search.is_some() {
+                match self.choose(until) {
+                    Some(Next::Quiet(over)) => return Ok(Next::Quiet(over)),
+                    Some(next) => return self.count(next),
+                    None => continue,
+                }
+            }
+            let Some((key, entry)) = self.agenda.pop_due(until) else {
+                return Ok(Next::Quiet(self.agenda.is_empty()));
+            };
+            let at = entry.at.max(self.now);
+            self.move_to(at);
+            if self.agenda.may_be_due(at)
+                && let Some((second_key, second)) = self.agenda.pop_due(at)
+            {
+                self.queue_due(key, entry.event);
+                self.queue_due(second_key, second.event);
+                while let Some((key, entry)) = self.agenda.pop_due(at) {
+                    self.queue_due(key, entry.event);
+                }
+                continue;
+            }
+            match self.due_now(entry.event) {
+                Some(next) => return self.count(next),
+                None => continue,
             }
         }
     }
@@ -611,42 +653,6 @@ impl<D: TaskData> Kernel<D> {
         self.due.push(Some((key, due)));
     }
 
-    /// With real windows on the agenda: draws which candidate comes first, a ready step or an entry.
-    #[cold]
-    #[inline(never)]
-    fn choose(&mut self, until: Time) -> Option<Next> {
-        let mut candidates = std::mem::take(&mut self.scratch);
-        candidates.clear();
-        self.agenda.candidates(&mut candidates);
-        let steps_wait = !self.ready.is_empty();
-        let mut best: Option<(u64, u64, Key, Due, Time)> = None;
-        for (key, entry) in &candidates {
-            if entry.earliest > until || (steps_wait && entry.earliest > self.now) {
-                continue;
-            }
-            let due = entry.event;
-            let rank = self.choice.draw(due.site(), Shape::Rank);
-            if best.is_none_or(|(r, o, ..)| (rank, entry.order) < (r, o)) {
-                best = Some((rank, entry.order, *key, due, entry.earliest));
-            }
-        }
-        self.scratch = candidates;
-        let ready_first = match (self.ready.peek(&mut self.choice), best) {
-            (Some(item), Some((rank, ..))) => (item >> 96) as u64 <= rank,
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
-            (None, None) => return Some(Next::Quiet(false)),
-        };
-        if ready_first {
-            let item = self.ready.pop()?;
-            return self.item(item);
-        }
-        let (_, _, key, due, earliest) = best?;
-        self.agenda.cancel(key);
-        self.move_to(earliest.max(self.now));
-        self.due_now(due)
-    }
-
     /// The step cost of a task's group.
     #[inline(always)]
     #[must_use]
@@ -658,6 +664,3 @@ impl<D: TaskData> Kernel<D> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,7 @@ mod watchdog;
 
 pub use agenda::{Agenda, Entry, Key};
 pub use bounds::{Bounds, Reached};
-pub use executor::{Body, Due, GroupId, Kernel, Live, Next, Task, TaskData, What};
+pub use executor::{Body, Drawn, Due, GroupId, Kernel, Live, Next, Task, TaskData, What};
 pub use slab::Slab;
 pub use time::{Time, nanos};
 pub use user::{Panicked, quiet_panics, run_user};

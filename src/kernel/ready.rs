@@ -102,13 +102,4 @@ impl Ready {
             _ => self.sorted.pop().unwrap_or(NONE),
         }
     }
-
-    pub(super) fn peek(&mut self, choice: &mut Choice) -> Option<u128> {
-        self.draw_first(choice);
-        (self.first != NONE).then_some(self.first)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.first == NONE
-    }
 }

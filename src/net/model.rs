@@ -3,7 +3,7 @@
 use super::roads::Roads;
 use super::rule::{Meddled, Rule};
 use super::{Cut, Machine, Path};
-use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
+use crate::choice::{Choice, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::time::Time;
 use crate::trace::{MessageId, NodeId, PacketKind};
 
@@ -38,18 +38,23 @@ pub struct Passage {
 }
 
 /// What becomes of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Passed {
     /// A fault, or the path, loses it.
     Lost,
     /// It arrives.
     Arrives {
-        /// After so many nanoseconds.
-        after_ns: u64,
-        /// Of which it is held back for so many.
+        /// Its latency, and its duplicate's; each is drawn on its own, as [`Kind::Latency`] and as
+        /// [`Kind::CopyLatency`], by whoever brings it there.
+        latency: Distribution,
+        /// How long its bytes take to pass, on top, in nanoseconds.
+        passes_ns: u64,
+        /// For so many nanoseconds on top it is held back.
         held_ns: u64,
-        /// Its duplicate arrives after so many nanoseconds, where there is one.
-        copy_after_ns: Option<u64>,
+        /// Whether it is held until it is released, and then comes without further delay.
+        on_hold: bool,
+        /// Whether a duplicate, which is not held back, arrives too.
+        is_duplicated: bool,
     },
 }
 
@@ -130,7 +135,7 @@ impl Model {
         self.roads.cuts().collect()
     }
 
-    /// Sends a datagram: draws what becomes of it.
+    /// Sends a datagram: draws what becomes of it, but for how long it takes.
     #[inline]
     pub fn pass(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Passed {
         let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth()));
@@ -138,36 +143,52 @@ impl Model {
             return Passed::Lost;
         }
         let path = self.roads.path(passage.from, passage.to);
+        let (latency, passes_ns) = (path.latency, path.passes_ns(passage.bytes).unwrap_or(0));
         let loss = path.loss.or(self.faults.loss[passage.kind as usize]);
         if choice.chance(site(Kind::Loss), loss) {
             return Passed::Lost;
         }
-        let mut least_ns = path.latency.least_ns();
-        if let Some(passes_ns) = path.passes_ns(passage.bytes) {
-            least_ns = least_ns.saturating_add(passes_ns);
-        }
-        let above = choice.draw(site(Kind::Latency), Shape::Above(&path.latency));
-        let mut held_ns = self.hold(choice, site(Kind::Reorder));
+        let held_ns = self.hold(choice, site(Kind::Reorder));
         let duplicate = self.faults.duplicate[passage.kind as usize];
-        let mut doubled = choice.chance(site(Kind::Duplicate), duplicate);
-        if !self.rules.is_empty() {
-            let meddled = self.meddle(choice, now, passage);
-            if meddled.lost || meddled.swallowed {
-                return Passed::Lost;
-            }
-            held_ns = held_ns.saturating_add(meddled.held_ns(now, least_ns.saturating_add(above)));
-            doubled |= meddled.doubled;
-        }
-        let path = self.roads.path(passage.from, passage.to);
-        let copy_after_ns = doubled.then(|| {
-            let above = choice.draw(site(Kind::CopyLatency), Shape::Above(&path.latency));
-            least_ns.saturating_add(above)
-        });
-        let after_ns = least_ns.saturating_add(above).saturating_add(held_ns);
-        Passed::Arrives {
-            after_ns,
+        let passed = Passed::Arrives {
+            latency,
+            passes_ns,
             held_ns,
-            copy_after_ns,
+            on_hold: false,
+            is_duplicated: choice.chance(site(Kind::Duplicate), duplicate),
+        };
+        if self.rules.is_empty() {
+            passed
+        } else {
+            self.pass_rules(choice, now, passage, passed)
+        }
+    }
+
+    /// What the faults that are aimed at packets make of a datagram.
+    #[cold]
+    fn pass_rules(
+        &mut self,
+        choice: &mut Choice,
+        now: Time,
+        passage: &Passage,
+        passed: Passed,
+    ) -> Passed {
+        let meddled = self.meddle(choice, now, passage);
+        match passed {
+            Passed::Arrives {
+                latency,
+                passes_ns,
+                held_ns,
+                is_duplicated,
+                ..
+            } if !meddled.lost && !meddled.swallowed => Passed::Arrives {
+                latency,
+                passes_ns,
+                held_ns: held_ns.saturating_add(meddled.held_ns(now, latency.least_ns())),
+                on_hold: meddled.until > now,
+                is_duplicated: is_duplicated || meddled.doubled,
+            },
+            _ => Passed::Lost,
         }
     }
 
@@ -220,34 +241,43 @@ mod tests {
     use super::*;
     use crate::trace::Pid;
 
+    fn model(faults: PacketFaults) -> Model {
+        let mut model = Model::new(Path::default(), faults);
+        for name in ["a", "b"] {
+            model.add(None, Lineage::node(name));
+        }
+        model
+    }
+
     fn passages() -> impl Iterator<Item = Passage> {
         (1..=10_000).map(|nth| Passage {
             id: MessageId::new(Pid::NOBODY, nth),
+            from: NodeId::new(0),
+            bytes: 8,
             who: Lineage::node("a").boot(0),
             to: NodeId::new(1),
             kind: PacketKind::ALL[nth as usize % PacketKind::COUNT],
         })
     }
 
-    fn send_all(model: &Model) -> Vec<(PacketKind, Passed)> {
+    fn send_all(mut model: Model) -> Vec<(PacketKind, Passed)> {
         let mut choice = Choice::seeded(3);
         passages()
-            .map(|passage| (passage.kind, model.pass(&mut choice, &passage)))
+            .map(|passage| (passage.kind, model.pass(&mut choice, Time::ZERO, &passage)))
             .collect()
     }
 
     #[test]
-    fn without_faults_every_packet_arrives_once_and_within_its_latency() {
-        for (_, passed) in send_all(&Model::new(Path::default(), PacketFaults::default())) {
-            let Passed::Arrives {
-                after_ns,
+    fn without_faults_every_packet_arrives_once_and_with_its_paths_latency() {
+        for (_, passed) in send_all(model(PacketFaults::default())) {
+            let arrives = Passed::Arrives {
+                latency: Path::default().latency,
+                passes_ns: 0,
                 held_ns: 0,
-                copy_after_ns: None,
-            } = passed
-            else {
-                panic!("{passed:?}");
+                on_hold: false,
+                is_duplicated: false,
             };
-            assert!((1_000_000..=10_000_000).contains(&after_ns));
+            assert_eq!(passed, arrives);
         }
     }
 
@@ -256,7 +286,7 @@ mod tests {
         let mut faults = PacketFaults::default();
         faults.duplicate[PacketKind::Ack as usize] = Rate::new(0.25).unwrap();
         faults.loss[PacketKind::Data as usize] = Rate::new(0.5).unwrap();
-        let passed = send_all(&Model::new(Path::default(), faults));
+        let passed = send_all(model(faults));
         let count = |kind, test: fn(&Passed) -> bool| {
             passed.iter().filter(|(k, p)| *k == kind && test(p)).count()
         };
@@ -264,7 +294,7 @@ mod tests {
             matches!(
                 p,
                 Passed::Arrives {
-                    copy_after_ns: Some(_),
+                    is_duplicated: true,
                     ..
                 }
             )
@@ -288,18 +318,13 @@ mod tests {
             hold_ns: 50_000_000,
             ..PacketFaults::default()
         };
-        let passed = send_all(&Model::new(Path::default(), faults));
+        let passed = send_all(model(faults));
         let held = passed.iter().filter_map(|(_, p)| match p {
-            Passed::Arrives {
-                held_ns, after_ns, ..
-            } if *held_ns > 0 => Some((held_ns, after_ns)),
+            Passed::Arrives { held_ns, .. } if *held_ns > 0 => Some(*held_ns),
             _ => None,
         });
-        let held: Vec<_> = held.collect();
+        let held: Vec<u64> = held.collect();
         assert!((850..1150).contains(&held.len()), "{}", held.len());
-        assert!(
-            held.iter()
-                .all(|(held, after)| **held <= 50_000_000 && held < after)
-        );
+        assert!(held.iter().all(|held_ns| *held_ns <= 50_000_000));
     }
 }

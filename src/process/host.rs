@@ -3,8 +3,8 @@
 use super::address::Target;
 use super::message::Labeled;
 use super::system::Process;
-use crate::choice::{Choice, Lineage, Site};
-use crate::kernel::{Due, Kernel, Key, Reached, Time, What};
+use crate::choice::{Choice, Lineage};
+use crate::kernel::{Drawn, Due, Kernel, Key, Reached, Time, What};
 use crate::trace::{Event, MessageId, NodeId, PacketKind, Pid, Trace};
 use std::any::Any;
 
@@ -101,8 +101,8 @@ pub trait Host: Any {
     /// Wall time on a node, in nanoseconds since 1970.
     fn wall_ns(&self, node: NodeId, now: Time) -> u64;
 
-    /// How many nanoseconds later than asked a timer fires; the draw has this site.
-    fn lateness_ns(&mut self, choice: &mut Choice, site: Site) -> u64;
+    /// How many nanoseconds later than asked a timer fires at most.
+    fn most_late_ns(&self) -> u64;
 
     /// The node of this name.
     fn node(&self, name: &str) -> Option<NodeId>;
@@ -147,14 +147,31 @@ impl Core<'_> {
         if self.error.is_some() {
             return None;
         }
-        match self.kernel.arm(
-            at,
-            Due {
-                who,
-                nth,
-                what: What::host(number),
-            },
-        ) {
+        let what = What::host(number);
+        let armed = self.kernel.arm(at, Due { who, nth, what });
+        self.noted(armed)
+    }
+
+    /// Comes back to the host with this number at a moment that chance decides, as with [`Core::arm`].
+    #[inline]
+    pub fn arm_drawn(
+        &mut self,
+        drawn: &Drawn<'_>,
+        who: Lineage,
+        nth: u32,
+        number: u32,
+    ) -> Option<Key> {
+        if self.error.is_some() {
+            return None;
+        }
+        let what = What::host(number);
+        let armed = self.kernel.arm_drawn(drawn, Due { who, nth, what });
+        self.noted(armed)
+    }
+
+    #[inline]
+    fn noted(&mut self, armed: Result<Key, Reached>) -> Option<Key> {
+        match armed {
             Ok(key) => Some(key),
             Err(reached) => {
                 self.error.get_or_insert(reached);

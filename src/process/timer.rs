@@ -3,8 +3,8 @@
 use super::address::{Address, Target};
 use super::message::Message;
 use super::system::{Current, Remains, System, act, current, try_with, wants};
-use crate::choice::{Kind, Lineage, Site};
-use crate::kernel::{Due, Key, Time, What, nanos};
+use crate::choice::{Class, Kind, Lineage, Shape, Site};
+use crate::kernel::{Drawn, Due, Key, Time, What, nanos};
 use crate::trace::{Event, MessageId, NodeId, Pid};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -44,9 +44,14 @@ impl System {
             pid: current.pid,
             at_ns: at.as_nanos(),
         });
-        let site = Site::new(Kind::Lateness, who, u64::from(nth));
-        let late = self.host.lateness_ns(&mut self.kernel.choice, site);
-        match self.kernel.arm(at.plus_nanos(late), Due { who, nth, what }) {
+        let drawn = Drawn {
+            from: at,
+            site: Site::new(Kind::Lateness, who, u64::from(nth)),
+            shape: Shape::UpTo(self.host.most_late_ns()),
+            class: Class::Timer,
+            receiver: current.pid.node().index() as u32,
+        };
+        match self.kernel.arm_drawn(&drawn, Due { who, nth, what }) {
             Ok(key) => Some(key),
             Err(reached) => {
                 self.stop(reached);

@@ -21,15 +21,16 @@ pub fn scenario(scenario: &Scenario) -> Value {
     })
 }
 
-/// A sweep: `scenario`, `form`, `seeds`, `violations` (each with `seed`, `property`, `at_ns`, `step`,
-/// `digest`), `sometimes` (each with `property` and `reached_in`, a number of seeds), `unreached` (the names
-/// of those for which the sweep fails), `counters`, `events`, `sim_s`, `wall_s`, `events_per_s`,
-/// `seeds_per_s`.
+/// A sweep: `scenario`, `form`, `strategy`, `seeds`, `violations` (each with `seed`, `property`, `at_ns`,
+/// `step`, `digest`), `sometimes` (each with `property` and `reached_in`, a number of seeds), `unreached`
+/// (the names of those for which the sweep fails), `counters`, `events`, `sim_s`, `wall_s`,
+/// `events_per_s`, `seeds_per_s`.
 #[must_use]
 pub fn report(report: &Report) -> Value {
     json!({
         "scenario": report.scenario,
         "form": form(&report.form),
+        "strategy": report.strategy.name(),
         "seeds": report.seeds,
         "violations": report.violations.iter().map(found).collect::<Vec<_>>(),
         "sometimes": report.sometimes.iter().map(sometimes).collect::<Vec<_>>(),

@@ -6,7 +6,7 @@ use super::plan::{Fault, Plan};
 use super::property::Property;
 use super::watch::Watch;
 use super::world::{Due, World};
-use crate::choice::{Choice, Lineage, Oracle, Tape};
+use crate::choice::{Choice, Chooser, Lineage, Oracle, Tape};
 use crate::kernel::{Beat, Bounds, Reached, Time, nanos};
 use crate::net::Model;
 use crate::process::{ExitReason, Remains, StepError, Stepped, System, bury, install, step, with};
@@ -35,6 +35,8 @@ pub enum Chance {
     Tape(Tape),
     /// An oracle of one's own, over a seed.
     Oracle(u64, Box<dyn Oracle>),
+    /// A seed, and one who chooses what comes next.
+    Chooser(u64, Box<dyn Chooser>),
 }
 
 /// What is kept of a run besides its digest and its books. Nothing of it changes the run.
@@ -83,6 +85,7 @@ impl Cluster {
             Chance::Seed(seed) => Choice::seeded(seed),
             Chance::Tape(tape) => Choice::taped(&tape),
             Chance::Oracle(seed, oracle) => Choice::answered_by(seed, oracle),
+            Chance::Chooser(seed, chooser) => Choice::chosen_by(seed, chooser),
         };
         let choice = if keep.draws || keep.log {
             choice.recorded(keep.draws)

@@ -2,8 +2,8 @@
 
 use super::faults::Rates;
 use super::plan::Plan;
-use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
-use crate::kernel::Time;
+use crate::choice::{Choice, Class, Distribution, Kind, Lineage, Rate, Shape, Site};
+use crate::kernel::{Drawn, Time};
 use crate::net::{Model, PacketFaults, Passage, Passed};
 use crate::process::{Core, Host, Packet, System};
 use crate::trace::{Event, Fate, NodeId};
@@ -93,8 +93,26 @@ impl World {
     }
 
     #[inline]
-    fn launch(&mut self, core: &mut Core<'_>, packet: Box<Packet>, after_ns: u64) {
-        let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
+    fn launch(
+        &mut self,
+        core: &mut Core<'_>,
+        packet: Box<Packet>,
+        latency: &Distribution,
+        held_ns: u64,
+    ) {
+        let (who, id) = (packet.who, packet.id);
+        let kind = match id.copy() {
+            0 => Kind::Latency,
+            _ => Kind::CopyLatency,
+        };
+        let from = core.now().plus_nanos(latency.least_ns());
+        let drawn = Drawn {
+            from: from.plus_nanos(held_ns),
+            site: Site::new(kind, who, u64::from(id.nth())),
+            shape: Shape::Above(latency),
+            class: Class::Message,
+            receiver: packet.to.node().index() as u32,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 self.packets[index as usize] = Some(packet);
@@ -105,8 +123,8 @@ impl World {
                 self.packets.len() as u32 - 1
             }
         };
-        let at = core.now().plus_nanos(after_ns);
-        core.arm(at, who, nth, Due::Packet(index).number());
+        let nth = id.nth() | id.copy() << 31;
+        core.arm_drawn(&drawn, who, nth, Due::Packet(index).number());
     }
 
     /// A node went down: it reboots after a while. `boot` is the one that ended.
@@ -155,9 +173,9 @@ impl Host for World {
                 core.recycle(packet);
             }
             Passed::Arrives {
-                after_ns,
+                latency,
                 held_ns,
-                copy_after_ns,
+                is_duplicated,
             } => {
                 if held_ns > 0 {
                     core.trace().emit(Event::Delayed {
@@ -166,14 +184,14 @@ impl Host for World {
                         by_ns: held_ns,
                     });
                 }
-                if let Some(copy_after_ns) = copy_after_ns {
+                if is_duplicated {
                     let mut copy = packet.clone();
                     copy.id = id.duplicate();
                     core.trace().emit(Event::Duplicated { id: copy.id, to });
                     core.trace().books.sent(id.from.node(), copy.id);
-                    self.launch(&mut core, copy, copy_after_ns);
+                    self.launch(&mut core, copy, &latency, 0);
                 }
-                self.launch(&mut core, packet, after_ns);
+                self.launch(&mut core, packet, &latency, held_ns);
             }
         }
     }
@@ -191,11 +209,8 @@ impl Host for World {
     }
 
     #[inline]
-    fn lateness_ns(&mut self, choice: &mut Choice, site: Site) -> u64 {
-        if self.rates.timers_late_ns == 0 && choice.is_seeded() {
-            return 0;
-        }
-        choice.draw(site, Shape::UpTo(self.rates.timers_late_ns))
+    fn most_late_ns(&self) -> u64 {
+        self.rates.timers_late_ns
     }
 
     fn node(&self, name: &str) -> Option<NodeId> {

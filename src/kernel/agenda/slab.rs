@@ -18,13 +18,12 @@ pub(super) enum Home {
     Bucket { level: u8, slot: u16 },
     /// The entries that the wheel has laid out for popping.
     LaidOut,
-    /// The ordered trees.
+    /// The ordered tree.
     Ordered,
 }
 
 struct Slot<E> {
-    earliest_ns: u64,
-    latest_ns: u64,
+    at_ns: u64,
     order: u64,
     event: E,
     /// Of the entry that is here, or of the next one to come.
@@ -68,15 +67,14 @@ impl<E: Copy> Slab<E> {
 
     /// Stores an entry. Its home is set by whoever takes it.
     #[inline]
-    pub(super) fn insert(&mut self, earliest_ns: u64, latest_ns: u64, order: u64, event: E) -> Key {
+    pub(super) fn insert(&mut self, at_ns: u64, order: u64, event: E) -> Key {
         let index = self.first_free;
         let Some(slot) = self.slots.get_mut(index as usize) else {
-            return self.insert_fresh(earliest_ns, latest_ns, order, event);
+            return self.insert_fresh(at_ns, order, event);
         };
         self.first_free = self.links[index as usize].next;
         self.len += 1;
-        slot.earliest_ns = earliest_ns;
-        slot.latest_ns = latest_ns;
+        slot.at_ns = at_ns;
         slot.order = order;
         slot.event = event;
         Key::new(index, slot.generation)
@@ -84,7 +82,7 @@ impl<E: Copy> Slab<E> {
 
     /// Stores an entry in a slot that was not in use since the last `clear`.
     #[cold]
-    fn insert_fresh(&mut self, earliest_ns: u64, latest_ns: u64, order: u64, event: E) -> Key {
+    fn insert_fresh(&mut self, at_ns: u64, order: u64, event: E) -> Key {
         let mut generation = 0;
         while let Some(slot) = self.slots.get(self.used) {
             generation = slot.generation.saturating_add(1);
@@ -98,8 +96,7 @@ impl<E: Copy> Slab<E> {
         let index = u32::try_from(self.used).ok().filter(|index| *index != NONE);
         let index = index.expect("fewer than 2^32 entries wait");
         let slot = Slot {
-            earliest_ns,
-            latest_ns,
+            at_ns,
             order,
             event,
             generation,
@@ -173,22 +170,17 @@ impl<E: Copy> Slab<E> {
     pub(super) fn entry(&self, index: u32) -> Entry<E> {
         let slot = &self.slots[index as usize];
         Entry {
-            earliest: Time::from_nanos(slot.earliest_ns),
-            latest: Time::from_nanos(slot.latest_ns),
+            at: Time::from_nanos(slot.at_ns),
             order: slot.order,
             event: slot.event,
         }
     }
 
-    /// Latest and order.
+    /// Moment and order.
     #[inline]
-    pub(super) fn latest(&self, index: u32) -> (u64, u64) {
+    pub(super) fn rank(&self, index: u32) -> (u64, u64) {
         let slot = &self.slots[index as usize];
-        (slot.latest_ns, slot.order)
-    }
-
-    pub(super) fn earliest_ns(&self, index: u32) -> u64 {
-        self.slots[index as usize].earliest_ns
+        (slot.at_ns, slot.order)
     }
 
     #[inline]

@@ -15,12 +15,8 @@ fn drain(agenda: &mut Agenda<u32>, until: Time) -> Vec<u32> {
         .collect()
 }
 
-fn events(found: &[(Key, Entry<u32>)]) -> Vec<u32> {
-    found.iter().map(|(_, entry)| entry.event).collect()
-}
-
 #[test]
-fn entries_come_by_their_latest_and_equals_in_the_order_of_their_pushes() {
+fn entries_come_by_their_moments_and_equals_in_the_order_of_their_pushes() {
     let mut agenda = Agenda::new();
     for (event, at) in [9_000_000, 3, 70_000, 3, u64::MAX, 0, 1 << 50, 70_000]
         .iter()
@@ -52,7 +48,7 @@ fn what_is_pushed_for_the_near_future_stands_in_the_wheel() {
     agenda.push(ns(2_000_000), 1);
     agenda.cancel(far);
     assert_eq!(
-        (drain(&mut agenda, Time::MAX), agenda.least_latest()),
+        (drain(&mut agenda, Time::MAX), agenda.first_moment()),
         (vec![1], None)
     );
     agenda.push(ns(3_000_000), 2);
@@ -60,7 +56,7 @@ fn what_is_pushed_for_the_near_future_stands_in_the_wheel() {
     assert_eq!(agenda.ordered.first(), None);
 
     agenda.clear();
-    assert_eq!(agenda.least_latest(), None);
+    assert_eq!(agenda.first_moment(), None);
     agenda.push(ns(1_000_000), 4);
     assert_eq!(agenda.ordered.first(), None);
 
@@ -70,7 +66,7 @@ fn what_is_pushed_for_the_near_future_stands_in_the_wheel() {
     (6..12).for_each(|event| _ = agenda.push(ns(ten_hours + 9_000_000), event));
     assert_eq!(agenda.ordered.first(), None);
 
-    agenda.push_window(ns(ten_hours), ns(ten_hours + 1_000_000), 12);
+    agenda.push(ns(ten_hours + 1_000_000), 12);
     assert_eq!(
         agenda.pop_due(Time::MAX).map(|(_, entry)| entry.event),
         Some(12)
@@ -116,7 +112,7 @@ fn many_entries_of_one_moment_come_in_the_order_of_their_pushes() {
     let keys: Vec<Key> = (0..100)
         .map(|event| agenda.push(ns(5_000_000), event))
         .collect();
-    assert_eq!(agenda.least_latest(), Some(ns(5_000_000)));
+    assert_eq!(agenda.first_moment(), Some(ns(5_000_000)));
     for key in keys.iter().skip(1).step_by(2) {
         assert!(agenda.cancel(*key).is_some());
     }
@@ -124,9 +120,6 @@ fn many_entries_of_one_moment_come_in_the_order_of_their_pushes() {
         agenda.push(ns(5_000_000), event);
     }
     let expected: Vec<u32> = (0..100).step_by(2).chain(100..150).collect();
-    let mut candidates = Vec::new();
-    agenda.candidates(&mut candidates);
-    assert_eq!(events(&candidates), expected);
     assert_eq!(drain(&mut agenda, Time::MAX), expected);
 }
 
@@ -135,9 +128,9 @@ fn a_cancelled_entry_is_gone_and_its_key_dead_for_ever() {
     for at in [0, 5_000_000, 5_000_000_000, 1 << 40, u64::MAX] {
         let mut agenda = Agenda::new();
         let key = agenda.push(ns(at), 7);
-        assert_eq!(agenda.get(key).map(|entry| entry.latest), Some(ns(at)));
+        assert_eq!(agenda.get(key).map(|entry| entry.at), Some(ns(at)));
         assert_eq!(agenda.cancel(key).map(|entry| entry.event), Some(7));
-        assert_eq!((agenda.len(), agenda.least_latest()), (0, None));
+        assert_eq!((agenda.len(), agenda.first_moment()), (0, None));
         let second = agenda.push(ns(at), 8);
         assert_ne!(key, second);
         assert_eq!((agenda.cancel(key), agenda.get(key)), (None, None));
@@ -151,7 +144,7 @@ fn a_slot_that_has_had_all_its_keys_is_not_used_again() {
     let key = agenda.push(ns(1), 0);
     let last = agenda.slab.wear_out(key);
     assert!(agenda.contains(last));
-    agenda.take(last);
+    agenda.cancel(last);
     let next = agenda.push(ns(1), 1);
     assert_ne!(next.index(), last.index());
     let other_last = agenda.slab.wear_out(next);
@@ -164,11 +157,10 @@ fn a_slot_that_has_had_all_its_keys_is_not_used_again() {
 #[test]
 fn clear_makes_all_keys_dead_and_begins_the_order_again() {
     let mut agenda = Agenda::new();
-    let mut keys: Vec<Key> = (0..60).map(|n| agenda.push(ns(1 << n), n)).collect();
-    keys.push(agenda.push_window(ns(3), ns(900), 60));
+    let keys: Vec<Key> = (0..61).map(|n| agenda.push(ns(1 << n), n)).collect();
     agenda.pop_due(ns(100));
     agenda.clear();
-    assert_eq!((agenda.len(), agenda.least_latest()), (0, None));
+    assert_eq!((agenda.len(), agenda.first_moment()), (0, None));
     let again: Vec<Key> = (0..61).map(|n| agenda.push(ns(5), n)).collect();
     assert!(
         keys.iter()
@@ -176,36 +168,6 @@ fn clear_makes_all_keys_dead_and_begins_the_order_again() {
     );
     assert_eq!(agenda.get(again[0]).map(|entry| entry.order), Some(0));
     assert_eq!(drain(&mut agenda, Time::MAX).len(), 61);
-}
-
-#[test]
-fn what_may_happen_next_is_what_may_happen_by_the_least_latest() {
-    let mut agenda = Agenda::new();
-    let mut candidates = vec![(agenda.push(ns(0), 9), agenda.pop_due(ns(0)).unwrap().1)];
-    agenda.candidates(&mut candidates);
-    assert_eq!(candidates, []);
-
-    agenda.push_window(ns(100), ns(900), 1);
-    agenda.push(ns(500), 2);
-    agenda.push_window(ns(501), ns(600), 3);
-    agenda.push_window(ns(500), ns(10_000_000), 4);
-    agenda.push(ns(500), 5);
-    assert_eq!(agenda.least_latest(), Some(ns(500)));
-    agenda.candidates(&mut candidates);
-    assert_eq!(events(&candidates), [1, 2, 4, 5]);
-
-    let (key, entry) = candidates[2];
-    assert_eq!(agenda.take(key), Some(entry));
-    assert_eq!((entry.earliest, entry.latest), (ns(500), ns(10_000_000)));
-    assert_eq!(drain(&mut agenda, Time::MAX), [2, 5, 3, 1]);
-}
-
-#[test]
-fn a_latest_before_the_earliest_counts_as_the_earliest() {
-    let mut agenda = Agenda::new();
-    let key = agenda.push_window(ns(50), ns(40), 1);
-    let entry = agenda.get(key).unwrap();
-    assert_eq!((entry.earliest, entry.latest), (ns(50), ns(50)));
 }
 
 #[test]
@@ -228,14 +190,11 @@ enum When {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Push(When),
-    PushWindow(When, u64),
     Cancel(usize),
     CancelDead(usize),
     PopDue(When),
     Pop,
-    Horizon,
-    Candidates,
-    Take(usize),
+    FirstMoment,
     Clear,
 }
 
@@ -265,15 +224,12 @@ fn when(shape: u8, number: u64) -> When {
 fn a_step() -> impl Strategy<Value = Step> {
     (0..100u8, any::<u8>(), any::<u64>(), any::<usize>()).prop_map(|(kind, shape, number, pick)| {
         match kind {
-            0..48 => Step::Push(when(shape, number)),
-            48..54 => Step::PushWindow(when(shape, number), span(shape, number >> 8)),
-            54..62 => Step::Cancel(pick),
-            62..64 => Step::CancelDead(pick),
-            64..76 => Step::PopDue(when(shape, number)),
-            76..92 => Step::Pop,
-            92..94 => Step::Horizon,
-            94..96 => Step::Candidates,
-            96..99 => Step::Take(pick),
+            0..54 => Step::Push(when(shape, number)),
+            54..66 => Step::Cancel(pick),
+            66..68 => Step::CancelDead(pick),
+            68..80 => Step::PopDue(when(shape, number)),
+            80..96 => Step::Pop,
+            96..99 => Step::FirstMoment,
             _ => Step::Clear,
         }
     })
@@ -296,10 +252,9 @@ impl Pair {
         }
     }
 
-    fn pushed(&mut self, key: Key, earliest: Time, latest: Time) {
+    fn pushed(&mut self, key: Key, at: Time) {
         let entry = Entry {
-            earliest,
-            latest,
+            at,
             order: self.pushes,
             event: self.pushes as u32,
         };
@@ -309,21 +264,21 @@ impl Pair {
         self.pushes += 1;
     }
 
-    fn least_latest(&self) -> Option<Time> {
-        self.list.iter().map(|(_, entry)| entry.latest).min()
+    fn first_moment(&self) -> Option<Time> {
+        self.list.iter().map(|(_, entry)| entry.at).min()
     }
 
     fn pop(&mut self, until: Time) -> bool {
         let least = (0..self.list.len()).min_by_key(|at| {
             let entry = self.list[*at].1;
-            (entry.latest, entry.order)
+            (entry.at, entry.order)
         });
-        let due = least.filter(|at| self.list[*at].1.latest <= until);
+        let due = least.filter(|at| self.list[*at].1.at <= until);
         let expected = due.map(|at| self.list.remove(at));
         assert_eq!(self.agenda.pop_due(until), expected);
         if let Some((key, entry)) = expected {
             self.dead.push(key);
-            self.now = entry.latest;
+            self.now = entry.at;
         }
         expected.is_some()
     }
@@ -336,29 +291,12 @@ impl Pair {
         }
     }
 
-    fn candidates(&mut self) -> Vec<(Key, Entry<u32>)> {
-        let mut found = Vec::new();
-        self.agenda.candidates(&mut found);
-        let mut expected = self.list.clone();
-        expected.retain(|(_, entry)| Some(entry.earliest) <= self.least_latest());
-        assert_eq!(found, expected);
-        found
-    }
-
     fn take(&mut self, step: Step) {
         match step {
             Step::Push(when) => {
                 let at = self.moment(when);
                 let key = self.agenda.push(at, self.pushes as u32);
-                self.pushed(key, at, at);
-            }
-            Step::PushWindow(when, width) => {
-                let earliest = self.moment(when);
-                let latest = earliest.plus_nanos(width);
-                let key = self
-                    .agenda
-                    .push_window(earliest, latest, self.pushes as u32);
-                self.pushed(key, earliest, latest);
+                self.pushed(key, at);
             }
             Step::Cancel(pick) => self.cancel(pick),
             Step::CancelDead(pick) => {
@@ -371,17 +309,7 @@ impl Pair {
             Step::Pop => {
                 self.pop(Time::MAX);
             }
-            Step::Horizon => assert_eq!(self.agenda.least_latest(), self.least_latest()),
-            Step::Candidates => {
-                self.candidates();
-            }
-            Step::Take(pick) => {
-                let found = self.candidates();
-                if let Some((key, _)) = found.get(pick % found.len().max(1)) {
-                    let at = self.list.iter().position(|(live, _)| live == key);
-                    self.cancel(at.expect("a candidate is in the list"));
-                }
-            }
+            Step::FirstMoment => assert_eq!(self.agenda.first_moment(), self.first_moment()),
             Step::Clear => {
                 self.agenda.clear();
                 self.dead.extend(self.list.drain(..).map(|(key, _)| key));
@@ -389,9 +317,6 @@ impl Pair {
             }
         }
         assert_eq!(self.agenda.len(), self.list.len());
-        let mut entries = self.list.iter().map(|(_, entry)| entry);
-        let has_windows = entries.any(|entry| entry.earliest < entry.latest);
-        assert_eq!(self.agenda.has_windows(), has_windows);
     }
 }
 

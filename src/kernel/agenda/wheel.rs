@@ -9,8 +9,8 @@
 //! Entries in the cursor's bucket of level 0 are laid out in order, and pops come from there. Of a
 //! short bucket the least entry is popped in its place instead, and the cursor stays before it.
 //!
-//! The wheel takes entries of one moment. It refuses those before the cursor's bucket, those
-//! beyond the last level, and those over [`MOST_LAID_OUT`]; they are for the ordered trees.
+//! The wheel refuses entries before the cursor's bucket, those beyond the last level, and those over
+//! [`MOST_LAID_OUT`]; they are for the ordered tree.
 
 use std::collections::VecDeque;
 
@@ -73,7 +73,7 @@ impl Wheel {
         }
     }
 
-    /// Takes the entry at `index`, or returns false where the ordered trees are to take it.
+    /// Takes the entry at `index`, or returns false where the ordered tree is to take it.
     #[inline]
     pub(super) fn insert<E: Copy>(
         &mut self,
@@ -98,7 +98,7 @@ impl Wheel {
 
     /// Removes an entry that is laid out.
     pub(super) fn remove_laid_out<E: Copy>(&mut self, slab: &Slab<E>, index: u32) {
-        let (at_ns, order) = slab.latest(index);
+        let (at_ns, order) = slab.rank(index);
         let rank = rank(at_ns, order);
         let position = self.laid_out.partition_point(|due| due.rank < rank);
         let removed = self.laid_out.remove(position);
@@ -141,7 +141,7 @@ impl Wheel {
         let bucket = start_ns >> GRAIN_BITS[0];
         let slot = bucket as usize % SLOTS[0];
         let mut least = self.heads[slot];
-        let (mut least_ns, mut least_order) = slab.latest(least);
+        let (mut least_ns, mut least_order) = slab.rank(least);
         let mut index = slab.next(least);
         let mut walked = 1;
         while index != NONE {
@@ -149,7 +149,7 @@ impl Wheel {
                 return None;
             }
             walked += 1;
-            let (at_ns, order) = slab.latest(index);
+            let (at_ns, order) = slab.rank(index);
             if rank(at_ns, order) < rank(least_ns, least_order) {
                 (least, least_ns, least_order) = (index, at_ns, order);
             }
@@ -218,17 +218,6 @@ impl Wheel {
             .pop_front()
             .expect("an entry is laid out")
             .index
-    }
-
-    /// The laid out entries of this moment; none of the wheel's entries may be before it.
-    pub(super) fn at(&self, at_ns: u64) -> impl Iterator<Item = u32> + '_ {
-        let in_bucket = at_ns >> GRAIN_BITS[0] == self.cursor;
-        let end = rank(at_ns, (1 << ORDER_BITS) - 1);
-        let due = self
-            .laid_out
-            .iter()
-            .take_while(move |due| in_bucket && due.rank <= end);
-        due.map(|due| due.index)
     }
 
     pub(super) fn clear(&mut self) {
@@ -328,7 +317,7 @@ impl Wheel {
             let mut index = self.heads[OFFSETS[level] + slot];
             while index != NONE {
                 let next = slab.next(index);
-                let (at_ns, _) = slab.latest(index);
+                let (at_ns, _) = slab.rank(index);
                 if at_ns >> GRAIN_BITS[0] == self.cursor {
                     self.add_unsorted(slab, ordered, index);
                 } else {
@@ -344,7 +333,7 @@ impl Wheel {
     /// Adds an entry of the cursor's bucket at the end of what is laid out.
     #[inline]
     fn add_unsorted<E: Copy>(&mut self, slab: &mut Slab<E>, ordered: &mut Ordered, index: u32) {
-        let (at_ns, order) = slab.latest(index);
+        let (at_ns, order) = slab.rank(index);
         debug_assert_eq!(
             at_ns >> GRAIN_BITS[0],
             self.cursor,
@@ -357,7 +346,7 @@ impl Wheel {
             });
             slab.set_home(index, Home::LaidOut);
         } else {
-            ordered.insert(at_ns, at_ns, order, index);
+            ordered.insert(at_ns, order, index);
             slab.set_home(index, Home::Ordered);
         }
     }
