@@ -81,7 +81,7 @@ pub use cli::check;
 pub use kernel::Bounds;
 pub use kernel::time::Time;
 #[cfg(feature = "sim")]
-pub use net::{Network, Path};
+pub use net::{Cut, Network, PacketFault, Path};
 pub use otp::{Flow, GenServer, Server};
 pub use process::{
     Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,
@@ -89,8 +89,8 @@ pub use process::{
 };
 #[cfg(feature = "sim")]
 pub use sim::{
-    Chance, Faults, Form, Keep, Outcome, RunError, Scenario, ScenarioError, Unreadable, Verdict,
-    View, Violation,
+    Chance, Fault, Faults, Form, Keep, Outcome, RunError, Scenario, ScenarioError, Sim, Unreadable,
+    Verdict, View, Violation,
 };
 pub use trace::{NodeId, PacketKind, Pid};
 

@@ -81,8 +81,12 @@ fn told(reports: &[Report]) -> Vec<String> {
     let seeds = wrong
         .into_iter()
         .filter_map(|report| Some((report, seed(report)?)));
-    lines
-        .extend(seeds.map(|(report, seed)| format!("  again:  {}", again(&report.scenario, seed))));
+    lines.extend(seeds.map(|(report, seed)| {
+        format!(
+            "  again:  {}",
+            again(&report.scenario, report.strategy, seed)
+        )
+    }));
     lines
 }
 

@@ -267,6 +267,11 @@ impl<D: TaskData> Kernel<D> {
         self.now
     }
 
+    /// Nothing more happens before `at`: it is that moment now.
+    pub fn pass(&mut self, at: Time) {
+        self.move_to(at);
+    }
+
     /// Steps so far: polls, and entries of the agenda that came due.
     #[inline]
     #[must_use]
@@ -432,8 +437,8 @@ impl<D: TaskData> Kernel<D> {
         for entry in self.agenda.entries() {
             let what = entry.event.what;
             if what == What::wake(what.0) {
-                let least = times.entry(what.0).or_insert(entry.latest);
-                *least = entry.latest.min(*least);
+                let least = times.entry(what.0).or_insert(entry.at);
+                *least = entry.at.min(*least);
             }
         }
         times

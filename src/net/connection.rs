@@ -101,6 +101,8 @@ struct Frame {
     nth: u32,
     who: Lineage,
     at: Time,
+    /// A fault holds it back until then.
+    held: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +147,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(settings: Settings) -> Connections {
+    pub(crate) fn new(settings: Settings) -> Connections {
         Connections {
             settings,
             ..Connections::default()
@@ -193,7 +195,7 @@ impl Connections {
     /// Sends a load; whether the sender should wait until the connection takes more. Where there is no
     /// connection, one is set up.
     #[inline]
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         roads: &Roads,
         choice: &mut Choice,
@@ -218,13 +220,20 @@ impl Connections {
     }
 
     /// Somebody waits until the connection takes more.
-    pub(super) fn wait(&mut self, from: NodeId, to: NodeId, waiter: Waiter) {
+    pub(crate) fn wait(&mut self, from: NodeId, to: NodeId, waiter: Waiter) {
         let end = self.end(from, to);
         self.at(end).waiters.push(waiter);
     }
 
     /// Sets a connection up, where there is none.
-    pub(super) fn open(&mut self, roads: &Roads, choice: &mut Choice, now: Time, from: NodeId, to: NodeId) {
+    pub(crate) fn open(
+        &mut self,
+        roads: &Roads,
+        choice: &mut Choice,
+        now: Time,
+        from: NodeId,
+        to: NodeId,
+    ) {
         let end = self.end(from, to);
         match self.ends[end as usize].state {
             State::Down => self.call(roads, choice, now, end),
@@ -239,7 +248,10 @@ impl Connections {
     }
 
     fn call(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) {
-        let epoch = self.ends[end as usize].epoch.max(self.ends[end as usize ^ 1].epoch) + 1;
+        let epoch = self.ends[end as usize]
+            .epoch
+            .max(self.ends[end as usize ^ 1].epoch)
+            + 1;
         let by = now + self.settings.set_up;
         let own = self.at(end);
         (own.state, own.epoch, own.patience) = (State::Calling, epoch, Some(by));
@@ -264,6 +276,7 @@ impl Connections {
             nth: load.nth,
             who: load.who,
             at: leaves.plus_nanos(load.transit_ns).max(load.not_before),
+            held: load.not_before > now,
         };
         self.push(end, frame);
     }
@@ -290,6 +303,7 @@ impl Connections {
             nth: (to.index() as u32) << 16 | count & 0xFFFF,
             who,
             at: now.plus_nanos(transit_ns),
+            held: false,
         };
         self.push(end, frame);
     }
@@ -300,7 +314,8 @@ impl Connections {
         own.queue.push_back(frame);
         if own.queue.len() == 1 && !own.stalled {
             own.armed = frame.at;
-            self.effects.push(Effect::Head(end, frame.at, frame.who, frame.nth));
+            self.effects
+                .push(Effect::Head(end, frame.at, frame.who, frame.nth));
         }
     }
 
@@ -318,7 +333,7 @@ impl Connections {
 
     /// The head of a queue is due.
     #[inline]
-    pub(super) fn due(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) -> Came {
+    pub(crate) fn due(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) -> Came {
         let own = &mut self.ends[end as usize];
         if own.armed != now {
             // The connection broke meanwhile, and another head is awaited.
@@ -480,7 +495,7 @@ impl Connections {
     }
 
     /// A set-up, or a silence, may have lasted too long.
-    pub(super) fn late(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) {
+    pub(crate) fn late(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) {
         let own = &self.ends[end as usize];
         if own.patience.is_none_or(|patience| patience > now) {
             return;
@@ -500,7 +515,14 @@ impl Connections {
     }
 
     /// A node gives up one connection. What it has sent still arrives.
-    pub(super) fn close(&mut self, roads: &Roads, choice: &mut Choice, now: Time, from: NodeId, to: NodeId) {
+    pub(crate) fn close(
+        &mut self,
+        roads: &Roads,
+        choice: &mut Choice,
+        now: Time,
+        from: NodeId,
+        to: NodeId,
+    ) {
         let end = self.end(from, to);
         let own = &self.ends[end as usize];
         if own.state == State::Down {
@@ -517,7 +539,14 @@ impl Connections {
     }
 
     /// A connection breaks in the middle: each side hears of it, unless it is silent for the one.
-    pub(super) fn snap(&mut self, roads: &Roads, choice: &mut Choice, now: Time, from: NodeId, to: NodeId) {
+    pub(crate) fn snap(
+        &mut self,
+        roads: &Roads,
+        choice: &mut Choice,
+        now: Time,
+        from: NodeId,
+        to: NodeId,
+    ) {
         let end = self.end(from, to);
         let own = &self.ends[end as usize];
         if own.state == State::Down {
@@ -530,7 +559,7 @@ impl Connections {
 
     /// A node goes down, with its connections. With `quiet` nobody is told; with `flush` what it has sent
     /// still arrives.
-    pub(super) fn stop(
+    pub(crate) fn stop(
         &mut self,
         roads: &Roads,
         choice: &mut Choice,
@@ -553,7 +582,7 @@ impl Connections {
     }
 
     /// A node is back that left silently: peers that still believe in a connection hear that it is none.
-    pub(super) fn back(&mut self, roads: &Roads, choice: &mut Choice, now: Time, node: NodeId) {
+    pub(crate) fn back(&mut self, roads: &Roads, choice: &mut Choice, now: Time, node: NodeId) {
         let believed = |end: &u32| {
             let (own, other) = (&self.ends[*end as usize], &self.ends[*end as usize ^ 1]);
             let half_open = own.state == State::Down && other.state != State::Down;
@@ -565,8 +594,25 @@ impl Connections {
         }
     }
 
+    /// What a fault holds back comes now.
+    pub fn release_held(&mut self, now: Time) {
+        for end in 0..self.ends.len() as u32 {
+            let own = self.at(end);
+            let mut moved = false;
+            for load in &mut own.waiting {
+                load.not_before = Time::ZERO;
+            }
+            for frame in own.queue.iter_mut().filter(|frame| frame.held) {
+                (frame.held, frame.at, moved) = (false, now, true);
+            }
+            if moved && !own.stalled {
+                self.arm(end, now);
+            }
+        }
+    }
+
     /// What stands in the way has changed: what was stalled moves, who hears nothing begins to wait.
-    pub(super) fn roads_changed(&mut self, roads: &Roads, choice: &mut Choice, now: Time) {
+    pub(crate) fn roads_changed(&mut self, roads: &Roads, choice: &mut Choice, now: Time) {
         for end in 0..self.ends.len() as u32 {
             let own = &self.ends[end as usize];
             let (from, to, state) = (own.from, own.to, own.state);

@@ -24,4 +24,3 @@ pub use model::{Model, PacketFaults, Passage, Passed};
 pub use path::{Network, Path};
 pub use roads::{Machine, Roads};
 pub use rule::{PacketFault, RuleError};
-pub(crate) use rule::Rule;

@@ -108,6 +108,13 @@ impl Model {
         &self.roads
     }
 
+    /// Whether any way may be closed, or any machine is not as it should be.
+    #[inline]
+    #[must_use]
+    pub fn has_trouble(&self) -> bool {
+        self.roads.has_trouble()
+    }
+
     /// How a machine is.
     #[must_use]
     pub fn machine(&self, node: NodeId) -> Machine {
@@ -195,7 +202,12 @@ impl Model {
     /// Sends a packet of a connection: draws how long it is under way, and how long faults hold it. None
     /// where it vanishes and the connection goes on, as if its sender had never answered.
     #[inline]
-    pub fn carry(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Option<(u64, Time)> {
+    pub fn carry(
+        &mut self,
+        choice: &mut Choice,
+        now: Time,
+        passage: &Passage,
+    ) -> Option<(u64, Time)> {
         let ways = (passage.from, passage.to);
         let site = (passage.who, u64::from(passage.id.nth()));
         let loss = self.faults.loss[passage.kind as usize];
@@ -207,7 +219,11 @@ impl Model {
         if meddled.swallowed {
             return None;
         }
-        let again_ns = if meddled.lost { super::roads::RETRANSMIT_NS } else { 0 };
+        let again_ns = if meddled.lost {
+            super::roads::RETRANSMIT_NS
+        } else {
+            0
+        };
         let transit_ns = transit_ns
             .saturating_add(again_ns)
             .saturating_add(meddled.delay_ns);

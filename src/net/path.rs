@@ -39,7 +39,10 @@ impl Path {
     /// Where it is 0: nothing would ever arrive. A cut does that.
     #[must_use]
     pub const fn with_bandwidth(self, bytes_per_second: u64) -> Path {
-        assert!(bytes_per_second > 0, "a path through which nothing passes is a cut");
+        assert!(
+            bytes_per_second > 0,
+            "a path through which nothing passes is a cut"
+        );
         Path {
             bandwidth: Some(bytes_per_second),
             ..self

@@ -12,7 +12,7 @@ pub(super) const RETRANSMIT_NS: u64 = 200_000_000;
 const LOSSES_MOST: u64 = 8;
 
 /// A machine, as the network sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// Its node runs.
     pub up: bool,
@@ -58,8 +58,11 @@ impl Roads {
         let id = NodeId::new(self.machines.len());
         self.namesakes |= name.is_some();
         self.machines.push(Machine {
+            up: false,
+            paused: false,
+            dark: false,
+            outdated: false,
             name: name.unwrap_or(id),
-            ..Machine::default()
         });
         self.owners.push(owner);
         id
@@ -89,11 +92,16 @@ impl Roads {
         self.note_trouble();
     }
 
+    #[inline]
+    pub(super) fn has_trouble(&self) -> bool {
+        self.trouble
+    }
+
     pub(super) fn has_namesakes(&self) -> bool {
         self.namesakes
     }
 
-    pub(super) fn owner(&self, node: NodeId) -> Lineage {
+    pub(crate) fn owner(&self, node: NodeId) -> Lineage {
         self.owners[node.index()]
     }
 

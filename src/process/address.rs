@@ -370,7 +370,8 @@ impl System {
             return;
         };
         if !task.is_suspended() {
-            self.host.wait_until_writable(pid.node(), peer, (slot, generation));
+            self.host
+                .wait_until_writable(pid.node(), peer, (slot, generation));
             self.kernel.suspend(slot);
             self.kernel.trace.emit(Event::Suspended { pid, peer });
         }

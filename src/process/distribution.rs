@@ -321,7 +321,9 @@ impl System {
     /// The current process hears of all connections of its node from now on, or no more.
     pub(crate) fn monitor_nodes(&mut self, current: Current, listen: bool) {
         let state = &mut self.nodes[current.pid.node().index()];
-        state.listeners.retain(|other| *other != (current.pid, None));
+        state
+            .listeners
+            .retain(|other| *other != (current.pid, None));
         if listen {
             state.listeners.push((current.pid, None));
         }

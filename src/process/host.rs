@@ -180,6 +180,11 @@ impl Core<'_> {
         }
     }
 
+    /// Takes an entry off the agenda; whether it was still to come.
+    pub fn disarm(&mut self, key: Key) -> bool {
+        self.kernel.disarm(key).is_some()
+    }
+
     /// A task that waited for a connection may go on.
     pub fn release(&mut self, (slot, generation): (u32, u16)) {
         if let Some(task) = self.kernel.tasks.find(slot, generation)

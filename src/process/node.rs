@@ -1,7 +1,7 @@
 //! The table of one node: its processes by slot, and its local names.
 
 use crate::choice::Lineage;
-use crate::kernel::GroupId;
+use crate::kernel::{GroupId, Time};
 use crate::trace::{DeadReason, Name, NodeId, Pid};
 use rustc_hash::FxHashMap;
 
@@ -23,6 +23,8 @@ pub(crate) struct NodeState {
     pub(crate) paused: bool,
     /// It was asked to stop: it goes down when its first process ends.
     pub(crate) stopping: bool,
+    /// When it is killed, where it was asked to stop.
+    pub(crate) grace: Option<Time>,
     /// The node that has taken its place, while this one runs on.
     pub(crate) moved: Option<NodeId>,
     /// What it has sent itself, where none of its processes could.
@@ -52,6 +54,7 @@ impl NodeState {
             up: false,
             paused: false,
             stopping: false,
+            grace: None,
             moved: None,
             sent: 0,
             listeners: Vec::new(),

@@ -1,8 +1,8 @@
 //! Calls: a question with a one-use place for its answer.
 
 use super::address::{Address, Target, local_detail};
-use super::exit::{CallError, ExitReason};
 use super::distribution::Signal;
+use super::exit::{CallError, ExitReason};
 use super::host::{Carries, Packet, Via};
 use super::message::{Message, decode};
 use super::system::{Deliver, Extra, Remains, Watch, act, current, try_with, wants, with};

@@ -89,7 +89,11 @@ impl System {
             if of.node() == pid.node() {
                 self.unwatch(pid, monitor);
             } else {
-                let over = Signal::Demonitor { by: pid, of, number };
+                let over = Signal::Demonitor {
+                    by: pid,
+                    of,
+                    number,
+                };
                 self.last_signal(voice, Target::Pid(of), &over);
             }
         }
@@ -406,19 +410,11 @@ impl System {
     }
 
     /// A node goes down at once: every process is gone, and nobody hears of it.
-    pub(crate) fn crash_node(&mut self, index: usize, call: u32) {
-        let state = &self.nodes[index];
-        if !state.up {
-            return;
-        }
-        let (node, incarnation) = (state.id, state.incarnation());
-        let slots = state.tasks();
-        self.nodes[index].up = false;
-        self.kernel.trace.emit(Event::Crash {
-            node,
-            incarnation,
-            call,
-        });
+    pub(crate) fn node_ends(&mut self, index: usize, how: Event) {
+        let state = &mut self.nodes[index];
+        let (node, slots) = (state.id, state.tasks());
+        (state.up, state.paused, state.stopping) = (false, false, false);
+        self.kernel.trace.emit(how);
         for slot in slots {
             if let Some(process) = self.process(slot) {
                 process.root = false;

@@ -12,7 +12,7 @@ use super::reply::Alias;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
 use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
-use crate::trace::{DeadReason, Event, Fate, Limit, MessageId, Name, NodeId, Pid, TextId, Trace};
+use crate::trace::{DeadReason, Event, Limit, MessageId, Name, NodeId, Pid, TextId, Trace};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::any::Any;
@@ -345,6 +345,24 @@ impl System {
         let id = NodeId::new(self.nodes.len());
         let lineage = self.kernel.choice.node(name);
         self.nodes.push(NodeState::new(id, lineage));
+        self.kernel.trace.books.open(self.nodes.len());
+        id
+    }
+
+    /// Adds a node that takes another's place beside it: the next incarnation of the same name.
+    pub(crate) fn add_twin(&mut self, old: NodeId) -> NodeId {
+        let id = NodeId::new(self.nodes.len());
+        let before = &mut self.nodes[old.index()];
+        before.moved = Some(id);
+        let (lineage, boots) = (before.lineage, before.boots);
+        // Whoever was replaced before goes there, too.
+        for node in self.nodes.iter_mut().filter(|n| n.moved == Some(old)) {
+            node.moved = Some(id);
+        }
+        let mut newer = NodeState::new(id, lineage);
+        newer.boots = boots;
+        self.nodes.push(newer);
+        self.moved = true;
         self.kernel.trace.books.open(self.nodes.len());
         id
     }

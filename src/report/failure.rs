@@ -77,7 +77,7 @@ impl Failure {
             step: violation.step,
             digest: outcome.digest,
             waits: violation.waits.clone(),
-            faults: faults.filter(|f| f.at <= violation.at).copied().collect(),
+            faults: faults.filter(|f| f.at <= violation.at).cloned().collect(),
             packets: log.map_or_else(PacketFaults::default, PacketFaults::of),
             earlier: shown.saturating_sub(lines.len()),
             last: lines,

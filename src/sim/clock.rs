@@ -48,7 +48,9 @@ impl Clock {
     }
 
     fn speed(&self) -> u128 {
-        BILLION.saturating_add_signed(i128::from(self.drift_ppb)).max(1)
+        BILLION
+            .saturating_add_signed(i128::from(self.drift_ppb))
+            .max(1)
     }
 }
 

@@ -364,7 +364,10 @@ impl<N: fmt::Display> fmt::Display for Fault<N> {
                 write!(f, "{node} is slow, {step:?} a step, for {lasts:?}")
             }
             Fault::Zombie { node, lasts } => {
-                write!(f, "{node} is written off and runs on, cut off for {lasts:?}")
+                write!(
+                    f,
+                    "{node} is written off and runs on, cut off for {lasts:?}"
+                )
             }
             Fault::Cut { cut, lasts, flap } => {
                 write!(f, "cut {cut} for {lasts:?}")?;
@@ -382,7 +385,10 @@ impl<N: fmt::Display> fmt::Display for Fault<N> {
             Fault::Drift { node, ppb } => {
                 let way = if *ppb < 0 { "slow" } else { "fast" };
                 let ppm = ppb.unsigned_abs() as f64 / 1000.0;
-                write!(f, "the clock of {node} is {ppm} parts in a million too {way}")
+                write!(
+                    f,
+                    "the clock of {node} is {ppm} parts in a million too {way}"
+                )
             }
         }
     }

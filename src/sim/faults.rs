@@ -1,13 +1,71 @@
 //! Which faults a run may have, and how often: a profile, not yet drawn.
 
-use crate::choice::{Rate, RateError};
+use super::fault::Fault;
+use crate::choice::{Choice, Kind, Lineage, Rate, RateError, Shape, Site};
 use crate::kernel::nanos;
-use crate::net::PacketFaults;
+use crate::net::{PacketFault, PacketFaults, RuleError};
 use crate::trace::PacketKind;
 use std::fmt;
 use std::time::Duration;
 
-/// A profile of faults: rates for each kind. [`Faults::calm`] has none.
+/// Faults that come again and again, each by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Class {
+    Crash = 0,
+    PowerCut = 1,
+    Stop = 2,
+    Pause = 3,
+    Zombie = 4,
+    Cut = 5,
+    Break = 6,
+    ClockStep = 7,
+}
+
+impl Class {
+    pub(crate) const COUNT: usize = 8;
+    pub(crate) const ALL: [Class; Class::COUNT] = [
+        Class::Crash,
+        Class::PowerCut,
+        Class::Stop,
+        Class::Pause,
+        Class::Zombie,
+        Class::Cut,
+        Class::Break,
+        Class::ClockStep,
+    ];
+
+    /// What it does, and what its duration means.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Class::Crash => ("crash", "for"),
+            Class::PowerCut => ("cut the power", "for"),
+            Class::Stop => ("stop", "for"),
+            Class::Pause => ("pause", "for"),
+            Class::Zombie => ("write off", "for"),
+            Class::Cut => ("cut the network", "for"),
+            Class::Break => ("break a connection", ""),
+            Class::ClockStep => ("step a clock", "by up to"),
+        }
+    }
+
+    /// The kind of the draw that says when it comes.
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Class::Crash => Kind::Crash,
+            Class::PowerCut => Kind::PowerCut,
+            Class::Stop => Kind::Stop,
+            Class::Pause => Kind::Pause,
+            Class::Zombie => Kind::Zombie,
+            Class::Cut => Kind::Cut,
+            Class::Break => Kind::Break,
+            Class::ClockStep => Kind::ClockStep,
+        }
+    }
+}
+
+/// A profile of faults: how often each kind comes, and single ones by hand. [`Faults::calm`] has none,
+/// [`Faults::chaos`] all.
 ///
 /// ```
 /// use netsplit::{Faults, PacketKind, millis, secs};
@@ -15,6 +73,7 @@ use std::time::Duration;
 ///     .lose(0.01)
 ///     .duplicate_kind(PacketKind::Ack, 0.05)
 ///     .reorder(0.02, millis(50))
+///     .partition(secs(20), secs(5))
 ///     .crash(secs(10), secs(1));
 /// assert!(faults.check().is_ok());
 /// ```
@@ -24,17 +83,21 @@ pub struct Faults {
     duplicate: [f64; PacketKind::COUNT],
     reorder: f64,
     hold: Duration,
-    crash_every: Option<Duration>,
-    down_for: Duration,
+    /// How often each class comes to a node (a cut: to the network), and how long it lasts.
+    often: [Option<(Duration, Duration)>; Class::COUNT],
     crash_calls: u64,
     slow: f64,
     slow_step: Duration,
     timers_late: Duration,
+    drift_ppm: u32,
+    swarm: bool,
     spared: Vec<String>,
+    packets: Vec<PacketFault>,
+    by_hand: Vec<(Duration, Fault<String>)>,
 }
 
 /// A profile that makes no sense.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FaultError {
     /// A rate outside 0 to 1.
     #[error("the rate of `{0}`: {1}")]
@@ -42,6 +105,33 @@ pub enum FaultError {
     /// A duration that must not be zero.
     #[error("the duration of `{0}` must be longer than 0")]
     Zero(&'static str),
+    /// A fault aimed at packets.
+    #[error(transparent)]
+    Packets(#[from] RuleError),
+    /// A fault names a node that is not there.
+    #[error("`{fault}` names the node `{node}`, which the cluster does not have")]
+    Node {
+        /// The fault.
+        fault: Fault<String>,
+        /// The name.
+        node: String,
+    },
+    /// A cut without a node on one of its sides, or a connection of a node with itself.
+    #[error("`{0}` has nothing between which it could lie")]
+    NoSides(Fault<String>),
+    /// A fault that lasts no time.
+    #[error("`{0}` ends when it begins: it must last longer than 0")]
+    NoTime(Fault<String>),
+    /// A fault that would begin when the faults have stopped.
+    #[error("`{fault}` would begin at {at:?}, and faults stop at {end:?}: see `quiet(…)`")]
+    TooLate {
+        /// The fault.
+        fault: Fault<String>,
+        /// When.
+        at: Duration,
+        /// When faults stop.
+        end: Duration,
+    },
 }
 
 impl Faults {
@@ -53,17 +143,57 @@ impl Faults {
             duplicate: [0.0; PacketKind::COUNT],
             reorder: 0.0,
             hold: Duration::from_millis(100),
-            crash_every: None,
-            down_for: Duration::from_secs(1),
+            often: [None; Class::COUNT],
             crash_calls: 8,
             slow: 0.0,
             slow_step: Duration::from_millis(10),
             timers_late: Duration::ZERO,
+            drift_ppm: 0,
+            swarm: false,
             spared: Vec::new(),
+            packets: Vec::new(),
+            by_hand: Vec::new(),
         }
     }
 
-    /// Loses this share of all packets.
+    /// All kinds of faults, as a swarm: each run draws which of them are on, and at which rates, so that
+    /// runs differ in kind and not only in luck. Half of the kinds are on in a run, each at a quarter, a
+    /// half or all of this: 30 % of the packets lost, 50 % duplicated (TigerBeetle's greatest rates), 10 %
+    /// held back up to 1 s; each node crashed every 20 s for 2 s, without power every 60 s for 5 s, stopped
+    /// every 60 s for 2 s, paused every 30 s for 2 s, written off every 60 s for 10 s; the network cut
+    /// every 10 s for 5 s (Jepsen's pace), a connection of each node broken every 20 s; a quarter of the
+    /// boots slow, up to 10 ms a step; timers up to 50 ms late; clocks up to 200 parts in a million wrong,
+    /// their wall time stepped every 60 s by up to 10 s.
+    #[must_use]
+    pub fn chaos() -> Faults {
+        let secs = Duration::from_secs;
+        Faults::calm()
+            .lose(0.3)
+            .duplicate(0.5)
+            .reorder(0.1, secs(1))
+            .crash(secs(20), secs(2))
+            .power_cut(secs(60), secs(5))
+            .stop(secs(60), secs(2))
+            .pause(secs(30), secs(2))
+            .zombie(secs(60), secs(10))
+            .partition(secs(10), secs(5))
+            .break_connections(secs(20))
+            .slow(0.25, Duration::from_millis(10))
+            .late_timers(Duration::from_millis(50))
+            .drift(200)
+            .step_clocks(secs(60), secs(10))
+            .swarm()
+    }
+
+    /// Each run draws which kinds of this profile's rates are on, each with an even chance, and whether at
+    /// a quarter, a half or all of what is said here. What is aimed at packets or planned by hand stays.
+    #[must_use]
+    pub fn swarm(mut self) -> Faults {
+        self.swarm = true;
+        self
+    }
+
+    /// Loses this share of all packets. On a connection a lost packet is sent again, so it comes later.
     #[must_use]
     pub fn lose(mut self, rate: f64) -> Faults {
         self.loss = [rate; PacketKind::COUNT];
@@ -77,21 +207,21 @@ impl Faults {
         self
     }
 
-    /// Duplicates this share of all packets.
+    /// Duplicates this share of all datagrams.
     #[must_use]
     pub fn duplicate(mut self, rate: f64) -> Faults {
         self.duplicate = [rate; PacketKind::COUNT];
         self
     }
 
-    /// Duplicates this share of the packets of one kind.
+    /// Duplicates this share of the datagrams of one kind.
     #[must_use]
     pub fn duplicate_kind(mut self, kind: PacketKind, rate: f64) -> Faults {
         self.duplicate[kind as usize] = rate;
         self
     }
 
-    /// Holds this share of all packets back, for as long as `most` beyond their latency, so that later
+    /// Holds this share of all datagrams back, for as long as `most` beyond their latency, so that later
     /// ones overtake them.
     #[must_use]
     pub fn reorder(mut self, rate: f64, most: Duration) -> Faults {
@@ -100,14 +230,31 @@ impl Faults {
         self
     }
 
+    /// A fault aimed at packets of one kind, path, time or number.
+    #[must_use]
+    pub fn packets(mut self, fault: PacketFault) -> Faults {
+        self.packets.push(fault);
+        self
+    }
+
+    /// A fault at this time, in every run.
+    #[must_use]
+    pub fn at(mut self, at: Duration, fault: Fault<String>) -> Faults {
+        self.by_hand.push((at, fault));
+        self
+    }
+
+    fn often(mut self, class: Class, every: Duration, lasts: Duration) -> Faults {
+        self.often[class as usize] = Some((every, lasts));
+        self
+    }
+
     /// Crashes each node, on average once in `every`; it reboots after `down_for` on average. Nodes of
     /// clients are spared, and a node crashes at most once in each second of virtual time. Eight of nine
     /// crashes fall inside a poll: see [`Faults::crash_calls`].
     #[must_use]
-    pub fn crash(mut self, every: Duration, down_for: Duration) -> Faults {
-        self.crash_every = Some(every);
-        self.down_for = down_for;
-        self
+    pub fn crash(self, every: Duration, down_for: Duration) -> Faults {
+        self.often(Class::Crash, every, down_for)
     }
 
     /// A crash falls at the node's next 1st to `most`-th call of the host (drawn), inside a poll, or, as
@@ -115,6 +262,60 @@ impl Faults {
     #[must_use]
     pub fn crash_calls(mut self, most: u64) -> Faults {
         self.crash_calls = most;
+        self
+    }
+
+    /// Takes the power from each machine, on average once in `every`, for `down_for` on average: its peers
+    /// hear nothing of it.
+    #[must_use]
+    pub fn power_cut(self, every: Duration, down_for: Duration) -> Faults {
+        self.often(Class::PowerCut, every, down_for)
+    }
+
+    /// Asks each node to stop, on average once in `every`; it has 5 s to do so, and reboots after
+    /// `down_for` on average.
+    #[must_use]
+    pub fn stop(self, every: Duration, down_for: Duration) -> Faults {
+        self.often(Class::Stop, every, down_for)
+    }
+
+    /// Pauses each node, on average once in `every`, for `lasts` on average: a long stop of the world.
+    #[must_use]
+    pub fn pause(self, every: Duration, lasts: Duration) -> Faults {
+        self.often(Class::Pause, every, lasts)
+    }
+
+    /// Writes each node off, on average once in `every`: a new incarnation takes its place, and the old one
+    /// runs on, cut off for `lasts` on average.
+    #[must_use]
+    pub fn zombie(self, every: Duration, lasts: Duration) -> Faults {
+        self.often(Class::Zombie, every, lasts)
+    }
+
+    /// Cuts the network between nodes that are not clients, on average once in `every`, for `lasts` on
+    /// average. The form is drawn: one node off, halves, a minority of a third, halves with a bridge, or
+    /// one node that hears or is heard only; one cut in five flaps.
+    #[must_use]
+    pub fn partition(self, every: Duration, lasts: Duration) -> Faults {
+        self.often(Class::Cut, every, lasts)
+    }
+
+    /// Breaks a connection of each node, on average once in `every`: with whom is drawn.
+    #[must_use]
+    pub fn break_connections(self, every: Duration) -> Faults {
+        self.often(Class::Break, every, Duration::ZERO)
+    }
+
+    /// Steps the wall clock of each node, on average once in `every`, by up to `most`, forward or back.
+    #[must_use]
+    pub fn step_clocks(self, every: Duration, most: Duration) -> Faults {
+        self.often(Class::ClockStep, every, most)
+    }
+
+    /// Lets the clock of each node drift by up to so many parts in a million, drawn once a run.
+    #[must_use]
+    pub fn drift(mut self, most_parts_per_million: u32) -> Faults {
+        self.drift_ppm = most_parts_per_million;
         self
     }
 
@@ -133,7 +334,8 @@ impl Faults {
         self
     }
 
-    /// Spares a node: it does not crash and is not slow.
+    /// Spares a node: no drawn fault of nodes, clocks or partitions befalls it. What is planned by hand
+    /// does.
     #[must_use]
     pub fn spare(mut self, node: &str) -> Faults {
         self.spared.push(node.to_owned());
@@ -145,11 +347,27 @@ impl Faults {
         &self.spared
     }
 
-    /// Whether every rate and duration makes sense.
+    /// What is planned by hand.
+    pub(crate) fn by_hand(&self) -> &[(Duration, Fault<String>)] {
+        &self.by_hand
+    }
+
+    /// What is aimed at packets.
+    pub(crate) fn aimed(&self) -> &[PacketFault] {
+        &self.packets
+    }
+
+    /// Whether every rate, window and duration makes sense; nodes are looked up when a scenario is run.
     ///
     /// # Errors
     /// [`FaultError`], which names the first that does not.
     pub fn check(&self) -> Result<(), FaultError> {
+        for fault in &self.packets {
+            fault.check()?;
+        }
+        for (_, fault) in &self.by_hand {
+            checked(fault)?;
+        }
         self.rates().map(drop)
     }
 
@@ -160,22 +378,22 @@ impl Faults {
             for (to, p) in rates.iter_mut().zip(all) {
                 *to = rate(what, p)?;
             }
-            Ok(rates)
+            Ok::<_, FaultError>(rates)
         };
-        let long = |what, duration: Duration| {
-            if duration.is_zero() {
-                Err(FaultError::Zero(what))
-            } else {
-                Ok(nanos(duration))
-            }
+        let long = |what, duration: Duration| match duration {
+            Duration::ZERO => Err(FaultError::Zero(what)),
+            _ => Ok(nanos(duration)),
         };
-        let crash = match self.crash_every {
-            None => Rate::NEVER,
-            Some(every) => {
-                let mean = long("crash", every)? as f64 / WINDOW_NS as f64;
-                rate("crash", 1.0 - libm::exp(-1.0 / mean))?
-            }
-        };
+        let mut often = [None; Class::COUNT];
+        for class in Class::ALL {
+            let Some((every, lasts)) = self.often[class as usize] else {
+                continue;
+            };
+            let (word, _) = class.words();
+            let windows = long(word, every)? as f64 / WINDOW_NS as f64;
+            let rate = rate(word, 1.0 - libm::exp(-1.0 / windows))?;
+            often[class as usize] = Some(Often { rate, lasts });
+        }
         Ok(Rates {
             packets: PacketFaults {
                 loss: rates("lose", self.loss)?,
@@ -183,13 +401,37 @@ impl Faults {
                 reorder: rate("reorder", self.reorder)?,
                 hold_ns: long("reorder", self.hold)?,
             },
-            crash,
-            down_for: self.down_for,
+            often,
             crash_calls: self.crash_calls,
             slow: rate("slow", self.slow)?,
             slow_step_ns: long("slow", self.slow_step)?,
             timers_late_ns: nanos(self.timers_late),
+            drift_ppb: u64::from(self.drift_ppm) * 1000,
+            swarm: self.swarm,
         })
+    }
+}
+
+/// Refuses a fault that makes no sense in any cluster.
+pub(crate) fn checked(fault: &Fault<String>) -> Result<(), FaultError> {
+    let divides = match fault {
+        Fault::Cut { cut, .. } => cut.divides(),
+        Fault::Break { a, b } => a != b,
+        _ => true,
+    };
+    let flaps_for_ever = matches!(
+        fault,
+        Fault::Cut {
+            flap: Some(Duration::ZERO),
+            ..
+        }
+    );
+    if !divides {
+        Err(FaultError::NoSides(fault.clone()))
+    } else if fault.lasts() == Some(Duration::ZERO) || flaps_for_ever {
+        Err(FaultError::NoTime(fault.clone()))
+    } else {
+        Ok(())
     }
 }
 
@@ -199,20 +441,69 @@ impl Default for Faults {
     }
 }
 
-/// A node crashes at most once in each window of this length.
+/// A fault of a class comes to a node at most once in each window of this length.
 pub(crate) const WINDOW_NS: u64 = 1_000_000_000;
+
+/// How often a class of faults comes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Often {
+    /// In each window.
+    pub(crate) rate: Rate,
+    /// How long each lasts on average; of a step of a clock, the greatest.
+    pub(crate) lasts: Duration,
+}
 
 /// A profile as draws use it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rates {
     pub(crate) packets: PacketFaults,
-    /// Of a crash in each window.
-    pub(crate) crash: Rate,
-    pub(crate) down_for: Duration,
+    pub(crate) often: [Option<Often>; Class::COUNT],
     pub(crate) crash_calls: u64,
     pub(crate) slow: Rate,
     pub(crate) slow_step_ns: u64,
     pub(crate) timers_late_ns: u64,
+    pub(crate) drift_ppb: u64,
+    pub(crate) swarm: bool,
+}
+
+/// Levels at which a kind of fault can be on in a run of a swarm.
+const LEVELS: u64 = 3;
+
+impl Rates {
+    /// The rates of one run: of a swarm, each kind is on or off, at a level that is drawn.
+    pub(crate) fn draw(&mut self, choice: &mut Choice) {
+        if !self.swarm {
+            return;
+        }
+        let even = Rate::new(0.5).unwrap_or(Rate::ALWAYS);
+        let mut nth = 0;
+        let mut level = || {
+            nth += 1;
+            let site = Site::new(Kind::Swarm, Lineage::RUN, nth);
+            match choice.draw(site, Shape::Sometimes(even, LEVELS)) {
+                0 => 0.0,
+                level => 0.5_f64.powi((LEVELS - level) as i32),
+            }
+        };
+        let scaled = |rate: Rate, by: f64| Rate::new(rate.probability() * by).unwrap_or(rate);
+        let (lost, doubled, held) = (level(), level(), level());
+        for kind in 0..PacketKind::COUNT {
+            let packets = &mut self.packets;
+            packets.loss[kind] = scaled(packets.loss[kind], lost);
+            packets.duplicate[kind] = scaled(packets.duplicate[kind], doubled);
+        }
+        self.packets.reorder = scaled(self.packets.reorder, held);
+        for often in &mut self.often {
+            let by = level();
+            *often = often.filter(|_| by > 0.0).map(|often| Often {
+                rate: scaled(often.rate, by),
+                ..often
+            });
+        }
+        self.slow = scaled(self.slow, level());
+        self.timers_late_ns = (self.timers_late_ns as f64 * level()) as u64;
+        self.drift_ppb = (self.drift_ppb as f64 * level()) as u64;
+    }
 }
 
 impl fmt::Display for Faults {
@@ -223,23 +514,26 @@ impl fmt::Display for Faults {
                 parts.push(format!("{word} {} %", rates[0] * 100.0));
                 continue;
             }
-            for (kind, rate) in PacketKind::ALL
-                .iter()
-                .zip(rates)
-                .filter(|(_, rate)| *rate > 0.0)
-            {
+            let kinds = PacketKind::ALL.iter().zip(rates);
+            for (kind, rate) in kinds.filter(|(_, rate)| *rate > 0.0) {
                 parts.push(format!("{word} {} % of kind {kind}", rate * 100.0));
             }
         }
         if self.reorder > 0.0 {
-            parts.push(format!(
-                "hold back {} % up to {:?}",
-                self.reorder * 100.0,
-                self.hold
-            ));
+            let share = self.reorder * 100.0;
+            parts.push(format!("hold back {share} % up to {:?}", self.hold));
         }
-        if let Some(every) = self.crash_every {
-            parts.push(format!("crash every {every:?} for {:?}", self.down_for));
+        for class in Class::ALL {
+            let Some((every, lasts)) = self.often[class as usize] else {
+                continue;
+            };
+            let (word, how_long) = class.words();
+            let lasts = if how_long.is_empty() {
+                String::new()
+            } else {
+                format!(" {how_long} {lasts:?}")
+            };
+            parts.push(format!("{word} every {every:?}{lasts}"));
         }
         if self.slow > 0.0 {
             let (share, step) = (self.slow * 100.0, self.slow_step);
@@ -247,6 +541,16 @@ impl fmt::Display for Faults {
         }
         if !self.timers_late.is_zero() {
             parts.push(format!("timers up to {:?} late", self.timers_late));
+        }
+        if self.drift_ppm > 0 {
+            let most = self.drift_ppm;
+            parts.push(format!("clocks up to {most} parts in a million wrong"));
+        }
+        parts.extend(self.packets.iter().map(ToString::to_string));
+        let by_hand = self.by_hand.iter();
+        parts.extend(by_hand.map(|(at, fault)| format!("at {at:?} {fault}")));
+        if self.swarm {
+            parts.push("as a swarm".to_owned());
         }
         if !self.spared.is_empty() {
             parts.push(format!("sparing {}", self.spared.join(", ")));

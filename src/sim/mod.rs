@@ -2,24 +2,30 @@
 //!
 //! It makes one run of one seed or tape. How runs are searched is the business of the floor below.
 
+mod clock;
+mod fault;
 mod faults;
+mod nemesis;
 mod outcome;
 mod plan;
 mod property;
 mod run;
 mod scenario;
+mod script;
 mod view;
 mod waits;
 mod watch;
 mod world;
 
 pub use crate::process::{Called, Wait, Waiting};
+pub use fault::Fault;
 pub(crate) use faults::WINDOW_NS;
 pub use faults::{FaultError, Faults};
 pub use outcome::{Outcome, RunError, Violation};
-pub use plan::{Fault, Plan, Planned};
+pub use plan::{Plan, Planned};
 pub use property::Verdict;
 pub use run::{Chance, Keep};
 pub use scenario::{Form, Scenario, ScenarioError};
+pub use script::Sim;
 pub use view::{Unreadable, View};
 pub use waits::{Waits, print_ring};

@@ -1,14 +1,15 @@
 //! One run: the cluster booted, stepped to its horizon, looked at, and taken down.
 
-use super::faults::{Rates, WINDOW_NS};
+use super::faults::Rates;
 use super::outcome::{Outcome, RunError, Violation, print_pid};
-use super::plan::{Fault, Plan};
+use super::plan::{Plan, Planned};
 use super::property::Property;
+use super::script::{Script, Sim};
 use super::watch::Watch;
 use super::world::{Due, World};
 use crate::choice::{Choice, Chooser, Lineage, Oracle, Tape};
-use crate::kernel::{Beat, Bounds, Reached, Time, nanos};
-use crate::net::Model;
+use crate::kernel::{Beat, Bounds, Reached, Time, run_user};
+use crate::net::{Connections, Model, Settings};
 use crate::process::{ExitReason, Remains, StepError, Stepped, System, bury, install, step, with};
 use crate::trace::{Event, Fate, Limit, Names, NodeId, Pid, Trace, set_names};
 use rustc_hash::FxHashMap;
@@ -56,27 +57,48 @@ pub(crate) struct Cluster {
     pub(crate) names: Names,
     pub(crate) ids: Arc<FxHashMap<String, NodeId>>,
     pub(crate) nodes: Vec<Node>,
-    /// Which nodes do not crash and are not slow.
+    /// Which nodes drawn faults leave alone.
     pub(crate) spared: Vec<bool>,
     pub(crate) model: Model,
+    pub(crate) settings: Settings,
     pub(crate) rates: Rates,
+    pub(crate) by_hand: Vec<Planned>,
     pub(crate) calm: bool,
     pub(crate) properties: Vec<Property>,
+    pub(crate) script: Option<Script>,
     pub(crate) horizon: Time,
     pub(crate) faults_end: Time,
     pub(crate) bounds: Bounds,
 }
 
-/// How a run ended.
-#[derive(Default)]
-struct End {
+/// A run while it is made.
+pub(crate) struct Run<'a> {
+    pub(super) cluster: &'a Cluster,
+    /// The nodes that are not the cluster's: added by a script, or in another's place.
+    pub(super) more: Vec<Node>,
+    pub(super) names: Names,
+    watch: Watch<'a>,
     violation: Option<Violation>,
     error: Option<RunError>,
+}
+
+/// Why a run stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Still {
+    /// The moment has come that was asked for; `true`: and there is nothing after it either.
+    Quiet(bool),
+    /// What was asked for is so.
+    So,
+    /// It is over: a property is violated, or it cannot go on.
+    Over,
 }
 
 thread_local! {
     static BEAT: RefCell<Option<Arc<Beat>>> = const { RefCell::new(None) };
 }
+
+/// The property that a script's own assertions stand for.
+pub(crate) const SCRIPT: &str = "the script runs to its end";
 
 impl Cluster {
     /// Makes one run.
@@ -87,7 +109,7 @@ impl Cluster {
             Chance::Oracle(seed, oracle) => Choice::answered_by(seed, oracle),
             Chance::Chooser(seed, chooser) => Choice::chosen_by(seed, chooser),
         };
-        let choice = if keep.draws || keep.log {
+        let mut choice = if keep.draws || keep.log {
             choice.recorded(keep.draws)
         } else {
             choice
@@ -100,7 +122,18 @@ impl Cluster {
         if keep.payloads {
             trace.digest_payloads();
         }
-        let world = World::new(self.model.clone(), self.rates.clone(), self.ids.clone());
+        let mut rates = self.rates.clone();
+        rates.draw(&mut choice);
+        let mut model = self.model.clone();
+        model.set_faults(rates.packets.clone());
+        let connections = Connections::new(self.settings);
+        let world = World::new(
+            model,
+            connections,
+            rates,
+            self.ids.clone(),
+            self.nodes.len(),
+        );
         let mut system = System::new(choice, trace, self.bounds.clone(), Box::new(world));
         system.beat = Some(self.beat(seed));
         for node in &self.nodes {
@@ -108,9 +141,16 @@ impl Cluster {
         }
         let before = set_names(Some(self.names.clone()));
         let (system, outcome) = install(Box::new(system), || {
-            let mut watch = Watch::new(&self.properties, self.healed());
-            let end = self.drive(&mut watch);
-            self.conclude(seed, end, watch.reached())
+            let mut run = Run {
+                cluster: self,
+                more: Vec::new(),
+                names: self.names.clone(),
+                watch: Watch::new(&self.properties, healed(self.calm, self.faults_end)),
+                violation: None,
+                error: None,
+            };
+            run.drive();
+            run.conclude(seed)
         });
         set_names(before);
         let (draws, lineages, drift) = system.kernel.retire().finish();
@@ -133,135 +173,142 @@ impl Cluster {
             slot.insert(beat).clone()
         })
     }
+}
 
-    /// From when on progress is due.
-    fn healed(&self) -> Time {
-        healed(self.calm, self.faults_end)
-    }
-
-    fn drive(&self, watch: &mut Watch<'_>) -> End {
+impl Run<'_> {
+    fn drive(&mut self) {
         self.plan();
-        for index in 0..self.nodes.len() {
-            if let Err(error) = self.boot(NodeId::new(index)) {
-                return End {
-                    error: Some(error),
-                    ..End::default()
-                };
-            }
+        for index in 0..self.cluster.nodes.len() {
+            self.boot(NodeId::new(index));
         }
-        let mut end = End::default();
-        loop {
-            match self.advance(watch.is_idle()) {
-                Err(error) => {
-                    end.error = Some(error);
-                    return end;
+        match &self.cluster.script {
+            None => {
+                if let Still::Quiet(true) = self.go(self.cluster.horizon, None) {
+                    self.error = unknown_wait();
                 }
-                Ok(Stepped::Quiet(over)) => {
-                    end.error = over.then(unknown_wait).flatten();
-                    break;
+            }
+            Some(script) => {
+                let ended = run_user(|| script(&mut Sim::new(self)));
+                if let Err(panicked) = ended
+                    && !self.is_over()
+                {
+                    let place = panicked.place.unwrap_or_default();
+                    let detail = format!("{}\n{place}", panicked.message);
+                    self.violation = Some(Violation::now(SCRIPT, detail));
                 }
-                Ok(Stepped::RootEnded) => end.violation = self.client_panic(),
-                Ok(_) => {}
-            }
-            if end.violation.is_none() {
-                end.violation = watch.after_step();
-            }
-            if end.violation.is_some() {
-                return end;
             }
         }
-        if end.error.is_none() {
-            end.violation = self.client_panic().or_else(|| watch.at_end());
+        if !self.is_over() {
+            let violation = self.roots_ended().or_else(|| self.watch.at_end());
+            self.violation = violation;
         }
-        end
     }
 
-    /// Does the next thing; with `many`, as many polls in a row as there are.
-    #[inline]
-    fn advance(&self, many: bool) -> Result<Stepped, RunError> {
-        let stepped = step(self.horizon, many).map_err(step_error)?;
-        match stepped {
-            Stepped::Host(number) => self.host_event(Due::of(number))?,
-            Stepped::Tripped(node) => self.crash(node),
-            Stepped::Polled | Stepped::RootEnded | Stepped::Quiet(_) => {}
-        }
-        Ok(stepped)
+    /// Whether a property is violated, or the run cannot go on.
+    pub(super) fn is_over(&self) -> bool {
+        self.violation.is_some() || self.error.is_some()
     }
 
-    /// Draws the node faults, and puts them on the agenda.
-    fn plan(&self) {
+    /// Does what comes next, up to `until`, or until something is so that is looked at after each step.
+    pub(super) fn go(&mut self, until: Time, mut is_so: Option<&mut dyn FnMut() -> bool>) -> Still {
+        while !self.is_over() {
+            let many = is_so.is_none() && self.watch.is_idle();
+            match step(until, many) {
+                Err(error) => self.error = Some(step_error(error)),
+                Ok(Stepped::Quiet(over)) => return Still::Quiet(over),
+                Ok(Stepped::Host(number)) => self.host_event(Due::of(number)),
+                Ok(Stepped::Tripped(node)) => self.crash(node),
+                Ok(Stepped::RootEnded) => self.violation = self.roots_ended(),
+                Ok(Stepped::Polled) => {}
+            }
+            if self.violation.is_none() {
+                self.violation = self.watch.after_step();
+            }
+            if let Some(is_so) = &mut is_so
+                && !self.is_over()
+                && is_so()
+            {
+                return Still::So;
+            }
+        }
+        Still::Over
+    }
+
+    /// Draws the faults, and puts them on the agenda.
+    fn plan(&mut self) {
+        let cluster = self.cluster;
         with(|system| {
-            let nodes = system.nodes.iter().zip(&self.spared);
+            let nodes = system.nodes.iter().zip(&cluster.spared);
             let servers = nodes
                 .filter(|(_, spared)| !**spared)
                 .map(|(s, _)| (s.id, s.lineage));
             let servers: Vec<_> = servers.collect();
             let (world, mut core) = system.world();
-            let plan = Plan::draw(core.choice(), &world.rates, &servers, self.faults_end);
+            let (rates, end) = (&world.rates, cluster.faults_end);
+            let plan = Plan::draw(core.choice(), rates, &cluster.by_hand, &servers, end);
             for (index, planned) in plan.faults().iter().enumerate() {
                 let number = Due::Planned(index as u32).number();
-                // Addressed by node and window: one fault less shifts no other.
-                let node = Lineage::node(&self.names[planned.node.index()]);
-                let window = planned.at.as_nanos() / WINDOW_NS;
-                core.arm(planned.at, node, window as u32, number);
+                let (who, nth) = planned.site;
+                core.arm(planned.at, who, nth, number);
             }
-            if !self.calm {
-                core.arm(self.faults_end, Lineage::RUN, u32::MAX, Due::Quiet.number());
+            if !cluster.calm && cluster.script.is_none() {
+                core.arm(end, Lineage::RUN, u32::MAX, Due::Quiet.number());
             }
             world.plan = plan;
         });
     }
 
-    fn host_event(&self, due: Due) -> Result<(), RunError> {
+    fn host_event(&mut self, due: Due) {
         match due {
-            Due::Packet(_) => {}
-            Due::Planned(index) => self.fault(index as usize),
-            Due::Reboot(node) => self.boot(node)?,
-            Due::Quiet => with(|system| {
-                system.world().0.quiet();
-                for index in 0..system.nodes.len() {
-                    system.nodes[index].disarm();
-                    let group = system.nodes[index].group;
-                    system.kernel.set_step_cost(group, 0);
-                }
+            Due::Packet(_) | Due::Head(_) | Due::News => {}
+            Due::Late(end) => with(|system| {
+                let (world, mut core) = system.world();
+                world.late(&mut core, end);
             }),
+            Due::Planned(number) => self.begin_fault(number),
+            Due::Over(number) => self.end_fault(number),
+            Due::Flap(number) => self.flap(number),
+            Due::Reboot(node) => self.reboot(node),
+            Due::GraceOver(node) => self.grace_over(node),
+            Due::Quiet => self.quiet(),
         }
-        Ok(())
+        self.tell_news();
     }
 
-    /// A planned fault is due.
-    fn fault(&self, index: usize) {
-        let at_once = with(|system| {
-            let planned = system.world().0.plan.faults()[index];
-            let Fault::Crash { call, down_for } = planned.fault;
-            let node = &mut system.nodes[planned.node.index()];
-            if !node.up {
-                return None;
+    /// Processes hear of connections that came up or were lost.
+    pub(super) fn tell_news(&mut self) {
+        loop {
+            let news = with(|system| std::mem::take(&mut system.world().0.news));
+            if news.is_empty() {
+                break;
             }
-            node.arm_crash(call, nanos(down_for));
-            system.fuses = true;
-            (call == 0).then_some(planned.node)
-        });
-        if let Some(node) = at_once {
-            self.crash(node);
+            with(|system| {
+                for (node, peer, why) in news {
+                    match why {
+                        None => system.node_up(node, peer),
+                        Some(why) => system.node_down(node, peer, why),
+                    }
+                }
+            });
         }
-    }
-
-    /// A node goes down, and will reboot.
-    fn crash(&self, node: NodeId) {
-        with(|system| {
-            let state = &system.nodes[node.index()];
-            let (call, down_ns) = state.crash_armed();
-            let boot = state.lineage.boot(state.incarnation());
-            system.crash_node(node.index(), call);
-            let (world, mut core) = system.world();
-            world.schedule_reboot(&mut core, node, boot, down_ns);
-        });
         bury();
     }
 
+    /// What a node is made of.
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        let own = self.cluster.nodes.len();
+        match id.index().checked_sub(own) {
+            None => &self.cluster.nodes[id.index()],
+            Some(more) => &self.more[more],
+        }
+    }
+
     /// A node comes up, with a new incarnation.
-    fn boot(&self, node: NodeId) -> Result<(), RunError> {
+    pub(super) fn boot(&mut self, node: NodeId) {
+        let spared = match self.cluster.spared.get(node.index()) {
+            Some(spared) => *spared,
+            None => self.node(node).client,
+        };
         let lineage = with(|system| {
             let (lineage, boots) = {
                 let state = &system.nodes[node.index()];
@@ -273,11 +320,15 @@ impl Cluster {
             }
             let boot = system.kernel.choice.boot(lineage, boots);
             let group = system.kernel.group(boot);
-            if !self.spared[node.index()] {
-                let (world, mut core) = system.world();
-                let cost = world.step_cost_ns(core.choice(), boot);
-                system.kernel.set_step_cost(group, cost);
-            }
+            let (world, mut core) = system.world();
+            let cost = if spared {
+                0
+            } else {
+                world.step_cost_ns(core.choice(), boot)
+            };
+            world.reboots[node.index()] = None;
+            world.come(&mut core, node);
+            system.kernel.set_step_cost(group, cost);
             system.nodes[node.index()].boot(group);
             system.kernel.trace.emit(Event::Boot {
                 node,
@@ -285,29 +336,47 @@ impl Cluster {
             });
             Ok(boot)
         });
-        let lineage = lineage.map_err(RunError::Bound)?;
-        (self.nodes[node.index()].boot)(node, lineage);
-        bury();
-        Ok(())
+        match lineage {
+            Ok(lineage) => {
+                let boot = self.node(node).boot.clone();
+                boot(node, lineage);
+                bury();
+            }
+            Err(reached) => self.error = Some(RunError::Bound(reached)),
+        }
     }
 
-    /// A panic of a client fails the run.
-    fn client_panic(&self) -> Option<Violation> {
+    /// First processes have ended: a node that was to stop goes down, and a panic of a client fails the
+    /// run.
+    fn roots_ended(&mut self) -> Option<Violation> {
         let ended = with(|system| std::mem::take(&mut system.ended_roots));
-        ended.into_iter().find_map(|(pid, reason)| match reason {
-            ExitReason::Panic(message) if self.nodes[pid.node().index()].client => Some(
-                Violation::now("no client panics", format!("{pid}: {message}")),
-            ),
-            _ => None,
-        })
+        let mut violation = None;
+        for (pid, reason) in ended {
+            let node = pid.node();
+            if with(|system| system.nodes[node.index()].stopping) {
+                self.halt(node);
+            }
+            match reason {
+                ExitReason::Panic(message) if self.node(node).client && violation.is_none() => {
+                    let detail = format!("{pid}: {message}");
+                    violation = Some(Violation::now("no client panics", detail));
+                }
+                _ => {}
+            }
+        }
+        violation
     }
 
     /// Closes the books, takes the cluster down, and gathers what is kept.
-    fn conclude(&self, seed: u64, end: End, reached: Vec<String>) -> Outcome {
-        let End {
+    fn conclude(self, seed: u64) -> Outcome {
+        let Run {
+            names,
+            watch,
             violation,
             mut error,
-        } = end;
+            ..
+        } = self;
+        let reached = watch.reached();
         let outcome = with(|system| {
             let books = system.close_books();
             if let Err(unbalanced) = books {
@@ -334,7 +403,7 @@ impl Cluster {
                 books,
                 checkpoints,
                 plan,
-                names: self.names.clone(),
+                names,
                 log,
                 draws: Vec::new(),
                 lineages: Default::default(),

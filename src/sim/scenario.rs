@@ -1,11 +1,13 @@
 //! A scenario: nodes and what they boot, clients, network, faults, properties, a horizon.
 
-use super::faults::{FaultError, Faults};
+use super::faults::{FaultError, Faults, checked};
 use super::outcome::Outcome;
+use super::plan::Planned;
 use super::property::{Property, Verdict, When};
 use super::run::{Boot, Chance, Cluster, Keep, Node, healed};
+use super::script::{Script, Sim};
 use super::view::View;
-use crate::choice::{DistributionError, valid_name};
+use crate::choice::{DistributionError, Lineage, valid_name};
 use crate::kernel::{Bounds, Time};
 use crate::net::{Model, Network};
 use crate::process::{Context, IntoExit, Message, spawn_root};
@@ -140,6 +142,7 @@ pub struct Scenario {
     horizon: Duration,
     quiet: Option<Duration>,
     bounds: Bounds,
+    script: Option<Script>,
     cluster: Arc<OnceLock<Result<Arc<Cluster>, ScenarioError>>>,
 }
 
@@ -174,6 +177,7 @@ impl Scenario {
             horizon: Duration::from_secs(60),
             quiet: None,
             bounds: Bounds::default(),
+            script: None,
             cluster: Arc::default(),
         }
     }
@@ -369,6 +373,16 @@ impl Scenario {
         self.changed()
     }
 
+    /// A script that drives the run, in place of the horizon: see [`Sim`]. It runs once for each seed, and
+    /// ends the run when it ends; a panic of it fails the seed. Nodes can be declared beforehand or by the
+    /// script, and `finally` is looked at when it has ended. The profile's faults come as they are drawn up
+    /// to the horizon, or until [`Sim::quiet`].
+    #[must_use]
+    pub fn script(mut self, script: impl Fn(&mut Sim<'_, '_>) + Send + Sync + 'static) -> Scenario {
+        self.script = Some(Arc::new(script));
+        self.changed()
+    }
+
     /// The bounds of a run.
     #[must_use]
     pub fn bounds(mut self, bounds: Bounds) -> Scenario {
@@ -465,6 +479,18 @@ impl Scenario {
         let default = self.network.default_path().clone();
         default.latency.validate()?;
         let mut model = Model::new(default, rates.packets.clone());
+        for node in &self.nodes {
+            model.add(None, Lineage::node(&node.name));
+        }
+        let faults_end = horizon - quiet;
+        let by_hand = self.planned(&ids, faults_end)?;
+        for fault in self.faults.aimed() {
+            let mut rule = fault
+                .rule(|name| ids.get(name).copied())
+                .map_err(FaultError::from)?;
+            rule.end_by(Time::ZERO + faults_end);
+            model.add_rule(rule);
+        }
         for (from, to, path) in self.network.paths() {
             path.latency.validate()?;
             let id = |name: &String| {
@@ -485,17 +511,51 @@ impl Scenario {
                 .map(|node| node.client || self.faults.spared().contains(&node.name))
                 .collect(),
             model,
+            settings: self.network.settings(),
             rates,
+            by_hand,
+            script: self.script.clone(),
             calm: self.is_calm(),
             properties: self.properties.clone(),
             horizon: Time::ZERO + horizon,
-            faults_end: Time::ZERO + (horizon - quiet),
+            faults_end: Time::ZERO + faults_end,
             bounds: self.bounds.clone(),
         })
     }
 
+    /// The faults that are planned by hand.
+    fn planned(
+        &self,
+        ids: &FxHashMap<String, NodeId>,
+        end: Duration,
+    ) -> Result<Vec<Planned>, FaultError> {
+        let mut all = Vec::new();
+        for (index, (at, fault)) in self.faults.by_hand().iter().enumerate() {
+            checked(fault)?;
+            let id = |name: &String| {
+                ids.get(name).copied().ok_or_else(|| FaultError::Node {
+                    fault: fault.clone(),
+                    node: name.clone(),
+                })
+            };
+            if *at >= end {
+                return Err(FaultError::TooLate {
+                    fault: fault.clone(),
+                    at: *at,
+                    end,
+                });
+            }
+            all.push(Planned {
+                at: Time::ZERO + *at,
+                fault: fault.map(id)?,
+                site: (Lineage::RUN, index as u32),
+            });
+        }
+        Ok(all)
+    }
+
     fn node_ids(&self) -> Result<FxHashMap<String, NodeId>, ScenarioError> {
-        if self.nodes.is_empty() {
+        if self.nodes.is_empty() && self.script.is_none() {
             return Err(ScenarioError::NoNodes);
         }
         if self.nodes.len() >= NodeId::MOST {
@@ -514,7 +574,7 @@ impl Scenario {
     }
 
     fn check_properties(&self) -> Result<(), ScenarioError> {
-        if self.properties.is_empty() {
+        if self.properties.is_empty() && self.script.is_none() {
             return Err(ScenarioError::NoProperties);
         }
         for (index, property) in self.properties.iter().enumerate() {

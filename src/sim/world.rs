@@ -1,74 +1,134 @@
-//! The host of simulated nodes: packets on their way, faults to come, reboots.
+//! The host of simulated nodes: packets on their way, connections, clocks, faults to come, reboots.
 
+use super::clock::Clock;
 use super::faults::Rates;
 use super::plan::Plan;
 use crate::choice::{Choice, Class, Distribution, Kind, Lineage, Rate, Shape, Site};
-use crate::kernel::{Drawn, Time};
-use crate::net::{Model, PacketFaults, Passage, Passed};
-use crate::process::{Core, Host, Packet, System};
-use crate::trace::{Event, Fate, NodeId};
+use crate::kernel::{Drawn, Key, Time};
+use crate::net::{
+    Came, Connections, Effect, Leaves, Load, Model, PacketFaults, Passage, Passed, Waiter,
+};
+use crate::process::{Core, Host, Packet, System, Via};
+use crate::trace::{Broken, DeadReason, Event, NodeId};
 use rustc_hash::FxHashMap;
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What one of the host's entries in the agenda means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     Packet(u32),
+    /// The head of a connection's queue.
+    Head(u32),
+    /// A connection's set-up, or a silence, may have lasted too long.
+    Late(u32),
+    /// A planned fault begins, or ends; or a cut that flaps heals or comes again.
     Planned(u32),
+    Over(u32),
+    Flap(u32),
     Reboot(NodeId),
+    /// The time to stop is over for a node.
+    GraceOver(NodeId),
+    /// A connection was closed by a process that was polled: others are told now.
+    News,
     /// From now on no more faults.
     Quiet,
 }
 
 const CONTROL: u32 = 1 << 29;
-const REBOOT: u32 = CONTROL | 1 << 28;
-const QUIET: u32 = CONTROL | 1 << 27;
+const SORT: u32 = 24;
+const NUMBER: u32 = (1 << SORT) - 1;
 
 impl Due {
+    #[inline(always)]
     pub(crate) fn number(self) -> u32 {
-        match self {
-            Due::Packet(index) => index,
-            Due::Planned(index) => CONTROL | index,
-            Due::Reboot(node) => REBOOT | node.index() as u32,
-            Due::Quiet => QUIET,
-        }
+        let (sort, number) = match self {
+            Due::Packet(index) => return index,
+            Due::Head(end) => (0, end),
+            Due::Late(end) => (1, end),
+            Due::Planned(index) => (2, index),
+            Due::Over(index) => (3, index),
+            Due::Flap(index) => (4, index),
+            Due::Reboot(node) => (5, node.index() as u32),
+            Due::GraceOver(node) => (6, node.index() as u32),
+            Due::News => (7, 0),
+            Due::Quiet => (8, 0),
+        };
+        CONTROL | sort << SORT | number
     }
 
-    pub(crate) fn of(number: u32) -> Due {
-        if number & CONTROL == 0 {
-            Due::Packet(number)
-        } else if number & REBOOT == REBOOT {
-            Due::Reboot(NodeId::new((number & !REBOOT) as usize))
-        } else if number == QUIET {
-            Due::Quiet
-        } else {
-            Due::Planned(number & !CONTROL)
+    #[inline(always)]
+    pub(crate) fn of(due: u32) -> Due {
+        if due & CONTROL == 0 {
+            return Due::Packet(due);
+        }
+        let number = due & NUMBER;
+        match (due & !CONTROL) >> SORT {
+            0 => Due::Head(number),
+            1 => Due::Late(number),
+            2 => Due::Planned(number),
+            3 => Due::Over(number),
+            4 => Due::Flap(number),
+            5 => Due::Reboot(NodeId::new(number as usize)),
+            6 => Due::GraceOver(NodeId::new(number as usize)),
+            7 => Due::News,
+            _ => Due::Quiet,
         }
     }
 }
 
-/// Wall time at the beginning of every run: 2024-01-01T00:00:00Z, in nanoseconds since 1970.
-const WALL_AT_START_NS: u64 = 1_704_067_200_000_000_000;
+/// Keeps draws among things due at once apart, by what is due: above every count of packets.
+pub(crate) const SITE_REBOOT: u32 = 1 << 30;
+pub(crate) const SITE_END: u32 = 1 << 29;
+
+/// What processes of a node are to hear of its connection to another: up, or down and why.
+pub(crate) type News = (NodeId, NodeId, Option<Broken>);
 
 pub(crate) struct World {
-    network: Model,
+    pub(crate) network: Model,
+    connections: Connections,
+    effects: Vec<Effect>,
+    pub(crate) news: Vec<News>,
     pub(crate) rates: Rates,
     packets: Vec<Option<Box<Packet>>>,
     free: Vec<u32>,
-    ids: Arc<FxHashMap<String, NodeId>>,
+    /// Datagrams that have come to a paused node.
+    parked: Vec<u32>,
+    /// Datagrams that are held until they are released.
+    held: Vec<(u32, Key)>,
+    pub(crate) clocks: Vec<Clock>,
+    pub(crate) ids: Arc<FxHashMap<String, NodeId>>,
     pub(crate) plan: Plan,
+    /// The faults that have begun and are not over.
+    pub(crate) active: BTreeSet<u32>,
+    /// When each node is to reboot, where it is.
+    pub(crate) reboots: Vec<Option<Time>>,
 }
 
 impl World {
-    pub(crate) fn new(network: Model, rates: Rates, ids: Arc<FxHashMap<String, NodeId>>) -> World {
+    pub(crate) fn new(
+        network: Model,
+        connections: Connections,
+        rates: Rates,
+        ids: Arc<FxHashMap<String, NodeId>>,
+        machines: usize,
+    ) -> World {
         World {
             network,
+            connections,
+            effects: Vec::new(),
+            news: Vec::new(),
             rates,
             packets: Vec::new(),
             free: Vec::new(),
+            parked: Vec::new(),
+            held: Vec::new(),
+            clocks: vec![Clock::default(); machines],
             ids,
             plan: Plan::default(),
+            active: BTreeSet::new(),
+            reboots: vec![None; machines],
         }
     }
 
@@ -80,11 +140,32 @@ impl World {
         }
     }
 
+    /// One machine more; with `beside`, it has the name of that one.
+    pub(crate) fn add_machine(&mut self, beside: Option<NodeId>, owner: Lineage) -> NodeId {
+        self.clocks.push(Clock::default());
+        self.reboots.push(None);
+        self.network.add(beside, owner)
+    }
+
     #[inline]
     fn take_packet(&mut self, index: u32) -> Option<Box<Packet>> {
         let packet = self.packets[index as usize].take()?;
         self.free.push(index);
         Some(packet)
+    }
+
+    #[inline]
+    fn store(&mut self, packet: Box<Packet>) -> u32 {
+        match self.free.pop() {
+            Some(index) => {
+                self.packets[index as usize] = Some(packet);
+                index
+            }
+            None => {
+                self.packets.push(Some(packet));
+                self.packets.len() as u32 - 1
+            }
+        }
     }
 
     /// The packets that are still on their way.
@@ -98,8 +179,8 @@ impl World {
         core: &mut Core<'_>,
         packet: Box<Packet>,
         latency: &Distribution,
-        held_ns: u64,
-    ) {
+        more_ns: u64,
+    ) -> Option<(u32, Key)> {
         let (who, id) = (packet.who, packet.id);
         let kind = match id.copy() {
             0 => Kind::Latency,
@@ -107,43 +188,219 @@ impl World {
         };
         let from = core.now().plus_nanos(latency.least_ns());
         let drawn = Drawn {
-            from: from.plus_nanos(held_ns),
+            from: from.plus_nanos(more_ns),
             site: Site::new(kind, who, u64::from(id.nth())),
             shape: Shape::Above(latency),
             class: Class::Message,
             receiver: packet.to.node().index() as u32,
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.packets[index as usize] = Some(packet);
-                index
-            }
-            None => {
-                self.packets.push(Some(packet));
-                self.packets.len() as u32 - 1
-            }
-        };
+        let index = self.store(packet);
         let nth = id.nth() | id.copy() << 31;
-        core.arm_drawn(&drawn, who, nth, Due::Packet(index).number());
+        let key = core.arm_drawn(&drawn, who, nth, Due::Packet(index).number());
+        key.map(|key| (index, key))
     }
 
-    /// A node went down: it reboots after a while. `boot` is the one that ended.
-    pub(crate) fn schedule_reboot(
+    fn lose(core: &mut Core<'_>, packet: Box<Packet>) {
+        core.trace().lost(packet.id, packet.to.node());
+        core.recycle(packet);
+    }
+
+    #[inline]
+    fn send_datagram(&mut self, mut core: Core<'_>, packet: Box<Packet>, passage: &Passage) {
+        let (id, to) = (passage.id, passage.to);
+        let now = core.now();
+        let Passed::Arrives {
+            latency,
+            passes_ns,
+            held_ns,
+            on_hold,
+            is_duplicated,
+        } = self.network.pass(core.choice(), now, passage)
+        else {
+            return World::lose(&mut core, packet);
+        };
+        if held_ns > 0 {
+            core.trace().emit(Event::Delayed {
+                id,
+                to,
+                by_ns: held_ns,
+            });
+        }
+        if is_duplicated {
+            let mut copy = packet.clone();
+            copy.id = id.duplicate();
+            core.trace().emit(Event::Duplicated { id: copy.id, to });
+            core.trace().books.sent(id.from.node(), copy.id);
+            self.launch(&mut core, copy, &latency, passes_ns);
+        }
+        let more_ns = passes_ns.saturating_add(held_ns);
+        let launched = self.launch(&mut core, packet, &latency, more_ns);
+        if on_hold {
+            self.held.extend(launched);
+        }
+    }
+
+    /// Sends a packet over the connection; whether its sender should wait.
+    #[inline]
+    fn send_connected(
         &mut self,
-        core: &mut Core<'_>,
-        node: NodeId,
-        boot: Lineage,
-        after_ns: u64,
-    ) {
-        let at = core.now().plus_nanos(after_ns);
-        core.arm(at, boot, REBOOT, Due::Reboot(node).number());
+        mut core: Core<'_>,
+        packet: Box<Packet>,
+        passage: &Passage,
+    ) -> bool {
+        let now = core.now();
+        let carried = self.network.carry(core.choice(), now, passage);
+        let Some((transit_ns, not_before)) = carried else {
+            World::lose(&mut core, packet);
+            return false;
+        };
+        let (who, nth) = (packet.who, passage.id.nth());
+        let load = Load {
+            freight: self.store(packet),
+            bytes: passage.bytes,
+            who,
+            nth,
+            transit_ns,
+            not_before,
+        };
+        let ways = (passage.from, passage.to);
+        let roads = self.network.roads();
+        let busy = self.connections.send(roads, core.choice(), now, ways, load);
+        self.apply(&mut core);
+        busy
     }
 
-    /// Faults stop.
-    pub(crate) fn quiet(&mut self) {
+    /// Does what connections ask for.
+    #[inline]
+    pub(crate) fn apply(&mut self, core: &mut Core<'_>) {
+        self.connections.effects(&mut self.effects);
+        if self.effects.is_empty() {
+            return;
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Head(end, at, who, nth) => {
+                    core.arm(at, who, nth, Due::Head(end).number());
+                }
+                other => self.apply_rare(core, other),
+            }
+        }
+        self.effects = effects;
+    }
+
+    #[cold]
+    fn apply_rare(&mut self, core: &mut Core<'_>, effect: Effect) {
+        match effect {
+            Effect::Head(..) => {}
+            Effect::Late(end, at) => {
+                let nth = SITE_END | end;
+                core.arm(at, Lineage::RUN, nth, Due::Late(end).number());
+            }
+            Effect::Up(node, peer) => self.news.push((node, peer, None)),
+            Effect::Down(node, peer, why) => self.news.push((node, peer, Some(why))),
+            Effect::Lost(freight) => {
+                if let Some(packet) = self.take_packet(freight) {
+                    World::lose(core, packet);
+                }
+            }
+            Effect::Dead(freight) => {
+                if let Some(packet) = self.take_packet(freight) {
+                    let (id, to) = (packet.id, packet.to.as_u64());
+                    let trace = core.trace();
+                    trace.dead_letter(id.from.node(), id, to, DeadReason::NoConnection);
+                    core.recycle(packet);
+                }
+            }
+            Effect::Writable(waiters) => waiters.into_iter().for_each(|task| core.release(task)),
+        }
+    }
+
+    // ---- faults
+
+    /// Whether one of two nodes believes in a connection to the other.
+    pub(crate) fn is_connected(&self, a: NodeId, b: NodeId) -> bool {
+        self.connections.is_up(a, b) || self.connections.is_up(b, a)
+    }
+
+    /// One connection breaks.
+    pub(crate) fn break_connection(&mut self, core: &mut Core<'_>, a: NodeId, b: NodeId) {
+        for (from, to) in [(a, b), (b, a)] {
+            let now = core.now();
+            let roads = self.network.roads();
+            self.connections.snap(roads, core.choice(), now, from, to);
+        }
+        self.apply(core);
+    }
+
+    /// A node goes down, with its connections.
+    pub(crate) fn leave(&mut self, core: &mut Core<'_>, node: NodeId, leaves: Leaves) {
+        let now = core.now();
+        self.network.set_machine(node, |machine| {
+            (machine.up, machine.paused) = (false, false);
+            machine.dark = leaves == Leaves::Silently;
+        });
+        let roads = self.network.roads();
+        self.connections
+            .stop(roads, core.choice(), now, node, leaves);
+        self.roads_changed(core);
+    }
+
+    /// A node comes up.
+    pub(crate) fn come(&mut self, core: &mut Core<'_>, node: NodeId) {
+        let was_dark = self.network.machine(node).dark;
+        self.network.set_machine(node, |machine| {
+            (machine.up, machine.dark, machine.paused) = (true, false, false);
+        });
+        if was_dark {
+            let now = core.now();
+            let roads = self.network.roads();
+            self.connections.back(roads, core.choice(), now, node);
+            self.roads_changed(core);
+        }
+    }
+
+    /// What stands in the way has changed.
+    pub(crate) fn roads_changed(&mut self, core: &mut Core<'_>) {
+        let now = core.now();
+        let roads = self.network.roads();
+        self.connections.roads_changed(roads, core.choice(), now);
+        self.apply(core);
+    }
+
+    /// A node goes on that was paused: what has come for it meanwhile comes now.
+    pub(crate) fn unpark(&mut self, core: &mut Core<'_>) {
+        for index in std::mem::take(&mut self.parked) {
+            let Some(packet) = &self.packets[index as usize] else {
+                continue;
+            };
+            let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
+            core.arm(core.now(), who, nth, Due::Packet(index).number());
+        }
+    }
+
+    /// Whatever a fault holds back comes now.
+    pub(crate) fn release_held(&mut self, core: &mut Core<'_>) {
+        for (index, key) in std::mem::take(&mut self.held) {
+            if let Some(packet) = &self.packets[index as usize] {
+                let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
+                if core.disarm(key) {
+                    core.arm(core.now(), who, nth, Due::Packet(index).number());
+                }
+            }
+        }
+        let now = core.now();
+        self.connections.release_held(now);
+        self.apply(core);
+    }
+
+    /// Faults of packets and timers stop.
+    pub(crate) fn quiet(&mut self, core: &mut Core<'_>) {
         self.network.set_faults(PacketFaults::default());
+        self.network.set_rules(Vec::new());
         self.rates.timers_late_ns = 0;
         self.rates.slow = Rate::NEVER;
+        self.release_held(core);
     }
 
     /// What each step costs during this boot.
@@ -154,58 +411,100 @@ impl World {
         let shape = Shape::Sometimes(self.rates.slow, self.rates.slow_step_ns);
         choice.draw(Site::new(Kind::StepCost, boot, 0), shape)
     }
+
+    /// A set-up or a silence may have lasted too long.
+    pub(crate) fn late(&mut self, core: &mut Core<'_>, end: u32) {
+        let now = core.now();
+        let roads = self.network.roads();
+        self.connections.late(roads, core.choice(), now, end);
+        self.apply(core);
+    }
+
+    #[cold]
+    fn is_parked(&mut self, index: u32) -> bool {
+        let to = self.packets[index as usize].as_ref();
+        let parks = to.is_some_and(|packet| self.network.machine(packet.to.node()).paused);
+        if parks {
+            self.parked.push(index);
+        }
+        parks
+    }
 }
 
 impl Host for World {
     #[inline]
-    fn send(&mut self, mut core: Core<'_>, packet: Box<Packet>) {
-        let (id, to) = (packet.id, packet.to.node());
+    fn send(&mut self, core: Core<'_>, packet: Box<Packet>) -> bool {
         let passage = Passage {
-            id,
+            id: packet.id,
             who: packet.who,
-            to,
+            from: packet.id.from.node(),
+            to: packet.to.node(),
             kind: packet.kind,
+            bytes: packet.bytes.len() as u32,
         };
-        match self.network.pass(core.choice(), &passage) {
-            Passed::Lost => {
-                core.trace().emit(Event::Lost { id, to });
-                core.trace().books.ended(id.from.node(), id, Fate::Lost);
-                core.recycle(packet);
-            }
-            Passed::Arrives {
-                latency,
-                held_ns,
-                is_duplicated,
-            } => {
-                if held_ns > 0 {
-                    core.trace().emit(Event::Delayed {
-                        id,
-                        to,
-                        by_ns: held_ns,
-                    });
-                }
-                if is_duplicated {
-                    let mut copy = packet.clone();
-                    copy.id = id.duplicate();
-                    core.trace().emit(Event::Duplicated { id: copy.id, to });
-                    core.trace().books.sent(id.from.node(), copy.id);
-                    self.launch(&mut core, copy, &latency, 0);
-                }
-                self.launch(&mut core, packet, &latency, held_ns);
-            }
+        if packet.via == Via::Connection && passage.from != passage.to {
+            return self.send_connected(core, packet, &passage);
+        }
+        self.send_datagram(core, packet, &passage);
+        false
+    }
+
+    fn wait_until_writable(&mut self, from: NodeId, to: NodeId, task: Waiter) {
+        self.connections.wait(from, to, task);
+    }
+
+    fn connect(&mut self, mut core: Core<'_>, from: NodeId, to: NodeId) {
+        let now = core.now();
+        let roads = self.network.roads();
+        self.connections.open(roads, core.choice(), now, from, to);
+        self.apply(&mut core);
+    }
+
+    fn disconnect(&mut self, mut core: Core<'_>, from: NodeId, to: NodeId) {
+        let now = core.now();
+        let roads = self.network.roads();
+        self.connections.close(roads, core.choice(), now, from, to);
+        self.apply(&mut core);
+        if !self.news.is_empty() {
+            // Processes are told when this poll is over.
+            let who = self.network.roads().owner(from);
+            core.arm(now, who, SITE_END - 1, Due::News.number());
         }
     }
 
+    fn peers(&self, node: NodeId) -> Vec<NodeId> {
+        self.connections.peers(node).collect()
+    }
+
     #[inline]
-    fn due(&mut self, number: u32) -> Option<Box<Packet>> {
+    fn due(&mut self, mut core: Core<'_>, number: u32) -> Option<Box<Packet>> {
         match Due::of(number) {
+            Due::Packet(index) if self.network.has_trouble() && self.is_parked(index) => None,
             Due::Packet(index) => self.take_packet(index),
+            Due::Head(end) => {
+                let now = core.now();
+                let roads = self.network.roads();
+                let came = self.connections.due(roads, core.choice(), now, end);
+                self.apply(&mut core);
+                match came {
+                    Came::Load(freight) => self.take_packet(freight),
+                    Came::Nothing => None,
+                }
+            }
             _ => None,
         }
     }
 
-    fn wall_ns(&self, _: NodeId, now: Time) -> u64 {
-        WALL_AT_START_NS.saturating_add(now.as_nanos())
+    fn node_time(&self, node: NodeId, now: Time) -> Time {
+        self.clocks[node.index()].at(now)
+    }
+
+    fn real_ns(&self, node: NodeId, on_its_clock_ns: u64) -> u64 {
+        self.clocks[node.index()].real_ns(on_its_clock_ns)
+    }
+
+    fn wall_ns(&self, node: NodeId, now: Time) -> u64 {
+        self.clocks[node.index()].wall_ns(now)
     }
 
     #[inline]

@@ -230,6 +230,8 @@ pub enum Event {
     },
     /// A node was asked to stop.
     Stopping { node: NodeId },
+    /// A node that was asked to stop has stopped.
+    Halt { node: NodeId, incarnation: u32 },
     /// A node goes on beside a newer one of its name.
     Outdated { node: NodeId, newer: NodeId },
     /// From now on no more faults: all is healed.
@@ -349,6 +351,9 @@ impl Event {
                 words!(39, u64::from(node.0) | u64::from(newer.0) << 16)
             }
             Event::Quiet => words!(40),
+            Event::Halt { node, incarnation } => {
+                words!(41, u64::from(node.0) | u64::from(incarnation) << 16)
+            }
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -381,6 +386,7 @@ impl Event {
             | Event::FaultOver { .. }
             | Event::NoEffect { .. }
             | Event::Stopping { .. }
+            | Event::Halt { .. }
             | Event::Outdated { .. }
             | Event::Quiet
             | Event::Lost { .. }

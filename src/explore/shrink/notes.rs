@@ -2,7 +2,7 @@
 
 use crate::choice::{Edit, Kind, Lineage, Recorded, Site};
 use crate::kernel::Time;
-use crate::sim::{Fault, Outcome, Planned, WINDOW_NS};
+use crate::sim::{Fault, Outcome};
 use crate::trace::{Entry, Event, Log, NodeId, Pid, TextId, set_names};
 use rustc_hash::FxHashMap;
 use std::time::Duration;
@@ -83,9 +83,11 @@ impl Story<'_> {
                 self.packet(who, nth)?
             )),
             Kind::Crash => {
-                let planned = self.planned(who, nth)?;
-                let (node, at) = (planned.node, planned.at);
-                let Fault::Crash { call, .. } = planned.fault;
+                let planned = self.outcome.plan.decided_by(draw.site)?;
+                let Fault::Crash { node, call, .. } = planned.fault else {
+                    return None;
+                };
+                let at = planned.at;
                 let crash = self
                     .find(|e| e.at_ns >= at.as_nanos() && crashes(&e.event, node))
                     .map(|entry| Time::from_nanos(entry.at_ns));
@@ -96,15 +98,43 @@ impl Story<'_> {
                 })
             }
             Kind::CrashCall => {
-                let Planned { node, at, .. } = self.planned(who, nth)?;
-                let call = draw.outcome;
+                let planned = self.outcome.plan.decided_by(draw.site)?;
+                let (node, call) = (planned.fault.node()?, draw.outcome);
                 Some(format!(
-                    "that crash of {node}: at call number {call} of its processes after {at}"
+                    "that crash of {node}: at call number {call} of its processes after {}",
+                    planned.at
                 ))
             }
             Kind::Downtime => {
-                let Planned { node, .. } = self.planned(who, nth)?;
+                let node = self.outcome.plan.decided_by(draw.site)?.fault.node()?;
                 Some(format!("{node} then stays down for {time:?}"))
+            }
+            Kind::PowerCut
+            | Kind::Stop
+            | Kind::Pause
+            | Kind::Zombie
+            | Kind::Cut
+            | Kind::Break
+            | Kind::ClockStep => Some(self.outcome.plan.decided_by(draw.site)?.to_string()),
+            Kind::CutForm
+            | Kind::CutSide
+            | Kind::Flap
+            | Kind::Lasts
+            | Kind::Peer
+            | Kind::StepBy => {
+                let planned = self.outcome.plan.decided_by(draw.site)?;
+                Some(format!("part of what happens at {}", planned.at))
+            }
+            Kind::Drift => {
+                let who = self.outcome.lineages.text(who);
+                Some(format!("the clock of {who} drifts"))
+            }
+            Kind::Swarm => Some(format!("faults of kind {nth} of the swarm are on")),
+            Kind::Tick => {
+                let who = self.outcome.lineages.text(who);
+                Some(format!(
+                    "{who} notices a silence {time:?} later than it might"
+                ))
             }
             Kind::StepCost => {
                 let pid = self.pids.get(&who)?;
@@ -149,13 +179,6 @@ impl Story<'_> {
 
     fn find(&self, wanted: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         self.log.entries().iter().find(|entry| wanted(entry))
-    }
-
-    /// The fault that this node's draws for this window planned.
-    fn planned(&self, node: Lineage, window: u64) -> Option<&Planned> {
-        let of_node = |id: NodeId| Lineage::node(&self.outcome.names[id.index()]) == node;
-        let mut faults = self.outcome.plan.faults().iter();
-        faults.find(|planned| of_node(planned.node) && planned.at.as_nanos() / WINDOW_NS == window)
     }
 
     /// A packet by its sender and the sender's count: kind, ends, text, and when it left.

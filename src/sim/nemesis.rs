@@ -1,0 +1,426 @@
+//! The nemesis: who applies faults to a run, and ends them.
+
+use super::fault::Fault;
+use super::plan::Planned;
+use super::run::Run;
+use super::world::{Due, SITE_END, SITE_REBOOT};
+use crate::choice::Lineage;
+use crate::kernel::{Time, nanos};
+use crate::net::{Cut, Leaves};
+use crate::process::{ExitReason, System, bury, with};
+use crate::trace::{Event, NodeId, Pid, set_names};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Run<'_> {
+    /// A fault that was not planned begins now: its number.
+    pub(super) fn inject(&mut self, fault: Fault) -> u32 {
+        let number = with(|system| {
+            let at = system.kernel.now();
+            let site = (Lineage::RUN, 0);
+            system.world().0.plan.push(Planned { at, fault, site })
+        });
+        self.begin_fault(number);
+        self.tell_news();
+        number
+    }
+
+    /// A fault begins. Where its node is not in the state for it, the trace says so and nothing happens.
+    pub(super) fn begin_fault(&mut self, number: u32) {
+        let fault = with(|system| {
+            let fault = system.world().0.plan.faults()[number as usize]
+                .fault
+                .clone();
+            fault.map(|node| Ok::<_, std::convert::Infallible>(system.home(*node)))
+        });
+        let Ok(fault) = fault;
+        self.note(number, &fault, |number, text| Event::Fault { number, text });
+        let node = fault.node();
+        if let Some(node) = node
+            && !self.has_effect(node, &fault)
+        {
+            return self.note(number, &fault, |number, text| Event::NoEffect {
+                number,
+                node,
+                text,
+            });
+        }
+        self.apply(number, &fault);
+        if let Some(lasts) = fault.lasts() {
+            with(|system| {
+                let (world, mut core) = system.world();
+                world.active.insert(number);
+                arm_after(&mut core, lasts, number, Due::Over(number));
+            });
+        }
+    }
+
+    fn note(&self, number: u32, fault: &Fault, event: impl Fn(u32, crate::trace::TextId) -> Event) {
+        with(|system| {
+            let text = system.kernel.trace.text(|| fault.to_string());
+            system.kernel.trace.emit(event(number, text));
+        });
+    }
+
+    fn has_effect(&self, node: NodeId, fault: &Fault) -> bool {
+        with(|system| {
+            let state = &system.nodes[node.index()];
+            let (is_up, runs) = (state.up, state.up && !state.paused);
+            match fault {
+                Fault::Crash { .. } | Fault::PowerCut { .. } => is_up,
+                Fault::Stop { .. } => runs && !state.stopping,
+                Fault::Pause { .. } | Fault::Slow { .. } => runs,
+                // One at a time: the old one must have ended before its successor is written off.
+                Fault::Zombie { .. } => runs && !system.nodes.iter().any(|n| n.moved == Some(node)),
+                Fault::Break { a, b } => {
+                    let (a, b) = (*a, *b);
+                    let (world, _) = system.world();
+                    world.is_connected(a, b)
+                }
+                Fault::ClockStep { .. } | Fault::Drift { .. } | Fault::Cut { .. } => true,
+            }
+        })
+    }
+
+    fn apply(&mut self, number: u32, fault: &Fault) {
+        match *fault {
+            Fault::Crash {
+                node,
+                call,
+                down_for,
+            } => {
+                with(|system| {
+                    let down_ns = down_for.map_or(u64::MAX, nanos);
+                    system.nodes[node.index()].arm_crash(call, down_ns);
+                    system.fuses |= call > 0;
+                });
+                if call == 0 {
+                    self.crash(node);
+                }
+            }
+            Fault::PowerCut { node, down_for } => {
+                let how = crashed(node);
+                self.go_down(
+                    node,
+                    how,
+                    Leaves::Silently,
+                    down_for.map_or(u64::MAX, nanos),
+                );
+            }
+            Fault::Stop {
+                node,
+                grace,
+                down_for,
+            } => self.stop(node, grace, down_for.map_or(u64::MAX, nanos)),
+            Fault::Pause { node, .. } => self.pause(node),
+            Fault::Slow { node, step, .. } => with(|system| {
+                let group = system.nodes[node.index()].group;
+                system.kernel.set_step_cost(group, nanos(step));
+            }),
+            Fault::Zombie { node, .. } => self.write_off(number, node),
+            Fault::Cut { ref cut, flap, .. } => {
+                self.cut(number, cut.clone());
+                if let Some(period) = flap {
+                    with(|system| {
+                        let (_, mut core) = system.world();
+                        arm_after(&mut core, period, number, Due::Flap(number));
+                    });
+                }
+            }
+            Fault::Break { a, b } => with(|system| {
+                let (world, mut core) = system.world();
+                world.break_connection(&mut core, a, b);
+            }),
+            Fault::ClockStep { node, by_ns } => with(|system| {
+                system.world().0.clocks[node.index()].step(by_ns);
+            }),
+            Fault::Drift { node, ppb } => self.drift(node, ppb),
+        }
+    }
+
+    /// A fault that lasts is over, unless it was before.
+    pub(super) fn end_fault(&mut self, number: u32) {
+        let fault = with(|system| {
+            let (world, _) = system.world();
+            let was_active = world.active.remove(&number);
+            was_active.then(|| world.plan.faults()[number as usize].fault.clone())
+        });
+        let Some(fault) = fault else { return };
+        self.note(number, &fault, |number, text| Event::FaultOver {
+            number,
+            text,
+        });
+        match fault {
+            Fault::Pause { node, .. } => self.resume(with(|system| system.home(node))),
+            Fault::Slow { node, .. } => with(|system| {
+                let group = system.nodes[system.home(node).index()].group;
+                system.kernel.set_step_cost(group, 0);
+            }),
+            Fault::Cut { .. } | Fault::Zombie { .. } => self.mend(number),
+            _ => {}
+        }
+    }
+
+    /// A cut that flaps heals, or comes again.
+    pub(super) fn flap(&mut self, number: u32) {
+        let planned = with(|system| {
+            let (world, mut core) = system.world();
+            let fault = world.plan.faults()[number as usize].fault.clone();
+            let is_active = world.active.contains(&number);
+            if let (true, Fault::Cut { cut, flap, .. }) = (is_active, fault) {
+                arm_after(&mut core, flap?, number, Due::Flap(number));
+                Some((cut, world.network.cuts().contains(&number)))
+            } else {
+                None
+            }
+        });
+        match planned {
+            Some((_, true)) => self.mend(number),
+            Some((cut, false)) => self.cut(number, cut),
+            None => {}
+        }
+    }
+
+    fn cut(&mut self, number: u32, cut: Cut) {
+        with(|system| {
+            let (world, mut core) = system.world();
+            world.network.cut(number, cut);
+            world.roads_changed(&mut core);
+        });
+    }
+
+    fn mend(&mut self, number: u32) {
+        with(|system| {
+            let (world, mut core) = system.world();
+            if world.network.mend(number) {
+                world.roads_changed(&mut core);
+            }
+        });
+    }
+
+    /// A node goes down, and will reboot: as was armed.
+    pub(super) fn crash(&mut self, node: NodeId) {
+        let (call, down_ns) = with(|system| system.nodes[node.index()].crash_armed());
+        let how = move |incarnation| Event::Crash {
+            node,
+            incarnation,
+            call,
+        };
+        self.go_down(node, how, Leaves::Abruptly, down_ns);
+    }
+
+    fn go_down(&mut self, node: NodeId, how: impl Fn(u32) -> Event, leaves: Leaves, down_ns: u64) {
+        with(|system| {
+            let state = &system.nodes[node.index()];
+            if !state.up {
+                return;
+            }
+            let boot = state.lineage.boot(state.incarnation());
+            let event = how(state.incarnation());
+            system.node_ends(node.index(), event);
+            let (world, mut core) = system.world();
+            world.leave(&mut core, node, leaves);
+            if down_ns < u64::MAX {
+                let at = core.now().plus_nanos(down_ns);
+                world.reboots[node.index()] = Some(at);
+                core.arm(at, boot, SITE_REBOOT, Due::Reboot(node).number());
+            }
+        });
+        bury();
+        self.tell_news();
+    }
+
+    /// The time has come for a node to reboot, unless it did already.
+    pub(super) fn reboot(&mut self, node: NodeId) {
+        let is_time = with(|system| {
+            let now = system.kernel.now();
+            system.world().0.reboots[node.index()] == Some(now) && !system.nodes[node.index()].up
+        });
+        if is_time {
+            self.boot(node);
+        }
+    }
+
+    // ---- stops
+
+    fn stop(&mut self, node: NodeId, grace: Duration, down_ns: u64) {
+        with(|system| {
+            system.kernel.trace.emit(Event::Stopping { node });
+            let state = &mut system.nodes[node.index()];
+            state.arm_crash(0, down_ns);
+            state.stopping = true;
+            let (root, boot) = (state.root, state.lineage.boot(state.incarnation()));
+            let at = system.kernel.now() + grace;
+            state_grace(system, node, at, boot);
+            if system.find(root).is_ok() {
+                system.exit_signal(Pid::NOBODY, root, ExitReason::Shutdown);
+                system.settle();
+            } else {
+                system.ended_roots.push((root, ExitReason::Normal));
+            }
+        });
+        bury();
+    }
+
+    /// The first process of a node that was to stop has ended.
+    pub(super) fn halt(&mut self, node: NodeId) {
+        let (_, down_ns) = with(|system| system.nodes[node.index()].crash_armed());
+        let how = |incarnation| Event::Halt { node, incarnation };
+        self.go_down(node, how, Leaves::Orderly, down_ns);
+    }
+
+    /// A node had time to stop, and has not.
+    pub(super) fn grace_over(&mut self, node: NodeId) {
+        let is_late = with(|system| {
+            let state = &system.nodes[node.index()];
+            state.up && state.stopping && state.grace == Some(system.kernel.now())
+        });
+        if is_late {
+            self.crash(node);
+        }
+    }
+
+    // ---- pauses
+
+    fn pause(&mut self, node: NodeId) {
+        with(|system| {
+            let state = &mut system.nodes[node.index()];
+            state.paused = true;
+            let group = state.group;
+            system.pauses = true;
+            system.kernel.stall(group);
+            let (world, mut core) = system.world();
+            world
+                .network
+                .set_machine(node, |machine| machine.paused = true);
+            world.roads_changed(&mut core);
+        });
+    }
+
+    pub(super) fn resume(&mut self, node: NodeId) {
+        with(|system| {
+            let state = &mut system.nodes[node.index()];
+            if !state.paused {
+                return;
+            }
+            state.paused = false;
+            let group = state.group;
+            system.kernel.resume(group);
+            let (world, mut core) = system.world();
+            world
+                .network
+                .set_machine(node, |machine| machine.paused = false);
+            world.roads_changed(&mut core);
+            world.unpark(&mut core);
+            system.fire_late(node);
+        });
+    }
+
+    // ---- nodes that are written off
+
+    /// A new incarnation of a node boots in its place; the old one runs on, cut off from all others.
+    fn write_off(&mut self, number: u32, old: NodeId) {
+        let name = self.names[old.index()].clone();
+        let newer = with(|system| {
+            let newer = system.add_twin(old);
+            let others: Vec<NodeId> = system
+                .nodes
+                .iter()
+                .map(|n| n.id)
+                .filter(|n| *n != old)
+                .collect();
+            let owner = system.nodes[newer.index()].lineage;
+            let (world, mut core) = system.world();
+            world.add_machine(Some(old), owner);
+            world
+                .network
+                .set_machine(old, |machine| machine.outdated = true);
+            Arc::make_mut(&mut world.ids).insert(name.clone(), newer);
+            world.network.cut(number, Cut::between([old], others));
+            world.roads_changed(&mut core);
+            let clock = world.clocks[old.index()];
+            world.clocks[newer.index()] = clock;
+            system
+                .kernel
+                .trace
+                .emit(Event::Outdated { node: old, newer });
+            newer
+        });
+        self.more.push(self.node(old).clone());
+        self.name(name);
+        self.boot(newer);
+    }
+
+    /// One more node has a name.
+    pub(super) fn name(&mut self, name: String) {
+        self.names = self.names.iter().cloned().chain([name]).collect();
+        set_names(Some(self.names.clone()));
+    }
+
+    // ---- clocks
+
+    fn drift(&mut self, node: NodeId, ppb: i64) {
+        with(|system| {
+            system.drifts = true;
+            let now = system.kernel.now();
+            system.world().0.clocks[node.index()].set_drift(now, ppb);
+        });
+    }
+
+    // ---- the end of faults
+
+    /// Faults stop, and all is healed: cuts are mended, what was paused or slow goes on, what is to reboot
+    /// boots, what was written off ends, clocks no longer drift.
+    pub(super) fn quiet(&mut self) {
+        let active = with(|system| {
+            system.kernel.trace.emit(Event::Quiet);
+            let (world, mut core) = system.world();
+            world.quiet(&mut core);
+            world.active.clone()
+        });
+        active.into_iter().for_each(|number| self.end_fault(number));
+        let nodes = with(|system| system.nodes.len());
+        for node in (0..nodes).map(NodeId::new) {
+            let (is_old, boots) = with(|system| {
+                let now = system.kernel.now();
+                let drifts = system.drifts;
+                let state = &mut system.nodes[node.index()];
+                state.disarm();
+                let (group, is_old, is_up) = (state.group, state.moved.is_some(), state.up);
+                system.kernel.set_step_cost(group, 0);
+                let (world, _) = system.world();
+                if drifts {
+                    world.clocks[node.index()].set_drift(now, 0);
+                }
+                let boots = !is_up && world.reboots[node.index()].take().is_some();
+                (is_old && is_up, boots)
+            });
+            if is_old {
+                self.go_down(node, crashed(node), Leaves::Abruptly, u64::MAX);
+            } else if boots {
+                self.boot(node);
+            }
+        }
+    }
+}
+
+fn crashed(node: NodeId) -> impl Fn(u32) -> Event {
+    move |incarnation| Event::Crash {
+        node,
+        incarnation,
+        call: 0,
+    }
+}
+
+fn arm_after(core: &mut crate::process::Core<'_>, after: Duration, number: u32, due: Due) {
+    let at = core.now() + after;
+    if at < Time::MAX {
+        core.arm(at, Lineage::RUN, SITE_END | number, due.number());
+    }
+}
+
+fn state_grace(system: &mut System, node: NodeId, at: Time, boot: Lineage) {
+    system.nodes[node.index()].grace = Some(at);
+    let (_, mut core) = system.world();
+    core.arm(at, boot, SITE_END, Due::GraceOver(node).number());
+}
