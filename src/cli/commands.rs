@@ -43,7 +43,7 @@ pub(crate) enum CommandError {
     Output(#[from] OutputError),
 }
 
-/// A command line of these scenarios: `list`, `run`, `gallery`, `replay` and `shrink`, as a `main` returns it.
+/// A command line of these scenarios: `list`, `run`, `gallery`, `replay`, `shrink`, as a `main` returns it.
 ///
 /// ```no_run
 /// use netsplit::{Context, Scenario};
