@@ -196,7 +196,6 @@ fn ring(edges: &BTreeMap<Pid, Vec<Pid>>) -> Option<Vec<Pid>> {
             match to {
                 None => {
                     done.insert(*pid);
-                    places.remove(pid);
                     path.pop();
                 }
                 Some(to) if done.contains(to) => {}

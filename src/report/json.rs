@@ -72,8 +72,8 @@ pub fn gallery(report: &Report) -> Value {
 
 /// A replay: `scenario`, `seed`, `digest` (32 hex digits), `steps`, `events`, `at_ns`, `violation` (as
 /// in [`report`], or null), `waits` (where progress was due and did not come, or null), `reached` (the names
-/// of `sometimes` properties) and `counters`. `waits` has `processes` (one text for each of the first), `more` (how many there were besides) and
-/// `ring` (a text, or null).
+/// of `sometimes` properties) and `counters`. `waits` has `processes` (one text for each of the first),
+/// `more` (how many there were besides) and `ring` (a text, or null).
 #[must_use]
 pub fn replay(scenario: &str, outcome: &Outcome) -> Value {
     let violation = outcome.violation.clone();

@@ -179,10 +179,16 @@ impl<'a> Reader<'a> {
     /// Where it happened, and to whom.
     fn place(&self, event: &Event) -> (Option<NodeId>, Option<Pid>) {
         match *event {
-            Event::Boot { node, .. } | Event::Crash { node, .. } | Event::Busy { node, .. } => {
-                (Some(node), None)
-            }
-            Event::Arrive { node, .. } => (Some(node), None),
+            Event::Boot { node, .. }
+            | Event::Crash { node, .. }
+            | Event::Halt { node, .. }
+            | Event::Busy { node, .. }
+            | Event::Arrive { node, .. }
+            | Event::NodeUp { node, .. }
+            | Event::NodeDown { node, .. }
+            | Event::NoEffect { node, .. }
+            | Event::Stopping { node }
+            | Event::Outdated { node, .. } => (Some(node), None),
             Event::Lost { id, .. } | Event::Duplicated { id, .. } | Event::Delayed { id, .. } => {
                 (Some(id.from.node()), Some(id.from))
             }
@@ -250,6 +256,28 @@ impl<'a> Reader<'a> {
             Event::Busy { until_ns, .. } => format!("is busy until {}", time(until_ns)),
             Event::Bound { limit, most } => format!("the run reaches its bound of {most} {limit}"),
             Event::Note { text, .. } => format!("notes{}", self.text(text, ": ")),
+            _ => self.what_of_faults(event),
+        }
+    }
+
+    /// The lines of connections and of faults.
+    fn what_of_faults(&self, event: &Event) -> String {
+        match *event {
+            Event::NodeUp { peer, .. } => format!("is connected to {peer}"),
+            Event::NodeDown { peer, why, .. } => format!("has no connection to {peer}: {why}"),
+            Event::Suspended { peer, .. } => {
+                format!("waits until the connection to {peer} takes more")
+            }
+            Event::Released { .. } => "may go on: the connection takes more".to_owned(),
+            Event::Fault { text, .. } => format!("a fault{}", self.text(text, ": ")),
+            Event::FaultOver { text, .. } => format!("is over{}", self.text(text, ": ")),
+            Event::NoEffect { text, .. } => format!("a fault without effect{}", self.text(text, ": ")),
+            Event::Stopping { .. } => "is asked to stop".to_owned(),
+            Event::Halt { .. } => "stops".to_owned(),
+            Event::Outdated { newer, .. } => {
+                format!("is written off: {newer} boots in its place")
+            }
+            Event::Quiet => "faults stop, and all is healed".to_owned(),
             _ => self.what_of_mail(event),
         }
     }

@@ -339,3 +339,27 @@ proptest! {
         prop_assert!(pair.dead.iter().all(|key| !pair.agenda.contains(*key)));
     }
 }
+
+#[test]
+fn its_entries_are_those_that_were_neither_taken_nor_cancelled_nor_cleared_away() {
+    let mut agenda = Agenda::<u32>::new();
+    let all = |agenda: &Agenda<u32>| {
+        let mut events: Vec<u32> = agenda.entries().map(|entry| entry.event).collect();
+        events.sort_unstable();
+        events
+    };
+    let keys: Vec<Key> = (0..6)
+        .map(|event| agenda.push(ns(1_000 * u64::from(event)), event))
+        .collect();
+    agenda.push_window(ns(10), ns(1 << 50), 6);
+    agenda.cancel(keys[3]);
+    agenda.cancel(keys[5]);
+    assert_eq!(drain(&mut agenda, ns(1_500)), [0, 1]);
+    assert_eq!(all(&agenda), [2, 4, 6]);
+    agenda.push(ns(9_000), 7);
+    assert_eq!(all(&agenda), [2, 4, 6, 7]);
+    agenda.clear();
+    assert!(all(&agenda).is_empty());
+    agenda.push(ns(1), 8);
+    assert_eq!(all(&agenda), [8]);
+}
