@@ -1,8 +1,8 @@
 //! `check()` in a test, and the sweep below it: what a failure says, and what the environment changes.
 
-use netsplit::explore::{Options, Report, Side, Trouble, sweep};
+use netsplit::explore::{Options, Report, Side, Strategy, Trouble, sweep};
 use netsplit::trace::Event;
-use netsplit::{Address, Context, Faults, Scenario, millis, secs};
+use netsplit::{Address, Context, Faults, Keep, Scenario, millis, secs};
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -126,6 +126,7 @@ fn child_with(test: &str, variables: &[(&str, &str)], more: &[&str]) -> Done {
         .args(more)
         .env_remove("NETSPLIT_SEED")
         .env_remove("NETSPLIT_SEEDS")
+        .env_remove("NETSPLIT_STRATEGY")
         .env("RUST_BACKTRACE", "0")
         .env(CHILD, "yes")
         .envs(variables.iter().copied())
@@ -249,6 +250,26 @@ fn the_environment_says_which_seeds() {
     assert!(done.out.contains("nothing violated"), "{}", done.out);
     let both = [("NETSPLIT_SEED", before.as_str()), ("NETSPLIT_SEEDS", "1")];
     assert!(!child("child::letters_arrive", &both).passed);
+}
+
+#[test]
+fn the_environment_says_which_strategy_and_the_line_to_paste_does_too() {
+    let walk = ("NETSPLIT_STRATEGY", "walk");
+    let done = child("child::letters_arrive", &[walk]);
+    let again = "again:  NETSPLIT_STRATEGY=walk NETSPLIT_SEED=";
+    assert!(report(&done).contains(again), "{}", done.err);
+    let seed = report(&done).split_once(again).expect("a line to paste").1;
+    let seed = seed.split_once(' ').expect("a seed").0;
+    let outcome = letters().run_with(
+        Strategy::Walk.chance(seed.parse().expect("a seed")),
+        Keep::default(),
+    );
+    let digest = outcome.expect("it can be run").digest.to_string();
+    assert!(report(&done).contains(&digest), "{}", done.err);
+    let done = child("child::letters_arrive", &[("NETSPLIT_STRATEGY", "wlk")]);
+    let said =
+        "NETSPLIT_STRATEGY: there is no strategy `wlk`: write one of time, walk, pos, pct, swarm";
+    assert!(!done.passed && done.err.contains(said), "{}", done.err);
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn odd_scenarios() -> Vec<Scenario> {
     ]
 }
 
-const RUN_KEYS: &str = "scenario form seeds violations sometimes unreached counters \
+const RUN_KEYS: &str = "scenario form strategy seeds violations sometimes unreached counters \
      events sim_s wall_s events_per_s seeds_per_s";
 const VIOLATION_KEYS: &str = "seed property at_ns step digest";
 const REPLAY_KEYS: &str =
@@ -197,6 +197,57 @@ fn run_as_json_has_the_keys_that_scripts_know() {
     assert_eq!(keys(&violations[0]), sorted(VIOLATION_KEYS));
     let seed = violations[0]["seed"].as_u64().expect("a number");
     assert_eq!(report["seeds"], seed + 1);
+}
+
+#[test]
+fn what_a_strategy_found_is_replayed_with_that_strategy() {
+    let run = &["run", BROKEN, "--strategy", "walk"];
+    let report = netsplit(&[&run[..], &["--json"]].concat()).json();
+    assert_eq!(report["strategy"], "walk");
+    let found = report["violations"][0].clone();
+    let seed = found["seed"].to_string();
+    let told = netsplit(run);
+    let again = format!("replay {BROKEN} --seed {seed} --strategy walk");
+    assert!(told.code == 1 && told.out.contains(&again), "{told:?}");
+    let replay = ["replay", BROKEN, "--seed", &seed, "--json", "--strategy"];
+    let done = netsplit(&[&replay[..], &["walk"]].concat());
+    assert_eq!(done.json()["violation"], found);
+    let other = netsplit(&[&replay[..], &["time"]].concat());
+    assert_ne!(other.json()["digest"], found["digest"]);
+}
+
+#[test]
+fn the_tape_of_what_a_strategy_found_needs_no_strategy() {
+    let report = netsplit(&["run", BROKEN, "--strategy", "pos", "--json"]).json();
+    let seed = report["violations"][0]["seed"].to_string();
+    let path = file("found_by_pos", None);
+    let tape = path.to_str().expect("UTF-8");
+    let shrink = [
+        "shrink",
+        BROKEN,
+        "--seed",
+        &seed,
+        "--strategy",
+        "pos",
+        "--out",
+        tape,
+    ];
+    assert_eq!(netsplit(&shrink).code, 0);
+    assert_eq!(netsplit(&["replay", BROKEN, "--tape", tape]).code, 1);
+}
+
+#[test]
+fn strategies_prints_a_row_for_each_broken_scenario() {
+    let small = ["--trials", "3", "--cap", "40", "--jobs"];
+    let table = |jobs| netsplit(&[&["strategies", "supe/*"][..], &small, &[jobs]].concat());
+    let done = table("1");
+    let lines: Vec<&str> = done.out.lines().collect();
+    assert_eq!((done.code, lines.len()), (0, 3), "{done:?}");
+    assert_eq!(lines[0], "| scenario | time | walk | pos | pct | swarm |");
+    let begins = format!("| `{BROKEN}` | ");
+    assert!(lines[2].starts_with(&begins), "{done:?}");
+    assert_eq!(lines[2].matches('|').count(), 7, "{done:?}");
+    assert_eq!(table("4").out, done.out);
 }
 
 #[test]
@@ -506,6 +557,27 @@ fn bad_arguments_are_refused_with_what_to_do() {
             "no scenario matches `x/*`: `list` shows them all",
         ),
         (&["run", "x/[a"], "`x/[a` is no glob"),
+        (
+            &["run", "held", "--strategy", "wlk"],
+            "[possible values: time, walk, pos, pct, swarm]\n\n  tip: a similar value exists: 'walk'",
+        ),
+        (
+            &["replay", "held", "--seed", "1", "--strategy", "pcd"],
+            "a similar value exists: 'pct'",
+        ),
+        (
+            &["replay", "held", "--tape", "a", "--strategy", "pct"],
+            "cannot be used with",
+        ),
+        (
+            &["strategies", "held"],
+            "none of these scenarios is said to be broken",
+        ),
+        (&["strategies", "x/*"], "no scenario matches `x/*`"),
+        (
+            &["strategies", "held", "--trials", "0"],
+            "0 is not in 1..=1000000",
+        ),
         (
             &["run", "held", "--seeds", "many"],
             "`many` says no seeds: write how many",

@@ -7,6 +7,7 @@ use netsplit::{
 use serde::{Deserialize, Serialize};
 
 /// Every shape: at least five nodes each.
+#[allow(dead_code, reason = "not every test that has these shapes wants all")]
 pub(crate) fn all() -> Vec<Scenario> {
     vec![ring(), star(), pairs(), family(), lockstep()]
 }

@@ -10,7 +10,8 @@
 use super::pool::{Pools, Weight};
 use super::{Draws, Pace};
 use crate::choice::{Candidate, Chooser, Class};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// A step at which a chain falls lies among so many first messages of a run; 2 to the power of this. It is
 /// as likely in each octave, since nobody knows how long a run will be.
@@ -18,16 +19,25 @@ const STEPS_BITS: f64 = 14.0;
 /// The priorities of chains that have not fallen begin here.
 const RANDOM: u64 = 1 << 63;
 
+/// Priority, when it was opened, slot.
+type Ranked = (u64, Reverse<u64>, u32);
+
+/// So many entries of the heap may be of messages that are gone, on top of as many as are open.
+const MOST_GONE: usize = 1024;
+
 #[derive(Debug)]
 pub(super) struct Pct {
     draws: Draws,
     weight: Weight,
     pace: Pace,
     timers: Pools,
-    /// By priority and age, the next one last.
-    messages: BTreeMap<(u64, u64), Candidate>,
-    /// The key of each slot's last message.
-    keys: Vec<(u64, u64)>,
+    /// By priority and age. What was taken out unasked stays until it would be next, or there is too much
+    /// of it.
+    heap: BinaryHeap<Ranked>,
+    /// The messages that are open, by their slots, with when each was opened.
+    open: Vec<Option<(u64, Candidate)>>,
+    /// How many are open.
+    messages: usize,
     opened: u64,
     /// Steps at which a chain falls, the next one last.
     falls: Vec<u64>,
@@ -49,8 +59,9 @@ impl Pct {
             weight,
             pace,
             timers: Pools::default(),
-            messages: BTreeMap::new(),
-            keys: Vec::new(),
+            heap: BinaryHeap::new(),
+            open: Vec::new(),
+            messages: 0,
             opened: 0,
             falls,
             steps: 0,
@@ -61,22 +72,46 @@ impl Pct {
     fn insert(&mut self, candidate: Candidate) {
         self.opened += 1;
         let slot = candidate.slot as usize;
-        if slot >= self.keys.len() {
-            self.keys.resize(slot + 1, (0, 0));
+        if slot >= self.open.len() {
+            self.open.resize(slot + 1, None);
         }
-        let key = (candidate.mark, u64::MAX - self.opened);
-        self.keys[slot] = key;
-        self.messages.insert(key, candidate);
+        self.open[slot] = Some((self.opened, candidate));
+        self.messages += 1;
+        let ranked = (candidate.mark, Reverse(self.opened), candidate.slot);
+        self.heap.push(ranked);
+        if self.heap.len() > 2 * self.messages + MOST_GONE {
+            let open = &self.open;
+            self.heap.retain(|ranked| is_open(open, ranked).is_some());
+        }
+    }
+
+    /// Takes the message of the highest priority out.
+    fn pop(&mut self) -> Option<Candidate> {
+        while let Some(ranked) = self.heap.pop() {
+            if let Some(candidate) = is_open(&self.open, &ranked) {
+                self.open[candidate.slot as usize] = None;
+                self.messages -= 1;
+                return Some(candidate);
+            }
+        }
+        None
     }
 
     /// Whether a timer comes in a message's stead.
     fn is_timers_turn(&mut self) -> bool {
         let timers = self.timers.len(0).1;
-        if timers == 0 || self.messages.is_empty() {
+        if timers == 0 || self.messages == 0 {
             return timers > 0;
         }
         self.draws.below(self.weight.of(1, 1)) >= self.weight.of(1, 0)
     }
+}
+
+/// The message of an entry of the heap, where it still is open.
+fn is_open(open: &[Option<(u64, Candidate)>], ranked: &Ranked) -> Option<Candidate> {
+    let &(_, Reverse(opened), slot) = ranked;
+    let (when, candidate) = open[slot as usize]?;
+    (when == opened).then_some(candidate)
 }
 
 impl Chooser for Pct {
@@ -98,9 +133,13 @@ impl Chooser for Pct {
     }
 
     fn close(&mut self, slot: u32) -> Candidate {
-        let key = self.keys.get(slot as usize);
-        let message = key.and_then(|key| self.messages.remove(key));
-        message.unwrap_or_else(|| self.timers.remove(slot).1)
+        match self.open.get_mut(slot as usize).and_then(Option::take) {
+            Some((_, message)) => {
+                self.messages -= 1;
+                message
+            }
+            None => self.timers.remove(slot).1,
+        }
     }
 
     fn pick(&mut self) -> Option<Candidate> {
@@ -112,10 +151,10 @@ impl Chooser for Pct {
             self.falls.pop();
             // The later it falls, the lower it lies.
             let mark = self.falls.len() as u64;
-            let (_, first) = self.messages.pop_last()?;
+            let first = self.pop()?;
             self.insert(Candidate { mark, ..first });
         }
-        self.messages.pop_last().map(|(_, candidate)| candidate)
+        self.pop()
     }
 
     fn wait(&mut self, most_ns: u64) -> u64 {

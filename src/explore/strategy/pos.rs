@@ -57,12 +57,18 @@ impl Pos {
         }
     }
 
-    /// The first priority of so many.
-    fn priority(&mut self, messages: usize, timers: usize) -> u64 {
+    /// The first priority of so many; none where it is not before that one.
+    fn priority(&mut self, messages: usize, timers: usize, before: u64) -> Option<u64> {
         let rate = self.weight.in_messages(messages, timers);
-        let least = -libm::log(self.draws.unit()) / rate;
+        let unit = self.draws.unit();
         // Minus zero has other bits than zero.
-        least.max(0.0).to_bits() & !(1 << 63)
+        let bits = |priority: f64| priority.to_bits() & !(1 << 63);
+        // The logarithm gives no less than this, which mostly is enough to tell.
+        if bits((1.0 - unit) / rate) >= before {
+            return None;
+        }
+        let priority = bits(-libm::log(unit) / rate);
+        (priority < before).then_some(priority)
     }
 
     /// All priorities of a group anew.
@@ -72,8 +78,8 @@ impl Pos {
             None => NOBODY,
             Some(slot) => {
                 let (messages, timers) = self.pools.len(group);
-                let priority = self.priority(messages, timers);
-                First { priority, slot }
+                let priority = self.priority(messages, timers, u64::MAX);
+                priority.map_or(NOBODY, |priority| First { priority, slot })
             }
         };
         self.set(group, first);
@@ -121,8 +127,8 @@ impl Chooser for Pos {
             Class::Message => (1, 0),
             Class::Timer => (0, 1),
         };
-        let priority = self.priority(messages, timers);
-        if priority < self.firsts[group].priority {
+        let before = self.firsts[group].priority;
+        if let Some(priority) = self.priority(messages, timers, before) {
             let slot = candidate.slot;
             self.set(group, First { priority, slot });
         }

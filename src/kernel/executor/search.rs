@@ -262,3 +262,6 @@ impl<D: TaskData> Kernel<D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
