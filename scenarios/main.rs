@@ -1,5 +1,6 @@
 //! The gallery: systems that people built, as scenarios. Run `netsplit list` to see them.
 
+mod protocols;
 mod supe;
 
 use std::process::ExitCode;
@@ -8,5 +9,9 @@ fn main() -> ExitCode {
     netsplit::cli::main([
         supe::duplicate_ack::scenario(),
         supe::acked_by_id::scenario(),
+        protocols::call::late_reply(),
+        protocols::call::sound(),
+        protocols::queue::duplicate_ack(),
+        protocols::queue::sound(),
     ])
 }
