@@ -13,5 +13,9 @@ fn main() -> ExitCode {
         protocols::call::sound(),
         protocols::queue::duplicate_ack(),
         protocols::queue::sound(),
+        protocols::commit::impatient(),
+        protocols::commit::sound(),
+        protocols::paxos::own_value_first(),
+        protocols::paxos::sound(),
     ])
 }

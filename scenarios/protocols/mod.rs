@@ -4,6 +4,9 @@
 //! that its designers had to take; everything else is common to both.
 
 pub(crate) mod call;
+pub(crate) mod commit;
+mod disks;
+pub(crate) mod paxos;
 pub(crate) mod queue;
 
 use netsplit::{Context, Message, Received, View};
