@@ -17,5 +17,9 @@ fn main() -> ExitCode {
         protocols::commit::sound(),
         protocols::paxos::own_value_first(),
         protocols::paxos::sound(),
+        protocols::raft::forgotten_vote(),
+        protocols::raft::unchecked_log(),
+        protocols::raft::figure_8(),
+        protocols::raft::sound(),
     ])
 }

@@ -8,6 +8,7 @@ pub(crate) mod commit;
 mod disks;
 pub(crate) mod paxos;
 pub(crate) mod queue;
+pub(crate) mod raft;
 
 use netsplit::{Context, Message, Received, View};
 use std::time::Duration;
