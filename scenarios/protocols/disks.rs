@@ -97,3 +97,57 @@ pub(super) fn network(servers: &[&str]) -> Network {
             .path(DISKS, server, short.clone())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{complain, no_complaint};
+    use super::*;
+    use netsplit::{Faults, Scenario, secs};
+
+    const STABLE: &str = "a boot reads what was written last, and it stays until the boot writes";
+
+    /// The numbers whose write is over, and has begun.
+    type Written = (u32, u32);
+
+    async fn counter(ctx: Context) {
+        let (_, at_boot) = Disk::<u32>::open().await;
+        ctx.sleep(millis(40)).await;
+        let (mut disk, later) = Disk::<u32>::open().await;
+        let mut written = Written::default();
+        ctx.observe("written", |all: &mut Written| written = *all);
+        if later != at_boot || !(written.0..=written.1).contains(&at_boot) {
+            let how = format!("{at_boot} was read, then {later}; written was {written:?}");
+            complain(&ctx, STABLE, how);
+        }
+        for number in at_boot + 1.. {
+            ctx.observe("written", |written: &mut Written| written.1 = number);
+            disk.write(&number).await;
+            ctx.observe("written", |written: &mut Written| written.0 = number);
+            ctx.sleep(millis(10)).await;
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_there_after_a_crash_and_no_write_of_an_earlier_boot_comes_late() {
+        let faults = Faults::calm().lose(0.1).duplicate(0.1);
+        let scenario = Scenario::new("counter")
+            .node("server", counter)
+            .client(DISKS, disks::<u32>)
+            .network(network(&["server"]))
+            .faults(
+                faults
+                    .reorder(0.3, millis(30))
+                    .crash(millis(300), millis(1)),
+            )
+            .always(STABLE, |view| no_complaint(view, STABLE))
+            .horizon(secs(2));
+        let (mut boots, mut writes) = (0, 0);
+        for seed in 0..40 {
+            let outcome = scenario.run(seed).expect("it can be run");
+            assert_eq!(outcome.violation, None, "seed {seed}");
+            boots += outcome.plan.faults().len();
+            writes += outcome.books.sent;
+        }
+        assert!(boots > 40 && writes > 4000, "{boots} {writes}");
+    }
+}
