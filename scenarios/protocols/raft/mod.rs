@@ -93,10 +93,10 @@ fn scenario<R: Rules>(name: &str) -> Scenario {
         .network(network(&SERVERS))
         .faults(
             Faults::calm()
-                .lose(0.3)
+                .lose(0.4)
                 .duplicate(0.02)
                 .reorder(0.05, secs(1))
-                .crash(millis(500), millis(50)),
+                .crash(millis(500), millis(70)),
         )
         .always(ELECTION_SAFETY, |view| no_complaint(view, ELECTION_SAFETY))
         .always(STATE_MACHINE_SAFETY, |view| {
