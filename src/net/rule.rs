@@ -47,19 +47,19 @@ pub struct PacketFault {
 pub enum RuleError {
     /// A rate outside 0 to 1.
     #[error("the rate of `{0}`: {1}")]
-    Rate(PacketFault, #[source] RateError),
+    Rate(Box<PacketFault>, #[source] RateError),
     /// A window that ends before it begins.
     #[error("the window of `{0}` ends before it begins")]
-    Window(PacketFault),
+    Window(Box<PacketFault>),
     /// It is aimed at the 0th packet.
     #[error("`{0}`: packets are counted from 1")]
-    Zeroth(PacketFault),
+    Zeroth(Box<PacketFault>),
     /// A delay of nothing.
     #[error("the delay of `{0}` must be longer than 0")]
-    NoDelay(PacketFault),
+    NoDelay(Box<PacketFault>),
     /// It names a node that is not there.
     #[error("`{0}` names the node `{1}`, which the cluster does not have")]
-    Node(PacketFault, String),
+    Node(Box<PacketFault>, String),
 }
 
 impl PacketFault {
@@ -151,26 +151,26 @@ impl PacketFault {
 
     /// The same with numbers for names.
     pub(crate) fn rule(&self, id: impl Fn(&str) -> Option<NodeId>) -> Result<Rule, RuleError> {
-        let rate = |p| Rate::new(p).map_err(|error| RuleError::Rate(self.clone(), error));
+        let rate = |p| Rate::new(p).map_err(|error| RuleError::Rate(Box::new(self.clone()), error));
         let node = |name: &Option<String>| match name {
             None => Ok(None),
             Some(name) => {
-                let id = id(name).ok_or_else(|| RuleError::Node(self.clone(), name.clone()));
+                let id = id(name).ok_or_else(|| RuleError::Node(Box::new(self.clone()), name.clone()));
                 id.map(Some)
             }
         };
         let (rate, most_ns) = match self.action {
             Action::Lose(p) | Action::Duplicate(p) => (rate(p)?, 0),
-            Action::Delay(_, Duration::ZERO) => return Err(RuleError::NoDelay(self.clone())),
+            Action::Delay(_, Duration::ZERO) => return Err(RuleError::NoDelay(Box::new(self.clone()))),
             Action::Delay(p, most) => (rate(p)?, nanos(most)),
             Action::Hold | Action::NeverAnswer => (Rate::ALWAYS, 0),
         };
         let window = self.during.clone().unwrap_or(Duration::ZERO..Duration::MAX);
         if window.end < window.start {
-            return Err(RuleError::Window(self.clone()));
+            return Err(RuleError::Window(Box::new(self.clone())));
         }
         if self.nth == Some(0) {
-            return Err(RuleError::Zeroth(self.clone()));
+            return Err(RuleError::Zeroth(Box::new(self.clone())));
         }
         Ok(Rule {
             action: self.action,

@@ -271,7 +271,9 @@ impl<'a> Reader<'a> {
             Event::Released { .. } => "may go on: the connection takes more".to_owned(),
             Event::Fault { text, .. } => format!("a fault{}", self.text(text, ": ")),
             Event::FaultOver { text, .. } => format!("is over{}", self.text(text, ": ")),
-            Event::NoEffect { text, .. } => format!("a fault without effect{}", self.text(text, ": ")),
+            Event::NoEffect { text, .. } => {
+                format!("a fault without effect{}", self.text(text, ": "))
+            }
             Event::Stopping { .. } => "is asked to stop".to_owned(),
             Event::Halt { .. } => "stops".to_owned(),
             Event::Outdated { newer, .. } => {

@@ -112,21 +112,21 @@ pub enum FaultError {
     #[error("`{fault}` names the node `{node}`, which the cluster does not have")]
     Node {
         /// The fault.
-        fault: Fault<String>,
+        fault: Box<Fault<String>>,
         /// The name.
         node: String,
     },
     /// A cut without a node on one of its sides, or a connection of a node with itself.
     #[error("`{0}` has nothing between which it could lie")]
-    NoSides(Fault<String>),
+    NoSides(Box<Fault<String>>),
     /// A fault that lasts no time.
     #[error("`{0}` ends when it begins: it must last longer than 0")]
-    NoTime(Fault<String>),
+    NoTime(Box<Fault<String>>),
     /// A fault that would begin when the faults have stopped.
     #[error("`{fault}` would begin at {at:?}, and faults stop at {end:?}: see `quiet(…)`")]
     TooLate {
         /// The fault.
-        fault: Fault<String>,
+        fault: Box<Fault<String>>,
         /// When.
         at: Duration,
         /// When faults stop.
@@ -427,9 +427,9 @@ pub(crate) fn checked(fault: &Fault<String>) -> Result<(), FaultError> {
         }
     );
     if !divides {
-        Err(FaultError::NoSides(fault.clone()))
+        Err(FaultError::NoSides(Box::new(fault.clone())))
     } else if fault.lasts() == Some(Duration::ZERO) || flaps_for_ever {
-        Err(FaultError::NoTime(fault.clone()))
+        Err(FaultError::NoTime(Box::new(fault.clone())))
     } else {
         Ok(())
     }

@@ -534,13 +534,13 @@ impl Scenario {
             checked(fault)?;
             let id = |name: &String| {
                 ids.get(name).copied().ok_or_else(|| FaultError::Node {
-                    fault: fault.clone(),
+                    fault: Box::new(fault.clone()),
                     node: name.clone(),
                 })
             };
             if *at >= end {
                 return Err(FaultError::TooLate {
-                    fault: fault.clone(),
+                    fault: Box::new(fault.clone()),
                     at: *at,
                     end,
                 });

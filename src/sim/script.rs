@@ -203,7 +203,7 @@ impl<'r, 'a> Sim<'r, 'a> {
         checked(&fault)?;
         let resolved = fault.map(|name| {
             find(name).ok_or_else(|| FaultError::Node {
-                fault: fault.clone(),
+                fault: Box::new(fault.clone()),
                 node: name.clone(),
             })
         })?;

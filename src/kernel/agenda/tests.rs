@@ -351,7 +351,7 @@ fn its_entries_are_those_that_were_neither_taken_nor_cancelled_nor_cleared_away(
     let keys: Vec<Key> = (0..6)
         .map(|event| agenda.push(ns(1_000 * u64::from(event)), event))
         .collect();
-    agenda.push_window(ns(10), ns(1 << 50), 6);
+    agenda.push(ns(1 << 50), 6);
     agenda.cancel(keys[3]);
     agenda.cancel(keys[5]);
     assert_eq!(drain(&mut agenda, ns(1_500)), [0, 1]);
