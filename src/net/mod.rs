@@ -117,14 +117,14 @@ pub struct Passage {
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Passed {
+pub enum Passed<'a> {
     /// A fault, or the path, loses it.
     Lost,
     /// It arrives.
     Arrives {
         /// Its latency, and its duplicate's; each is drawn on its own, as [`Kind::Latency`] and as
         /// [`Kind::CopyLatency`], by whoever brings it there.
-        latency: Distribution,
+        latency: &'a Distribution,
         /// For so many nanoseconds on top it is held back.
         held_ns: u64,
         /// Whether a duplicate, which is not held back, arrives too.
@@ -162,8 +162,8 @@ impl Model {
     }
 
     /// Sends a packet: draws what becomes of it, but for how long it takes.
-    #[inline]
-    pub fn pass(&self, choice: &mut Choice, passage: &Passage) -> Passed {
+    #[inline(always)]
+    pub fn pass(&self, choice: &mut Choice, passage: &Passage) -> Passed<'_> {
         let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth()));
         let path = if self.paths.is_empty() {
             &self.default
@@ -179,7 +179,7 @@ impl Model {
         let held_ns = self.hold(choice, site(Kind::Reorder));
         let duplicate = self.faults.duplicate[passage.kind as usize];
         Passed::Arrives {
-            latency: path.latency,
+            latency: &path.latency,
             held_ns,
             is_duplicated: choice.chance(site(Kind::Duplicate), duplicate),
         }
@@ -210,7 +210,7 @@ mod tests {
         })
     }
 
-    fn send_all(model: &Model) -> Vec<(PacketKind, Passed)> {
+    fn send_all(model: &Model) -> Vec<(PacketKind, Passed<'_>)> {
         let mut choice = Choice::seeded(3);
         passages()
             .map(|passage| (passage.kind, model.pass(&mut choice, &passage)))
@@ -219,9 +219,10 @@ mod tests {
 
     #[test]
     fn without_faults_every_packet_arrives_once_and_with_its_paths_latency() {
-        for (_, passed) in send_all(&Model::new(Path::default(), PacketFaults::default())) {
+        let model = Model::new(Path::default(), PacketFaults::default());
+        for (_, passed) in send_all(&model) {
             let arrives = Passed::Arrives {
-                latency: Path::default().latency,
+                latency: &Path::default().latency,
                 held_ns: 0,
                 is_duplicated: false,
             };
@@ -234,11 +235,12 @@ mod tests {
         let mut faults = PacketFaults::default();
         faults.duplicate[PacketKind::Ack as usize] = Rate::new(0.25).unwrap();
         faults.loss[PacketKind::Data as usize] = Rate::new(0.5).unwrap();
-        let passed = send_all(&Model::new(Path::default(), faults));
-        let count = |kind, test: fn(&Passed) -> bool| {
+        let model = Model::new(Path::default(), faults);
+        let passed = send_all(&model);
+        let count = |kind, test: fn(&Passed<'_>) -> bool| {
             passed.iter().filter(|(k, p)| *k == kind && test(p)).count()
         };
-        let doubled = |p: &Passed| {
+        let doubled = |p: &Passed<'_>| {
             matches!(
                 p,
                 Passed::Arrives {
@@ -247,7 +249,7 @@ mod tests {
                 }
             )
         };
-        let lost = |p: &Passed| *p == Passed::Lost;
+        let lost = |p: &Passed<'_>| *p == Passed::Lost;
         assert!((330..500).contains(&count(PacketKind::Ack, doubled)));
         assert!((750..920).contains(&count(PacketKind::Data, lost)));
         for kind in PacketKind::ALL {
@@ -266,7 +268,8 @@ mod tests {
             hold_ns: 50_000_000,
             ..PacketFaults::default()
         };
-        let passed = send_all(&Model::new(Path::default(), faults));
+        let model = Model::new(Path::default(), faults);
+        let passed = send_all(&model);
         let held = passed.iter().filter_map(|(_, p)| match p {
             Passed::Arrives { held_ns, .. } if *held_ns > 0 => Some(*held_ns),
             _ => None,

@@ -54,10 +54,32 @@ const WALL_AT_START_NS: u64 = 1_704_067_200_000_000_000;
 pub(crate) struct World {
     network: Model,
     pub(crate) rates: Rates,
-    packets: Vec<Option<Box<Packet>>>,
-    free: Vec<u32>,
+    packets: Packets,
     ids: Arc<FxHashMap<String, NodeId>>,
     pub(crate) plan: Plan,
+}
+
+/// The packets that are on their way, by numbers that are used again.
+#[derive(Default)]
+struct Packets {
+    slots: Vec<Option<Box<Packet>>>,
+    free: Vec<u32>,
+}
+
+impl Packets {
+    #[inline]
+    fn insert(&mut self, packet: Box<Packet>) -> u32 {
+        match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = Some(packet);
+                index
+            }
+            None => {
+                self.slots.push(Some(packet));
+                self.slots.len() as u32 - 1
+            }
+        }
+    }
 }
 
 impl World {
@@ -65,8 +87,7 @@ impl World {
         World {
             network,
             rates,
-            packets: Vec::new(),
-            free: Vec::new(),
+            packets: Packets::default(),
             ids,
             plan: Plan::default(),
         }
@@ -82,19 +103,19 @@ impl World {
 
     #[inline]
     fn take_packet(&mut self, index: u32) -> Option<Box<Packet>> {
-        let packet = self.packets[index as usize].take()?;
-        self.free.push(index);
+        let packet = self.packets.slots[index as usize].take()?;
+        self.packets.free.push(index);
         Some(packet)
     }
 
     /// The packets that are still on their way.
     pub(crate) fn drain_packets(&mut self) -> impl Iterator<Item = Box<Packet>> {
-        self.packets.drain(..).flatten()
+        self.packets.slots.drain(..).flatten()
     }
 
     #[inline]
     fn launch(
-        &mut self,
+        packets: &mut Packets,
         core: &mut Core<'_>,
         packet: Box<Packet>,
         latency: &Distribution,
@@ -113,16 +134,7 @@ impl World {
             class: Class::Message,
             receiver: packet.to.node().index() as u32,
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.packets[index as usize] = Some(packet);
-                index
-            }
-            None => {
-                self.packets.push(Some(packet));
-                self.packets.len() as u32 - 1
-            }
-        };
+        let index = packets.insert(packet);
         let nth = id.nth() | id.copy() << 31;
         core.arm_drawn(&drawn, who, nth, Due::Packet(index).number());
     }
@@ -189,9 +201,9 @@ impl Host for World {
                     copy.id = id.duplicate();
                     core.trace().emit(Event::Duplicated { id: copy.id, to });
                     core.trace().books.sent(id.from.node(), copy.id);
-                    self.launch(&mut core, copy, &latency, 0);
+                    World::launch(&mut self.packets, &mut core, copy, latency, 0);
                 }
-                self.launch(&mut core, packet, &latency, held_ns);
+                World::launch(&mut self.packets, &mut core, packet, latency, held_ns);
             }
         }
     }

@@ -11,7 +11,6 @@ use crate::choice::{Candidate, Chooser, Class, PutOff};
 use crate::kernel::agenda::{Agenda, Key};
 use crate::kernel::bounds::Reached;
 use crate::kernel::time::Time;
-use crate::trace::Limit;
 use std::cell::Cell;
 
 /// An entry of the agenda, for the chooser.
@@ -195,12 +194,9 @@ impl<D: TaskData> Kernel<D> {
     #[inline(never)]
     pub(super) fn arm_window(&mut self, drawn: &Drawn<'_>, due: Due) -> Result<Key, Reached> {
         let draw = self.choice.put_off(drawn.site, drawn.shape);
-        if self.agenda.len() >= self.bounds.agenda {
-            return Err(self.reached(Limit::Agenda, self.bounds.agenda as u64));
-        }
         let earliest = drawn.from.max(self.now);
         let latest = drawn.from.plus_nanos(draw.most).max(self.now);
-        let key = self.agenda.push(latest, due);
+        let key = self.push(latest, due)?;
         if let Some(search) = &mut self.search {
             let armed = Armed {
                 key,
