@@ -158,16 +158,18 @@ impl<E: Copy> Agenda<E> {
         alive.into_iter().map(|index| self.slab.entry(index))
     }
 
-    /// The moment of the first entry. `None` when there are no entries.
+    /// The moment and the key of the first entry. `None` when there are no entries.
     ///
     /// It moves the wheel there, and what is pushed before that moment afterwards takes the slower
     /// path of the ordered tree; who only wants what is due calls [`Agenda::pop_due`] at once.
-    pub fn first_moment(&mut self) -> Option<Time> {
+    pub fn first(&mut self) -> Option<(Time, Key)> {
         let limit_ns = self.ordered.least_ns();
         self.wheel.roll(&mut self.slab, &mut self.ordered, limit_ns);
-        let wheel = self.wheel.first().map(|(at_ns, _)| at_ns);
-        let ordered = self.ordered.first().map(|(at_ns, _)| at_ns);
-        wheel.into_iter().chain(ordered).min().map(Time::from_nanos)
+        let index = match self.wheel.first() {
+            Some((at_ns, order)) if self.ordered.is_after(at_ns, order) => self.wheel.first_index(),
+            _ => self.ordered.first_index().map(|(_, index)| index),
+        }?;
+        Some((self.slab.entry(index).at, self.slab.key(index)))
     }
 
     /// Removes the least entry by (moment, order), provided that its moment is not after `until`.

@@ -376,11 +376,8 @@ impl<D: TaskData> Kernel<D> {
     /// [`Reached`] where the agenda is full.
     #[inline]
     pub fn arm(&mut self, at: Time, due: Due) -> Result<Key, Reached> {
-        if self.agenda.len() >= self.bounds.agenda {
-            return Err(self.reached(Limit::Agenda, self.bounds.agenda as u64));
-        }
         let at = at.max(self.now);
-        let key = self.agenda.push(at, due);
+        let key = self.push(at, due)?;
         if let Some(search) = &mut self.search {
             let armed = Armed {
                 key,
@@ -393,12 +390,20 @@ impl<D: TaskData> Kernel<D> {
         Ok(key)
     }
 
+    #[inline(always)]
+    fn push(&mut self, at: Time, due: Due) -> Result<Key, Reached> {
+        if self.agenda.len() >= self.bounds.agenda {
+            return Err(self.reached(Limit::Agenda, self.bounds.agenda as u64));
+        }
+        Ok(self.agenda.push(at, due))
+    }
+
     /// Adds an entry to the agenda, due at a moment that chance decides: at once, by a draw, or later, by
     /// whoever chooses what comes next. Either way it is one draw, with one outcome.
     ///
     /// # Errors
     /// [`Reached`] where the agenda is full.
-    #[inline]
+    #[inline(always)]
     pub fn arm_drawn(&mut self, drawn: &Drawn<'_>, due: Due) -> Result<Key, Reached> {
         if self.search.is_some() {
             return self.arm_window(drawn, due);
@@ -407,7 +412,7 @@ impl<D: TaskData> Kernel<D> {
             Shape::UpTo(0) if self.choice.is_seeded() => 0,
             shape => self.choice.draw(drawn.site, shape),
         };
-        self.arm(drawn.from.plus_nanos(after_ns), due)
+        self.push(drawn.from.plus_nanos(after_ns).max(self.now), due)
     }
 
     /// Takes an entry off the agenda: what it would have been, and when.

@@ -153,7 +153,7 @@ impl Core<'_> {
     }
 
     /// Comes back to the host with this number at a moment that chance decides, as with [`Core::arm`].
-    #[inline]
+    #[inline(always)]
     pub fn arm_drawn(
         &mut self,
         drawn: &Drawn<'_>,

@@ -16,24 +16,24 @@ pub(super) struct Pos {
     weight: Weight,
     pace: Pace,
     pools: Pools,
-    /// The first of each group, a power of two of them.
-    firsts: Vec<First>,
-    /// A tree over the groups, from 1 on: the group of the least priority below each node.
-    tree: Vec<u32>,
+    /// A tree from 1 on, whose later half are the groups: the first of all below each node.
+    tree: Vec<First>,
     /// The group whose first was picked and has not come yet: it has none.
     picked: Option<usize>,
 }
 
 /// The first of a group: its priority as the bits of a number that is not negative, which sort as it does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct First {
     priority: u64,
     slot: u32,
+    group: u32,
 }
 
 const NOBODY: First = First {
     priority: u64::MAX,
     slot: u32::MAX,
+    group: 0,
 };
 
 /// What comes at no node is a group of its own.
@@ -51,7 +51,6 @@ impl Pos {
             pace: Pace::draw(&mut draws),
             draws,
             pools: Pools::default(),
-            firsts: Vec::new(),
             tree: Vec::new(),
             picked: None,
         }
@@ -74,44 +73,50 @@ impl Pos {
     /// All priorities of a group anew.
     fn redraw(&mut self, group: usize) {
         let slot = self.pools.draw(group, self.weight, &mut self.draws);
-        let first = match slot {
-            None => NOBODY,
-            Some(slot) => {
-                let (messages, timers) = self.pools.len(group);
-                let priority = self.priority(messages, timers, u64::MAX);
-                priority.map_or(NOBODY, |priority| First { priority, slot })
-            }
+        let Some(slot) = slot else {
+            return self.set(group, NOBODY.priority, NOBODY.slot);
         };
-        self.set(group, first);
+        let (messages, timers) = self.pools.len(group);
+        let priority = self.priority(messages, timers, NOBODY.priority);
+        self.set(group, priority.unwrap_or(NOBODY.priority), slot);
     }
 
-    fn set(&mut self, group: usize, first: First) {
-        self.firsts[group] = first;
-        let leaves = self.firsts.len();
-        let mut node = (leaves + group) / 2;
-        while node > 0 {
-            let child = |at: usize| match at.checked_sub(leaves) {
-                Some(leaf) => leaf as u32,
-                None => self.tree[at],
-            };
-            let (left, right) = (child(2 * node), child(2 * node + 1));
-            let priority = |group: u32| self.firsts[group as usize].priority;
-            self.tree[node] = if priority(right) < priority(left) {
-                right
-            } else {
-                left
-            };
+    fn set(&mut self, group: usize, priority: u64, slot: u32) {
+        let mut node = self.groups() + group;
+        let mut first = First {
+            priority,
+            slot,
+            group: group as u32,
+        };
+        self.tree[node] = first;
+        while node > 1 {
+            let other = self.tree[node ^ 1];
+            if other.priority < first.priority {
+                first = other;
+            }
             node /= 2;
+            if self.tree[node] == first {
+                break;
+            }
+            self.tree[node] = first;
         }
     }
 
+    /// How many groups there is room for: none, or a power of two.
+    fn groups(&self) -> usize {
+        self.tree.len() / 2
+    }
+
+    fn first(&self, group: usize) -> First {
+        self.tree[self.groups() + group]
+    }
+
     fn grow(&mut self, group: usize) {
-        let leaves = (group + 1).next_power_of_two().max(2);
-        let old = std::mem::take(&mut self.firsts);
-        self.firsts = vec![NOBODY; leaves];
-        self.tree = vec![0; leaves];
-        for (group, first) in old.into_iter().enumerate() {
-            self.set(group, first);
+        let groups = (group + 1).next_power_of_two().max(2);
+        let before = self.groups();
+        let old = std::mem::replace(&mut self.tree, vec![NOBODY; 2 * groups]);
+        for (group, first) in old.into_iter().skip(before).enumerate() {
+            self.set(group, first.priority, first.slot);
         }
     }
 }
@@ -119,7 +124,7 @@ impl Pos {
 impl Chooser for Pos {
     fn open(&mut self, candidate: Candidate) {
         let group = group(candidate.receiver);
-        if group >= self.firsts.len() {
+        if group >= self.groups() {
             self.grow(group);
         }
         self.pools.insert(group, candidate);
@@ -127,16 +132,15 @@ impl Chooser for Pos {
             Class::Message => (1, 0),
             Class::Timer => (0, 1),
         };
-        let before = self.firsts[group].priority;
+        let before = self.first(group).priority;
         if let Some(priority) = self.priority(messages, timers, before) {
-            let slot = candidate.slot;
-            self.set(group, First { priority, slot });
+            self.set(group, priority, candidate.slot);
         }
     }
 
     fn close(&mut self, slot: u32) -> Candidate {
         let (group, candidate) = self.pools.remove(slot);
-        if self.firsts[group].slot == slot {
+        if self.first(group).slot == slot {
             self.redraw(group);
         }
         candidate
@@ -146,13 +150,12 @@ impl Chooser for Pos {
         if let Some(group) = self.picked.take() {
             self.redraw(group);
         }
-        let group = *self.tree.get(1)? as usize;
-        let First { slot, .. } = self.firsts[group];
-        if slot == NOBODY.slot {
+        let first = *self.tree.get(1)?;
+        if first.slot == NOBODY.slot {
             return None;
         }
-        self.picked = Some(group);
-        Some(self.pools.remove(slot).1)
+        self.picked = Some(first.group as usize);
+        Some(self.pools.remove(first.slot).1)
     }
 
     fn wait(&mut self, most_ns: u64) -> u64 {
@@ -162,7 +165,7 @@ impl Chooser for Pos {
     fn came(&mut self, candidate: &Candidate) {
         self.picked = None;
         let group = group(candidate.receiver);
-        if group < self.firsts.len() {
+        if group < self.groups() {
             self.redraw(group);
         }
     }

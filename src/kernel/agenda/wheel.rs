@@ -208,6 +208,11 @@ impl Wheel {
         Some((at_ns, rank & ((1 << ORDER_BITS) - 1)))
     }
 
+    /// The least entry that is laid out.
+    pub(super) fn first_index(&self) -> Option<u32> {
+        Some(self.laid_out.front()?.index)
+    }
+
     /// Removes the least entry that is laid out.
     ///
     /// # Panics

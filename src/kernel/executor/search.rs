@@ -1,9 +1,10 @@
 //! What a chooser may choose from: entries of the agenda with windows, and when each opens.
 //!
 //! An entry stands on the agenda at its last moment. The first of these last moments is the *limit*: time
-//! does not pass it before that entry has come. An entry is open once its first moment lies before the
-//! limit; one of a single moment, once the limit is that moment. So that nothing is looked through at each
-//! step, the moments at which entries open stand on a second agenda, in the same wheel. The limit can fall
+//! does not pass it before that entry has come. An entry with a window is open once its first moment
+//! lies before the limit. So that nothing is looked through at each step, the moments at which they open
+//! stand on a second agenda, in the same wheel. Of the entries of a single moment only the first of all is
+//! open: to choose it is to let time go to the limit, where all the others of that moment come too. The limit can fall
 //! again, when something urgent is armed: then what is picked is checked, and put back.
 
 use super::{Drawn, Due, Kernel, Next, TaskData};
@@ -11,7 +12,6 @@ use crate::choice::{Candidate, Chooser, Class, PutOff};
 use crate::kernel::agenda::{Agenda, Key};
 use crate::kernel::bounds::Reached;
 use crate::kernel::time::Time;
-use crate::trace::Limit;
 use std::cell::Cell;
 
 /// An entry of the agenda, for the chooser.
@@ -36,6 +36,8 @@ pub(super) struct Chosen {
 enum Place {
     /// It opens later: the key of that moment.
     Shut(Key),
+    /// It has a single moment, and opens when it is the first of all.
+    Single,
     /// The chooser has it.
     Open,
     Gone,
@@ -107,7 +109,9 @@ impl Search {
             self.memory.waiting.resize(index + 1, waiting);
         }
         self.memory.waiting[index] = waiting;
-        if opens <= self.handed {
+        if earliest == latest {
+            self.memory.waiting[index].place = Place::Single;
+        } else if opens <= self.handed {
             self.open(slot);
         } else {
             self.shut(slot, opens);
@@ -125,19 +129,28 @@ impl Search {
         self.memory.waiting[slot as usize].place = Place::Shut(key);
     }
 
-    /// Chooses among what is open while the least last moment is `limit`; none where nothing is. An entry
+    /// Chooses among what is open while time may go to `limit`, and `first` comes first of all; none where nothing is. An entry
     /// that was chosen for its last moment comes with all others of that moment.
-    pub(super) fn pick(&mut self, now: Time, limit: Time) -> Option<Chosen> {
+    pub(super) fn pick(&mut self, now: Time, limit: Time, first: Key) -> Option<Chosen> {
         while let Some((_, opened)) = self.memory.openings.pop_due(limit) {
             self.open(opened.event);
         }
         self.handed = limit;
+        let slot = first.index();
+        let first = &self.memory.waiting[slot as usize];
+        if matches!(first.place, Place::Single) && first.opens <= limit {
+            self.open(slot);
+        }
         while let Some(candidate) = self.chooser.pick() {
             let waiting = &mut self.memory.waiting[candidate.slot as usize];
             if waiting.opens > limit {
                 let opens = waiting.opens;
                 waiting.mark = candidate.mark;
-                self.shut(candidate.slot, opens);
+                if waiting.is_single() {
+                    waiting.place = Place::Single;
+                } else {
+                    self.shut(candidate.slot, opens);
+                }
                 continue;
             }
             waiting.place = Place::Gone;
@@ -173,6 +186,7 @@ impl Search {
                 self.memory.openings.cancel(opening);
                 Some(waiting.candidate(slot))
             }
+            Place::Single => Some(waiting.candidate(slot)),
             Place::Open => Some(self.chooser.close(slot)),
             Place::Gone => None,
         }
@@ -180,6 +194,11 @@ impl Search {
 }
 
 impl Waiting {
+    /// One with a window opens after its first moment.
+    fn is_single(&self) -> bool {
+        self.opens == self.earliest
+    }
+
     fn candidate(&self, slot: u32) -> Candidate {
         Candidate {
             slot,
@@ -195,12 +214,9 @@ impl<D: TaskData> Kernel<D> {
     #[inline(never)]
     pub(super) fn arm_window(&mut self, drawn: &Drawn<'_>, due: Due) -> Result<Key, Reached> {
         let draw = self.choice.put_off(drawn.site, drawn.shape);
-        if self.agenda.len() >= self.bounds.agenda {
-            return Err(self.reached(Limit::Agenda, self.bounds.agenda as u64));
-        }
         let earliest = drawn.from.max(self.now);
         let latest = drawn.from.plus_nanos(draw.most).max(self.now);
-        let key = self.agenda.push(latest, due);
+        let key = self.push(latest, due)?;
         if let Some(search) = &mut self.search {
             let armed = Armed {
                 key,
@@ -220,14 +236,14 @@ impl<D: TaskData> Kernel<D> {
     /// is no room for that, time moves to the first last moment, and all that ends there comes, as ever.
     #[inline(never)]
     pub(super) fn choose(&mut self, until: Time) -> Option<Next> {
-        let Some(limit) = self.agenda.first_moment() else {
+        let Some((limit, first)) = self.agenda.first() else {
             return Some(Next::Quiet(true));
         };
         let next = self.now.plus_nanos(1);
         if next < limit
             && next <= until
             && let Some(search) = &mut self.search
-            && let Some(chosen) = search.pick(self.now, limit.min(until))
+            && let Some(chosen) = search.pick(self.now, limit.min(until), first)
             && chosen.at < limit
         {
             if let Some((draw, from)) = chosen.draw {
