@@ -11,7 +11,9 @@
 
 use super::disks::{DISKS, Disk, disks, network};
 use super::{complain, no_complaint, receive_wanted};
-use netsplit::{Address, Context, ExitReason, Faults, NodeId, Scenario, Time, millis, secs};
+use netsplit::{
+    Address, Context, ExitReason, Faults, NodeId, PacketKind, Scenario, Time, millis, secs,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -48,7 +50,7 @@ type TimeoutAction = fn(&Context<Message>, Transaction) -> Option<Record>;
 /// It asks the coordinator, and stays uncertain.
 fn ask(ctx: &Context<Message>, transaction: Transaction) -> Option<Record> {
     let request = Message::DecisionRequest(transaction, ctx.address());
-    Address::named(COORDINATOR, COORDINATOR).send_datagram(request);
+    Address::named(COORDINATOR, COORDINATOR).send_datagram_as(PacketKind::Control, request);
     None
 }
 
@@ -105,7 +107,10 @@ async fn coordinator(ctx: Context<Message>) -> Result<(), ExitReason> {
         disk.write(&log).await;
         note(&ctx, transaction, decision);
         for participant in &participants {
-            participant.send_datagram(Message::Decision(transaction, decision));
+            participant.send_datagram_as(
+                PacketKind::Control,
+                Message::Decision(transaction, decision),
+            );
         }
         answer_requests(&ctx, &log, ctx.now() + millis(50)).await;
     }
@@ -119,7 +124,7 @@ async fn all_vote_yes(
     transaction: Transaction,
 ) -> bool {
     for participant in participants {
-        participant.send_datagram(Message::VoteRequest(transaction));
+        participant.send_datagram_as(PacketKind::Control, Message::VoteRequest(transaction));
     }
     let mut yes = BTreeSet::new();
     while yes.len() < participants.len() {
@@ -139,7 +144,10 @@ async fn answer_requests(ctx: &Context<Message>, log: &Log, until: Time) {
         receive_wanted(ctx, until.since(ctx.now()), request).await
     {
         if let Some(decision) = log.get(&transaction) {
-            participant.send_datagram(Message::Decision(transaction, *decision));
+            participant.send_datagram_as(
+                PacketKind::Control,
+                Message::Decision(transaction, *decision),
+            );
         }
     }
 }
@@ -161,7 +169,7 @@ impl Participant {
         let record = if yes { Record::Yes } else { Record::Abort };
         self.record(transaction, record).await;
         let vote = Message::Vote(transaction, self.ctx.node(), yes);
-        Address::named(COORDINATOR, COORDINATOR).send_datagram(vote);
+        Address::named(COORDINATOR, COORDINATOR).send_datagram_as(PacketKind::Control, vote);
     }
 
     /// Takes a decision over; one that it has already reached stays.
@@ -233,7 +241,7 @@ fn scenario(name: &str, timeout_action: TimeoutAction) -> Scenario {
         .network(network(&[&[COORDINATOR], &PARTICIPANTS[..]].concat()))
         .faults(
             Faults::calm()
-                .lose(0.02)
+                .lose_kind(PacketKind::Control, 0.02)
                 .duplicate(0.02)
                 .reorder(0.02, millis(200))
                 .crash(secs(2), millis(100)),

@@ -10,7 +10,7 @@
 
 use super::disks::{DISKS, Disk, disks, network};
 use super::{complain, no_complaint, receive_wanted};
-use netsplit::{Address, Context, ExitReason, Faults, NodeId, Scenario, millis, secs};
+use netsplit::{Address, Context, ExitReason, Faults, NodeId, PacketKind, Scenario, millis, secs};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,7 +87,7 @@ async fn acceptor(ctx: Context<Request>) -> Result<(), ExitReason> {
                 memory.promised = Some(number);
                 disk.write(&memory).await;
                 let promise = Response::Promise(number, ctx.node(), memory.accepted);
-                proposer.send_datagram(promise);
+                proposer.send_datagram_as(PacketKind::Control, promise);
             }
             Request::Accept(proposal, proposer) if Some(proposal.number) >= memory.promised => {
                 memory = Memory {
@@ -96,7 +96,10 @@ async fn acceptor(ctx: Context<Request>) -> Result<(), ExitReason> {
                 };
                 disk.write(&memory).await;
                 note_accepted(&ctx, proposal);
-                proposer.send_datagram(Response::Accepted(proposal.number, ctx.node()));
+                proposer.send_datagram_as(
+                    PacketKind::Control,
+                    Response::Accepted(proposal.number, ctx.node()),
+                );
             }
             // Section 2.2: it may ignore any request.
             Request::Prepare(..) | Request::Accept(..) => {}
@@ -112,7 +115,7 @@ async fn proposer(ctx: Context<Response>, choose: Choice) {
         ctx.sleep(millis(ctx.random_below(200))).await;
         let number = (nth, ctx.node());
         for acceptor in acceptors {
-            acceptor.send_datagram(Request::Prepare(number, ctx.address()));
+            acceptor.send_datagram_as(PacketKind::Control, Request::Prepare(number, ctx.address()));
         }
         let Some(accepted) = promises(&ctx, number).await else {
             continue;
@@ -120,7 +123,10 @@ async fn proposer(ctx: Context<Response>, choose: Choice) {
         let value = choose(own, accepted);
         let proposal = Proposal { number, value };
         for acceptor in acceptors {
-            acceptor.send_datagram(Request::Accept(proposal, ctx.address()));
+            acceptor.send_datagram_as(
+                PacketKind::Control,
+                Request::Accept(proposal, ctx.address()),
+            );
         }
         if is_accepted(&ctx, number).await {
             ctx.observe("learned", |learned: &mut Vec<Value>| learned.push(value));
@@ -174,7 +180,7 @@ fn scenario(name: &str, choose: Choice) -> Scenario {
         .network(network(&ACCEPTORS))
         .faults(
             Faults::calm()
-                .lose(0.05)
+                .lose_kind(PacketKind::Control, 0.05)
                 .duplicate(0.02)
                 .reorder(0.05, millis(100))
                 .crash(secs(1), millis(100)),

@@ -155,13 +155,16 @@ impl PacketFault {
         let node = |name: &Option<String>| match name {
             None => Ok(None),
             Some(name) => {
-                let id = id(name).ok_or_else(|| RuleError::Node(Box::new(self.clone()), name.clone()));
+                let id =
+                    id(name).ok_or_else(|| RuleError::Node(Box::new(self.clone()), name.clone()));
                 id.map(Some)
             }
         };
         let (rate, most_ns) = match self.action {
             Action::Lose(p) | Action::Duplicate(p) => (rate(p)?, 0),
-            Action::Delay(_, Duration::ZERO) => return Err(RuleError::NoDelay(Box::new(self.clone()))),
+            Action::Delay(_, Duration::ZERO) => {
+                return Err(RuleError::NoDelay(Box::new(self.clone())));
+            }
             Action::Delay(p, most) => (rate(p)?, nanos(most)),
             Action::Hold | Action::NeverAnswer => (Rate::ALWAYS, 0),
         };

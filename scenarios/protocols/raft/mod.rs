@@ -11,7 +11,7 @@ mod server;
 
 use super::disks::{DISKS, disks, network};
 use super::no_complaint;
-use netsplit::{Address, Context, Faults, Scenario, View, millis, secs};
+use netsplit::{Address, Context, Faults, PacketKind, Scenario, View, millis, secs};
 use properties::{ELECTION_SAFETY, LEADER_COMPLETENESS, STATE_MACHINE_SAFETY, last_committed};
 use server::{Message, Persistent, Place, SERVERS, Term, server, servers};
 use std::time::Duration;
@@ -75,7 +75,7 @@ async fn client(ctx: Context) {
     for command in 1.. {
         ctx.sleep(COMMANDS_EVERY).await;
         for server in &servers {
-            server.send_datagram(Message::Command(command));
+            server.send_datagram_as(PacketKind::Control, Message::Command(command));
         }
     }
 }
@@ -93,7 +93,7 @@ fn scenario<R: Rules>(name: &str) -> Scenario {
         .network(network(&SERVERS))
         .faults(
             Faults::calm()
-                .lose(0.4)
+                .lose_kind(PacketKind::Control, 0.4)
                 .duplicate(0.02)
                 .reorder(0.05, secs(1))
                 .crash(millis(500), millis(70)),

@@ -4,7 +4,7 @@
 use super::super::disks::Disk;
 use super::Rules;
 use super::properties::{note_applied, note_leader};
-use netsplit::{Address, Context, ExitReason, Received, Time, millis};
+use netsplit::{Address, Context, ExitReason, PacketKind, Received, Time, millis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -337,7 +337,10 @@ pub(super) async fn server<R: Rules>(ctx: Context<Message>, me: Server) -> Resul
             stored = stable;
         }
         for (to, rpc) in raft.outbox.drain(..) {
-            servers[to].send_datagram(Message::Rpc(raft.state.current_term, me, rpc));
+            servers[to].send_datagram_as(
+                PacketKind::Control,
+                Message::Rpc(raft.state.current_term, me, rpc),
+            );
         }
     }
 }
