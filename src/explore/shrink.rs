@@ -43,8 +43,8 @@ pub enum ShrinkError {
     Scenario(#[from] ScenarioError),
     /// The seed violates nothing.
     #[error(
-        "seed {seed} of `{scenario}` violates no property: shrink a seed that `run` reports as failing, \
-         with the strategy that found it"
+        "seed {seed} of `{scenario}` violates no property: shrink a seed that `run` reports as \
+         failing, with the strategy that found it"
     )]
     Holds {
         /// The scenario's name.
