@@ -129,8 +129,8 @@ impl Search {
         self.memory.waiting[slot as usize].place = Place::Shut(key);
     }
 
-    /// Chooses among what is open while time may go to `limit`, and `first` comes first of all; none where nothing is. An entry
-    /// that was chosen for its last moment comes with all others of that moment.
+    /// Chooses among what is open while time may go to `limit` and `first` is the first entry of all; none
+    /// where nothing is open. What was chosen for its last moment comes with all others of that moment.
     pub(super) fn pick(&mut self, now: Time, limit: Time, first: Key) -> Option<Chosen> {
         while let Some((_, opened)) = self.memory.openings.pop_due(limit) {
             self.open(opened.event);
