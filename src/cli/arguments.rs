@@ -89,7 +89,8 @@ pub(crate) struct Replay {
     #[command(flatten)]
     pub(crate) which: Which,
     /// How the run of a seed is made: see docs/SEARCH.md.
-    #[arg(long, value_name = "NAME", default_value_t, value_parser = parse::strategy(), conflicts_with = "tape")]
+    #[arg(long, value_name = "NAME", default_value_t, conflicts_with = "tape",
+        value_parser = parse::strategy())]
     pub(crate) strategy: Strategy,
     /// Prints events up to this moment of virtual time, such as 4.2s, 300ms or 1m [default: all].
     #[arg(long, value_name = "TIME", value_parser = parse::time)]

@@ -78,8 +78,10 @@ impl Detection {
 ///
 /// ```
 /// use netsplit::explore::{Strategy, Trials, detect};
-/// use netsplit::{Scenario, Verdict};
-/// let scenario = Scenario::new("never").finally("no", |_| Verdict::Violated(String::new()));
+/// use netsplit::{Context, Scenario};
+/// let scenario = Scenario::new("never")
+///     .node("idle", |_: Context| async {})
+///     .finally("it holds", |_| false);
 /// let detection = detect(&scenario, Strategy::Time, &Trials::default()).unwrap();
 /// assert_eq!((detection.quantile(0.5), detection.found()), (Some(1), 25));
 /// ```

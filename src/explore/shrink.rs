@@ -44,7 +44,7 @@ pub enum ShrinkError {
     /// The seed violates nothing.
     #[error(
         "seed {seed} of `{scenario}` violates no property: shrink a seed that `run` reports as failing, \
-         with the strategy that found it"
+         under the strategy that found it"
     )]
     Holds {
         /// The scenario's name.
@@ -80,7 +80,8 @@ pub enum ShrinkError {
     },
 }
 
-/// Shrinks the failure of `seed` under the strategy that found it, in at most `max_tries` runs (see [`SHRINK_TRIES`]).
+/// Shrinks the failure of `seed` under the strategy that found it, in at most `max_tries` runs (see
+/// [`SHRINK_TRIES`]).
 ///
 /// ```
 /// use netsplit::explore::{SHRINK_TRIES, Strategy, shrink};

@@ -64,7 +64,8 @@ impl Strategy {
     /// use netsplit::explore::Strategy;
     /// use netsplit::{Context, Keep, Scenario, millis};
     /// let scenario = Scenario::new("nap")
-    ///     .node("sleeper", |ctx: Context| async move { ctx.sleep(millis(5)).await });
+    ///     .node("sleeper", |ctx: Context| async move { ctx.sleep(millis(5)).await })
+    ///     .finally("it is morning", |_| true);
     /// let outcome = scenario.run_with(Strategy::Walk.chance(7), Keep::default()).unwrap();
     /// assert_eq!(outcome.seed, 7);
     /// ```

@@ -1,11 +1,11 @@
 //! What a chooser may choose from: entries of the agenda with windows, and when each opens.
 //!
 //! An entry stands on the agenda at its last moment. The first of these last moments is the *limit*: time
-//! does not pass it before that entry has come. An entry with a window is open once its first moment
-//! lies before the limit. So that nothing is looked through at each step, the moments at which they open
-//! stand on a second agenda, in the same wheel. Of the entries of a single moment only the first of all is
-//! open: to choose it is to let time go to the limit, where all the others of that moment come too. The limit can fall
-//! again, when something urgent is armed: then what is picked is checked, and put back.
+//! does not pass it before that entry has come. An entry with a window is open once its first moment lies
+//! before the limit. So that nothing is looked through at each step, the moments at which they open stand
+//! on a second agenda, in the same wheel. Of the entries of a single moment only the first of all is open:
+//! to choose it is to let time go to the limit, where all the others of that moment come too. The limit can
+//! fall again, when something urgent is armed: then what is picked is checked, and put back.
 
 use super::{Drawn, Due, Kernel, Next, TaskData};
 use crate::choice::{Candidate, Chooser, Class, PutOff};
@@ -129,8 +129,8 @@ impl Search {
         self.memory.waiting[slot as usize].place = Place::Shut(key);
     }
 
-    /// Chooses among what is open while time may go to `limit`, and `first` comes first of all; none where nothing is. An entry
-    /// that was chosen for its last moment comes with all others of that moment.
+    /// Chooses among what is open while time may go to `limit` and `first` is the first entry of all; none
+    /// where nothing is open. What was chosen for its last moment comes with all others of that moment.
     pub(super) fn pick(&mut self, now: Time, limit: Time, first: Key) -> Option<Chosen> {
         while let Some((_, opened)) = self.memory.openings.pop_due(limit) {
             self.open(opened.event);
