@@ -30,12 +30,17 @@ struct Parent {
 
 impl Parent {
     fn hand_over_oldest(&self) -> Flow {
-        match self.letters.front() {
-            Some(letter) => {
-                Address::named("child", "child").send_datagram(*letter);
-                Flow::NextWithin(millis(100))
-            }
-            None => Flow::Next,
+        if let Some(letter) = self.letters.front() {
+            Address::named("child", "child").send_datagram(*letter);
+        }
+        self.wait_for_ack()
+    }
+
+    fn wait_for_ack(&self) -> Flow {
+        if self.letters.is_empty() {
+            Flow::Next
+        } else {
+            Flow::NextWithin(millis(100))
         }
     }
 }
@@ -51,18 +56,24 @@ impl GenServer for Parent {
     async fn handle(&mut self, message: ToParent, _: &mut Context<ToParent>) -> Flow {
         match message {
             ToParent::Post(letter, reply_to) => {
+                reply_to.reply(());
                 if self.known.insert(letter) {
                     self.letters.push_back(letter);
+                    if self.letters.len() == 1 {
+                        return self.hand_over_oldest();
+                    }
                 }
-                reply_to.reply(());
             }
+            // A letter is handed over again after a while only, never for an ack that comes twice: else
+            // each duplicate would live on for ever, as a letter and its ack in turn.
             ToParent::Ack(letter) => {
                 if self.letters.front() == Some(&letter) {
                     self.letters.pop_front();
+                    return self.hand_over_oldest();
                 }
             }
         }
-        self.hand_over_oldest()
+        self.wait_for_ack()
     }
 
     async fn handle_info(&mut self, _: Info, _: &mut Context<ToParent>) -> Flow {
