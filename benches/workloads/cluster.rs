@@ -17,6 +17,16 @@ fn path() -> Path {
 
 type Question = (u64, Address<u64>);
 
+/// Answers each question over the connection.
+async fn connected_echo(ctx: Context<Question>) {
+    ctx.register("echo").expect("a free name");
+    loop {
+        if let Received::Message((number, reply_to)) = ctx.receive().await {
+            reply_to.send(number);
+        }
+    }
+}
+
 /// Answers each question to the address in it.
 async fn echo(ctx: Context<Question>) {
     ctx.register("echo").expect("a free name");
@@ -36,6 +46,24 @@ pub(crate) fn datagrams(n: u64) -> Measured {
             let server = Address::named("s", "echo");
             for number in 0..n {
                 server.send_datagram((number, ctx.address()));
+                assert_eq!(ctx.receive().await, Received::Message(number));
+            }
+        });
+    measure(scenario, |outcome| {
+        assert_eq!(outcome.books.received, 2 * n);
+        2 * n
+    })
+}
+
+/// W4tcp: the same over a connection.
+pub(crate) fn connected(n: u64) -> Measured {
+    let scenario = scenario("W4tcp")
+        .network(Network::new(path()))
+        .node("s", connected_echo)
+        .client("c", move |ctx: Context<u64>| async move {
+            let server = Address::named("s", "echo");
+            for number in 0..n {
+                server.send((number, ctx.address()));
                 assert_eq!(ctx.receive().await, Received::Message(number));
             }
         });

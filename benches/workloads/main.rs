@@ -26,6 +26,7 @@ const WORKLOADS: &[Workload] = &[
     ("W3plain", 1_000_000, local::plain_spawns),
     ("W3mem", 100_000, local::idle),
     ("W4udp", 100_000, cluster::datagrams),
+    ("W4tcp", 100_000, cluster::connected),
     ("W4call", 100_000, cluster::calls),
     ("W5", 10_000, cluster::lossy),
     ("W6", 1_000_000, local::sleepers),
