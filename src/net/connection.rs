@@ -39,9 +39,8 @@ impl Default for Settings {
 /// What is to be done about connections, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Come back with [`Connections::due`] for this end at this moment; who and nth decide among what is
-    /// due at once.
-    Head(u32, Time, Lineage, u32),
+    /// The head of an end's queue has its moment.
+    Head(Head),
     /// Come back with [`Connections::late`] for this end at this moment.
     Late(u32, Time),
     /// The first node has a connection to the second.
@@ -54,6 +53,19 @@ pub enum Effect {
     Dead(u32),
     /// Those who waited until this end takes more.
     Writable(Vec<Waiter>),
+}
+
+/// Come back with [`Connections::due`] for an end at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The end.
+    pub end: u32,
+    /// The moment.
+    pub at: Time,
+    /// Decides among what is due at once: who sent it.
+    pub who: Lineage,
+    /// And the how-manieth of that sender.
+    pub nth: u32,
 }
 
 /// Who waits until a connection takes more: a task, by slot and generation.
@@ -143,6 +155,8 @@ pub struct Connections {
     index: FxHashMap<(NodeId, NodeId), u32>,
     /// The ends of each node.
     of: Vec<Vec<u32>>,
+    /// The first effect, where it is the most usual one.
+    head: Option<Head>,
     effects: Vec<Effect>,
 }
 
@@ -154,9 +168,29 @@ impl Connections {
         }
     }
 
-    /// What is to be done since the last time.
-    pub fn effects(&mut self, into: &mut Vec<Effect>) {
-        into.append(&mut self.effects);
+    /// What is to be done since the last time: first this, where there is any, then the rest.
+    #[inline(always)]
+    pub fn head(&mut self) -> Option<Head> {
+        self.head.take()
+    }
+
+    /// The rest of what is to be done.
+    #[inline(always)]
+    pub fn effects(&mut self) -> Option<Vec<Effect>> {
+        if self.effects.is_empty() {
+            None
+        } else {
+            Some(std::mem::take(&mut self.effects))
+        }
+    }
+
+    #[inline]
+    fn come_back(&mut self, head: Head) {
+        if self.head.is_none() && self.effects.is_empty() {
+            self.head = Some(head);
+        } else {
+            self.effects.push(Effect::Head(head));
+        }
     }
 
     /// The nodes to which this one has a connection, as it believes.
@@ -314,8 +348,8 @@ impl Connections {
         own.queue.push_back(frame);
         if own.queue.len() == 1 && !own.stalled {
             own.armed = frame.at;
-            self.effects
-                .push(Effect::Head(end, frame.at, frame.who, frame.nth));
+            let Frame { at, who, nth, .. } = frame;
+            self.come_back(Head { end, at, who, nth });
         }
     }
 
@@ -327,8 +361,9 @@ impl Connections {
             return;
         };
         own.armed = head.at.max(not_before);
-        let effect = Effect::Head(end, own.armed, head.who, head.nth);
-        self.effects.push(effect);
+        let Frame { who, nth, .. } = *head;
+        let at = own.armed;
+        self.come_back(Head { end, at, who, nth });
     }
 
     /// The head of a queue is due.

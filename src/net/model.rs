@@ -39,14 +39,14 @@ pub struct Passage {
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Passed {
+pub enum Passed<'a> {
     /// A fault, or the path, loses it.
     Lost,
     /// It arrives.
     Arrives {
         /// Its latency, and its duplicate's; each is drawn on its own, as [`Kind::Latency`] and as
         /// [`Kind::CopyLatency`], by whoever brings it there.
-        latency: Distribution,
+        latency: &'a Distribution,
         /// How long its bytes take to pass, on top, in nanoseconds.
         passes_ns: u64,
         /// For so many nanoseconds on top it is held back.
@@ -56,6 +56,29 @@ pub enum Passed {
         /// Whether a duplicate, which is not held back, arrives too.
         is_duplicated: bool,
     },
+}
+
+impl Passed<'_> {
+    /// What the faults that are aimed at packets make of it.
+    #[cold]
+    fn meddled(self, now: Time, meddled: Meddled) -> Self {
+        match self {
+            Passed::Arrives {
+                latency,
+                passes_ns,
+                held_ns,
+                is_duplicated,
+                ..
+            } if !meddled.lost && !meddled.swallowed => Passed::Arrives {
+                latency,
+                passes_ns,
+                held_ns: held_ns.saturating_add(meddled.held_ns(now, latency.least_ns())),
+                on_hold: meddled.until > now,
+                is_duplicated: is_duplicated || meddled.doubled,
+            },
+            _ => Passed::Lost,
+        }
+    }
 }
 
 /// The network of a run, but for its connections.
@@ -144,13 +167,18 @@ impl Model {
 
     /// Sends a datagram: draws what becomes of it, but for how long it takes.
     #[inline]
-    pub fn pass(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Passed {
+    pub fn pass(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Passed<'_> {
         let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth()));
         if self.roads.is_cut(passage.from, passage.to) {
             return Passed::Lost;
         }
+        let meddled = if self.rules.is_empty() {
+            None
+        } else {
+            Some(self.meddle(choice, now, passage))
+        };
         let path = self.roads.path(passage.from, passage.to);
-        let (latency, passes_ns) = (path.latency, path.passes_ns(passage.bytes).unwrap_or(0));
+        let (latency, passes_ns) = (&path.latency, path.passes_ns(passage.bytes).unwrap_or(0));
         let loss = path.loss.or(self.faults.loss[passage.kind as usize]);
         if choice.chance(site(Kind::Loss), loss) {
             return Passed::Lost;
@@ -164,38 +192,9 @@ impl Model {
             on_hold: false,
             is_duplicated: choice.chance(site(Kind::Duplicate), duplicate),
         };
-        if self.rules.is_empty() {
-            passed
-        } else {
-            self.pass_rules(choice, now, passage, passed)
-        }
-    }
-
-    /// What the faults that are aimed at packets make of a datagram.
-    #[cold]
-    fn pass_rules(
-        &mut self,
-        choice: &mut Choice,
-        now: Time,
-        passage: &Passage,
-        passed: Passed,
-    ) -> Passed {
-        let meddled = self.meddle(choice, now, passage);
-        match passed {
-            Passed::Arrives {
-                latency,
-                passes_ns,
-                held_ns,
-                is_duplicated,
-                ..
-            } if !meddled.lost && !meddled.swallowed => Passed::Arrives {
-                latency,
-                passes_ns,
-                held_ns: held_ns.saturating_add(meddled.held_ns(now, latency.least_ns())),
-                on_hold: meddled.until > now,
-                is_duplicated: is_duplicated || meddled.doubled,
-            },
-            _ => Passed::Lost,
+        match meddled {
+            None => passed,
+            Some(meddled) => passed.meddled(now, meddled),
         }
     }
 
@@ -257,6 +256,14 @@ mod tests {
     use super::*;
     use crate::trace::Pid;
 
+    #[derive(Clone, Copy)]
+    struct Sent {
+        kind: PacketKind,
+        is_lost: bool,
+        is_duplicated: bool,
+        held_ns: u64,
+    }
+
     fn model(faults: PacketFaults) -> Model {
         let mut model = Model::new(Path::default(), faults);
         for name in ["a", "b"] {
@@ -276,24 +283,45 @@ mod tests {
         })
     }
 
-    fn send_all(mut model: Model) -> Vec<(PacketKind, Passed)> {
+    /// What becomes of each packet: lost, duplicated, and held back for how long.
+    fn send_all(mut model: Model) -> Vec<Sent> {
         let mut choice = Choice::seeded(3);
-        passages()
-            .map(|passage| (passage.kind, model.pass(&mut choice, Time::ZERO, &passage)))
-            .collect()
+        let sent = passages().map(|passage| {
+            let sent = Sent {
+                kind: passage.kind,
+                is_lost: false,
+                is_duplicated: false,
+                held_ns: 0,
+            };
+            match model.pass(&mut choice, Time::ZERO, &passage) {
+                Passed::Lost => Sent {
+                    is_lost: true,
+                    ..sent
+                },
+                Passed::Arrives {
+                    latency,
+                    passes_ns,
+                    held_ns,
+                    on_hold,
+                    is_duplicated,
+                } => {
+                    assert_eq!(*latency, Path::default().latency);
+                    assert!(passes_ns == 0 && !on_hold);
+                    Sent {
+                        held_ns,
+                        is_duplicated,
+                        ..sent
+                    }
+                }
+            }
+        });
+        sent.collect()
     }
 
     #[test]
     fn without_faults_every_packet_arrives_once_and_with_its_paths_latency() {
-        for (_, passed) in send_all(model(PacketFaults::default())) {
-            let arrives = Passed::Arrives {
-                latency: Path::default().latency,
-                passes_ns: 0,
-                held_ns: 0,
-                on_hold: false,
-                is_duplicated: false,
-            };
-            assert_eq!(passed, arrives);
+        for sent in send_all(model(PacketFaults::default())) {
+            assert!(!sent.is_lost && !sent.is_duplicated && sent.held_ns == 0);
         }
     }
 
@@ -303,19 +331,12 @@ mod tests {
         faults.duplicate[PacketKind::Ack as usize] = Rate::new(0.25).unwrap();
         faults.loss[PacketKind::Data as usize] = Rate::new(0.5).unwrap();
         let passed = send_all(model(faults));
-        let count = |kind, test: fn(&Passed) -> bool| {
-            passed.iter().filter(|(k, p)| *k == kind && test(p)).count()
+        let count = |kind, test: fn(&Sent) -> bool| {
+            let of_kind = passed.iter().filter(|sent| sent.kind == kind);
+            of_kind.filter(|sent| test(sent)).count()
         };
-        let doubled = |p: &Passed| {
-            matches!(
-                p,
-                Passed::Arrives {
-                    is_duplicated: true,
-                    ..
-                }
-            )
-        };
-        let lost = |p: &Passed| *p == Passed::Lost;
+        let doubled = |sent: &Sent| sent.is_duplicated;
+        let lost = |sent: &Sent| sent.is_lost;
         assert!((330..500).contains(&count(PacketKind::Ack, doubled)));
         assert!((750..920).contains(&count(PacketKind::Data, lost)));
         for kind in PacketKind::ALL {
@@ -335,11 +356,8 @@ mod tests {
             ..PacketFaults::default()
         };
         let passed = send_all(model(faults));
-        let held = passed.iter().filter_map(|(_, p)| match p {
-            Passed::Arrives { held_ns, .. } if *held_ns > 0 => Some(*held_ns),
-            _ => None,
-        });
-        let held: Vec<u64> = held.collect();
+        let held = passed.iter().map(|sent| sent.held_ns);
+        let held: Vec<u64> = held.filter(|held_ns| *held_ns > 0).collect();
         assert!((850..1150).contains(&held.len()), "{}", held.len());
         assert!(held.iter().all(|held_ns| *held_ns <= 50_000_000));
     }

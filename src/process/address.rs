@@ -176,19 +176,24 @@ impl<M: Message> Address<M> {
 
     #[inline(always)]
     fn send_via(self, kind: PacketKind, via: Via, message: M) {
-        let left = with(|system| {
-            let local = system.current.pid.node() == self.target.node();
-            if !local || system.budget <= 1 || system.kernel.trace.wants_detail() {
-                return Left::Slow(message);
+        let sent = with(|system| {
+            if system.current().pid.node() != self.target.node() {
+                return Sent::Abroad(message, system.blank());
+            }
+            if system.budget <= 1 || system.kernel.trace.wants_detail() {
+                return Sent::Slow(message);
             }
             system.budget -= 1;
             let id = system.next_id();
-            system.deliver_local(id.from.node(), self.target, id, message, None)
+            Sent::Here(system.deliver_local(id.from.node(), self.target, id, message, None))
         });
-        match left {
-            Left::Nothing => {}
-            Left::Dropped(message) => drop(message),
-            Left::Slow(message) => self.send_slowly(kind, via, message),
+        match sent {
+            Sent::Here(Left::Nothing) => {}
+            Sent::Here(Left::Dropped(message)) => drop(message),
+            Sent::Slow(message) => self.send_with_detail(message),
+            Sent::Abroad(message, blank) => {
+                hand_over(blank, self.target, (kind, via, Carries::Message), &message);
+            }
         }
     }
 
@@ -213,21 +218,16 @@ impl<M: Message> Address<M> {
         self.send_via(kind, Via::Datagram, message);
     }
 
-    /// The ways other than a local message of which nobody wants details.
-    #[inline(never)]
-    fn send_slowly(self, kind: PacketKind, via: Via, message: M) {
-        let (current, detail) =
-            with(|system| (system.current(), system.kernel.trace.wants_detail()));
-        if current.pid.node() == self.target.node() {
-            let text = if detail { local_detail(&message) } else { None };
-            let left = act(|system, current| {
-                let id = system.next_id();
-                system.deliver_local(current.pid.node(), self.target, id, message, text)
-            });
-            drop(left);
-        } else {
-            hand_over(self.target, (kind, via, Carries::Message), &message, detail);
-        }
+    /// Sends a local message of which somebody wants details, or which may be the last call of the host.
+    #[cold]
+    fn send_with_detail(self, message: M) {
+        let detail = with(|system| system.kernel.trace.wants_detail());
+        let text = if detail { local_detail(&message) } else { None };
+        let left = act(|system, current| {
+            let id = system.next_id();
+            system.deliver_local(current.pid.node(), self.target, id, message, text)
+        });
+        drop(left);
     }
 
     /// Asks and waits for the answer, at most for `timeout`.
@@ -251,8 +251,22 @@ pub(crate) enum Left<M> {
     Nothing,
     /// Nobody took it: it is dropped outside any borrow.
     Dropped(M),
-    /// It was not sent yet.
+}
+
+/// How far a message has come.
+enum Sent<M> {
+    /// To a process of this node, or to nobody there.
+    Here(Left<M>),
+    /// Nowhere yet, since it wants more than the fast way does.
     Slow(M),
+    /// It goes to another node, in this packet.
+    Abroad(M, Blank),
+}
+
+/// A packet to be filled in, and whether a log or a digest wants more than its bytes.
+pub(crate) struct Blank {
+    packet: Box<Packet>,
+    detail: bool,
 }
 
 /// The text and, where payloads are digested, the bytes of a local message.
@@ -269,14 +283,19 @@ pub(crate) fn local_detail<M: Message>(message: &M) -> Option<String> {
 pub(crate) type How = (PacketKind, Via, Carries);
 
 /// A message, encoded, in a packet that has no sender yet; and its text, where a log wants it.
+#[inline]
 fn pack<M: Message>(
+    blank: Blank,
     to: Target,
     how: How,
     message: &M,
-    detail: bool,
 ) -> (Box<Packet>, Option<String>) {
-    let text = detail.then(|| format!("{message:?}"));
-    let mut packet = with(|system| system.packets.pop()).unwrap_or_default();
+    let Blank { mut packet, detail } = blank;
+    let text = if detail {
+        Some(format!("{message:?}"))
+    } else {
+        None
+    };
     (packet.to, packet.label) = (to, Labeled::of::<M>());
     (packet.kind, packet.via, packet.what) = how;
     packet.bytes = encode(message, std::mem::take(&mut packet.bytes));
@@ -284,8 +303,9 @@ fn pack<M: Message>(
 }
 
 /// Encodes a message and hands it to the host, as the current process's next packet.
-pub(crate) fn hand_over<M: Message>(to: Target, how: How, message: &M, detail: bool) {
-    let (mut packet, text) = pack(to, how, message, detail);
+#[inline(never)]
+pub(crate) fn hand_over<M: Message>(blank: Blank, to: Target, how: How, message: &M) {
+    let (mut packet, text) = pack(blank, to, how, message);
     let _ = act(|system, current| {
         packet.id = system.next_id();
         if let Some(task) = system.kernel.tasks.get(current.slot) {
@@ -298,20 +318,33 @@ pub(crate) fn hand_over<M: Message>(to: Target, how: How, message: &M, detail: b
 /// Sends a message when a timer fires: no process is polled then, and its setter may have ended.
 pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Lineage) {
     let node = id.from.node();
-    let detail = with(|system| system.kernel.trace.wants_detail());
+    let blank = with(System::blank);
     if to.node() == node {
-        let text = if detail { local_detail(&message) } else { None };
+        let text = if blank.detail {
+            local_detail(&message)
+        } else {
+            None
+        };
         let left = with(|system| system.deliver_local(node, to, id, message, text));
         drop(left);
     } else {
         let how = (PacketKind::Data, Via::Connection, Carries::Message);
-        let (mut packet, text) = pack(to, how, &message, detail);
+        let (mut packet, text) = pack(blank, to, how, &message);
         (packet.id, packet.who) = (id, who);
         with(|system| system.hand_over(packet, text));
     }
 }
 
 impl System {
+    /// A packet to be filled in: one that has served, where there is one.
+    #[inline(always)]
+    pub(crate) fn blank(&mut self) -> Blank {
+        Blank {
+            packet: self.packets.pop().unwrap_or_default(),
+            detail: self.kernel.trace.wants_detail(),
+        }
+    }
+
     /// Notes a packet and gives it to the host.
     pub(crate) fn hand_over(&mut self, mut packet: Box<Packet>, text: Option<String>) {
         if self.moved

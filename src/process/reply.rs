@@ -5,7 +5,7 @@ use super::distribution::Signal;
 use super::exit::{CallError, ExitReason};
 use super::host::{Carries, Packet, Via};
 use super::message::{Message, decode};
-use super::system::{Deliver, Extra, Remains, Watch, act, current, try_with, wants, with};
+use super::system::{Deliver, Extra, Remains, System, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
 use crate::kernel::Time;
 use crate::trace::{DeadReason, Event, Fate, MessageId, NodeId, PacketKind, Pid};
@@ -93,15 +93,15 @@ impl<R: Message> ReplyTo<R> {
     }
 
     fn reply_remote(self, answer: &R) {
-        let (logs, watched) = with(|system| {
+        let (blank, watched) = with(|system| {
             let own = system.process(system.current.slot);
             let watch = (self.to, Watch::Call(self.alias));
             let watched = own.is_some_and(|process| process.watchers.remove(watch));
-            (system.kernel.trace.logs(), watched)
+            (system.blank(), watched)
         });
         let to = Target::Alias(self.to, self.alias);
         let how = (PacketKind::Reply, Via::Connection, Carries::Answer(watched));
-        super::address::hand_over(to, how, answer, logs);
+        super::address::hand_over(blank, to, how, answer);
     }
 }
 
@@ -375,9 +375,9 @@ pub(crate) async fn call_with<M: Message, R: Message>(
         to.send(question);
     } else {
         let what = Carries::Question(call.alias);
-        let detail = with(|system| system.kernel.trace.wants_detail());
+        let blank = with(System::blank);
         let how = (PacketKind::Data, Via::Connection, what);
-        super::address::hand_over(to.target(), how, &question, detail);
+        super::address::hand_over(blank, to.target(), how, &question);
         call.asks_abroad = true;
     }
     call.await

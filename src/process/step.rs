@@ -41,8 +41,9 @@ enum Begin {
         /// Whether it waited with wakers of others, too.
         others: bool,
     },
-    /// A packet has come (it is in `System::incoming`), and this decodes it for this process.
+    /// A packet has come, and this decodes it for this process.
     Deliver {
+        packet: Box<Packet>,
         deliver: Deliver,
         to: Pid,
         slot: u32,
@@ -81,11 +82,12 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
                 };
                 with(|system| system.end(slot, body, polled, until, many))
             }
-            Begin::Deliver { deliver, to, slot } => {
-                let packet = with(|system| system.incoming.take());
-                let Some(packet) = packet else {
-                    return Ok(Stepped::Polled);
-                };
+            Begin::Deliver {
+                packet,
+                deliver,
+                to,
+                slot,
+            } => {
                 deliver(to, slot, &packet);
                 with(|system| system.delivered(packet, until, many))
             }
@@ -369,14 +371,12 @@ impl System {
         }
         if let Target::Alias(to, alias) = packet.to {
             return match self.answer_taker(to, alias) {
-                Some(deliver) => self.hold(
+                Some(deliver) => Begin::Deliver {
                     packet,
-                    Begin::Deliver {
-                        deliver,
-                        to,
-                        slot: alias,
-                    },
-                ),
+                    deliver,
+                    to,
+                    slot: alias,
+                },
                 None => self.turn_away(packet, None),
             };
         }
@@ -387,7 +387,12 @@ impl System {
                     if let Carries::Question(alias) = packet.what {
                         self.question_came(packet.id.from, alias, Ok(slot));
                     }
-                    self.hold(packet, Begin::Deliver { deliver, to, slot })
+                    Begin::Deliver {
+                        packet,
+                        deliver,
+                        to,
+                        slot,
+                    }
                 }
                 None => self.turn_away(packet, Some(DeadReason::NoProc)),
             },
@@ -404,12 +409,6 @@ impl System {
             return Begin::Bury(Stepped::Polled);
         }
         self.turn_away(packet, Some(DeadReason::NodeDown))
-    }
-
-    #[inline(always)]
-    fn hold(&mut self, packet: Box<Packet>, begin: Begin) -> Begin {
-        self.incoming = Some(packet);
-        begin
     }
 
     /// A packet that nobody takes: a dead letter or, without a reason, an answer that came too late.

@@ -190,8 +190,6 @@ pub(crate) struct System {
     pub(crate) graveyard: Vec<Remains>,
     /// The wakers of others that are to be called before the next poll.
     pub(crate) others: Vec<Waker>,
-    /// The packet that has just come.
-    pub(crate) incoming: Option<Box<Packet>>,
     pub(crate) delayed: Slab<Delayed>,
     pub(crate) board: FxHashMap<String, Box<dyn Any>>,
     /// What processes have counted, by key: outside the world, as the board.
@@ -301,7 +299,6 @@ impl System {
             dying: Vec::new(),
             graveyard: Vec::new(),
             others: Vec::new(),
-            incoming: None,
             delayed: Slab::default(),
             board: FxHashMap::default(),
             counters: FxHashMap::default(),

@@ -6,7 +6,7 @@ use super::plan::Plan;
 use crate::choice::{Choice, Class, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::{Drawn, Key, Time};
 use crate::net::{
-    Came, Connections, Effect, Leaves, Load, Model, PacketFaults, Passage, Passed, Waiter,
+    Came, Connections, Effect, Head, Leaves, Load, Model, PacketFaults, Passage, Passed, Waiter,
 };
 use crate::process::{Core, Host, Packet, System, Via};
 use crate::trace::{Broken, DeadReason, Event, NodeId};
@@ -88,11 +88,9 @@ pub(crate) type News = (NodeId, NodeId, Option<Broken>);
 pub(crate) struct World {
     pub(crate) network: Model,
     connections: Connections,
-    effects: Vec<Effect>,
     pub(crate) news: Vec<News>,
     pub(crate) rates: Rates,
-    packets: Vec<Option<Box<Packet>>>,
-    free: Vec<u32>,
+    packets: Packets,
     /// Datagrams that have come to a paused node.
     parked: Vec<u32>,
     /// Datagrams that are held until they are released.
@@ -106,71 +104,37 @@ pub(crate) struct World {
     pub(crate) reboots: Vec<Option<Time>>,
 }
 
-impl World {
-    pub(crate) fn new(
-        network: Model,
-        connections: Connections,
-        rates: Rates,
-        ids: Arc<FxHashMap<String, NodeId>>,
-        machines: usize,
-    ) -> World {
-        World {
-            network,
-            connections,
-            effects: Vec::new(),
-            news: Vec::new(),
-            rates,
-            packets: Vec::new(),
-            free: Vec::new(),
-            parked: Vec::new(),
-            held: Vec::new(),
-            clocks: vec![Clock::default(); machines],
-            ids,
-            plan: Plan::default(),
-            active: BTreeSet::new(),
-            reboots: vec![None; machines],
-        }
-    }
+/// The packets that are on their way, by numbers that are used again.
+#[derive(Default)]
+struct Packets {
+    slots: Vec<Option<Box<Packet>>>,
+    free: Vec<u32>,
+}
 
-    /// The state of the world behind a system's host.
-    pub(crate) fn of(host: &mut dyn Host) -> &mut World {
-        match (host as &mut dyn Any).downcast_mut() {
-            Some(world) => world,
-            None => unreachable!("the host of a simulated run is its world"),
-        }
-    }
-
-    /// One machine more; with `beside`, it has the name of that one.
-    pub(crate) fn add_machine(&mut self, beside: Option<NodeId>, owner: Lineage) -> NodeId {
-        self.clocks.push(Clock::default());
-        self.reboots.push(None);
-        self.network.add(beside, owner)
-    }
-
-    #[inline]
-    fn take_packet(&mut self, index: u32) -> Option<Box<Packet>> {
-        let packet = self.packets[index as usize].take()?;
-        self.free.push(index);
-        Some(packet)
-    }
-
+impl Packets {
     #[inline]
     fn store(&mut self, packet: Box<Packet>) -> u32 {
         match self.free.pop() {
             Some(index) => {
-                self.packets[index as usize] = Some(packet);
+                self.slots[index as usize] = Some(packet);
                 index
             }
             None => {
-                self.packets.push(Some(packet));
-                self.packets.len() as u32 - 1
+                self.slots.push(Some(packet));
+                self.slots.len() as u32 - 1
             }
         }
     }
 
-    /// The packets that are still on their way.
-    pub(crate) fn drain_packets(&mut self) -> impl Iterator<Item = Box<Packet>> {
-        self.packets.drain(..).flatten()
+    #[inline]
+    fn take(&mut self, index: u32) -> Option<Box<Packet>> {
+        let packet = self.slots[index as usize].take()?;
+        self.free.push(index);
+        Some(packet)
+    }
+
+    fn get(&self, index: u32) -> Option<&Packet> {
+        self.slots[index as usize].as_deref()
     }
 
     #[inline]
@@ -198,6 +162,51 @@ impl World {
         let nth = id.nth() | id.copy() << 31;
         let key = core.arm_drawn(&drawn, who, nth, Due::Packet(index).number());
         key.map(|key| (index, key))
+    }
+}
+
+impl World {
+    pub(crate) fn new(
+        network: Model,
+        connections: Connections,
+        rates: Rates,
+        ids: Arc<FxHashMap<String, NodeId>>,
+        machines: usize,
+    ) -> World {
+        World {
+            network,
+            connections,
+            news: Vec::new(),
+            rates,
+            packets: Packets::default(),
+            parked: Vec::new(),
+            held: Vec::new(),
+            clocks: vec![Clock::default(); machines],
+            ids,
+            plan: Plan::default(),
+            active: BTreeSet::new(),
+            reboots: vec![None; machines],
+        }
+    }
+
+    /// The state of the world behind a system's host.
+    pub(crate) fn of(host: &mut dyn Host) -> &mut World {
+        match (host as &mut dyn Any).downcast_mut() {
+            Some(world) => world,
+            None => unreachable!("the host of a simulated run is its world"),
+        }
+    }
+
+    /// One machine more; with `beside`, it has the name of that one.
+    pub(crate) fn add_machine(&mut self, beside: Option<NodeId>, owner: Lineage) -> NodeId {
+        self.clocks.push(Clock::default());
+        self.reboots.push(None);
+        self.network.add(beside, owner)
+    }
+
+    /// The packets that are still on their way.
+    pub(crate) fn drain_packets(&mut self) -> impl Iterator<Item = Box<Packet>> {
+        self.packets.slots.drain(..).flatten()
     }
 
     fn lose(core: &mut Core<'_>, packet: Box<Packet>) {
@@ -231,10 +240,10 @@ impl World {
             copy.id = id.duplicate();
             core.trace().emit(Event::Duplicated { id: copy.id, to });
             core.trace().books.sent(id.from.node(), copy.id);
-            self.launch(&mut core, copy, &latency, passes_ns);
+            self.packets.launch(&mut core, copy, latency, passes_ns);
         }
         let more_ns = passes_ns.saturating_add(held_ns);
-        let launched = self.launch(&mut core, packet, &latency, more_ns);
+        let launched = self.packets.launch(&mut core, packet, latency, more_ns);
         if on_hold {
             self.held.extend(launched);
         }
@@ -256,7 +265,7 @@ impl World {
         };
         let (who, nth) = (packet.who, passage.id.nth());
         let load = Load {
-            freight: self.store(packet),
+            freight: self.packets.store(packet),
             bytes: passage.bytes,
             who,
             nth,
@@ -273,26 +282,26 @@ impl World {
     /// Does what connections ask for.
     #[inline]
     pub(crate) fn apply(&mut self, core: &mut Core<'_>) {
-        self.connections.effects(&mut self.effects);
-        if self.effects.is_empty() {
-            return;
+        if let Some(head) = self.connections.head() {
+            World::come_back(core, head);
         }
-        let mut effects = std::mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Head(end, at, who, nth) => {
-                    core.arm(at, who, nth, Due::Head(end).number());
-                }
-                other => self.apply_rare(core, other),
+        if let Some(effects) = self.connections.effects() {
+            for effect in effects {
+                self.apply_rare(core, effect);
             }
         }
-        self.effects = effects;
+    }
+
+    #[inline]
+    fn come_back(core: &mut Core<'_>, head: Head) {
+        let number = Due::Head(head.end).number();
+        core.arm(head.at, head.who, head.nth, number);
     }
 
     #[cold]
     fn apply_rare(&mut self, core: &mut Core<'_>, effect: Effect) {
         match effect {
-            Effect::Head(..) => {}
+            Effect::Head(head) => World::come_back(core, head),
             Effect::Late(end, at) => {
                 let nth = SITE_END | end;
                 core.arm(at, Lineage::RUN, nth, Due::Late(end).number());
@@ -300,12 +309,12 @@ impl World {
             Effect::Up(node, peer) => self.news.push((node, peer, None)),
             Effect::Down(node, peer, why) => self.news.push((node, peer, Some(why))),
             Effect::Lost(freight) => {
-                if let Some(packet) = self.take_packet(freight) {
+                if let Some(packet) = self.packets.take(freight) {
                     World::lose(core, packet);
                 }
             }
             Effect::Dead(freight) => {
-                if let Some(packet) = self.take_packet(freight) {
+                if let Some(packet) = self.packets.take(freight) {
                     let (id, to) = (packet.id, packet.to.as_u64());
                     let trace = core.trace();
                     trace.dead_letter(id.from.node(), id, to, DeadReason::NoConnection);
@@ -371,7 +380,7 @@ impl World {
     /// A node goes on that was paused: what has come for it meanwhile comes now.
     pub(crate) fn unpark(&mut self, core: &mut Core<'_>) {
         for index in std::mem::take(&mut self.parked) {
-            let Some(packet) = &self.packets[index as usize] else {
+            let Some(packet) = self.packets.get(index) else {
                 continue;
             };
             let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
@@ -382,7 +391,7 @@ impl World {
     /// Whatever a fault holds back comes now.
     pub(crate) fn release_held(&mut self, core: &mut Core<'_>) {
         for (index, key) in std::mem::take(&mut self.held) {
-            if let Some(packet) = &self.packets[index as usize] {
+            if let Some(packet) = self.packets.get(index) {
                 let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
                 if core.disarm(key) {
                     core.arm(core.now(), who, nth, Due::Packet(index).number());
@@ -422,7 +431,7 @@ impl World {
 
     #[cold]
     fn is_parked(&mut self, index: u32) -> bool {
-        let to = self.packets[index as usize].as_ref();
+        let to = self.packets.get(index);
         let parks = to.is_some_and(|packet| self.network.machine(packet.to.node()).paused);
         if parks {
             self.parked.push(index);
@@ -480,14 +489,14 @@ impl Host for World {
     fn due(&mut self, mut core: Core<'_>, number: u32) -> Option<Box<Packet>> {
         match Due::of(number) {
             Due::Packet(index) if self.network.has_trouble() && self.is_parked(index) => None,
-            Due::Packet(index) => self.take_packet(index),
+            Due::Packet(index) => self.packets.take(index),
             Due::Head(end) => {
                 let now = core.now();
                 let roads = self.network.roads();
                 let came = self.connections.due(roads, core.choice(), now, end);
                 self.apply(&mut core);
                 match came {
-                    Came::Load(freight) => self.take_packet(freight),
+                    Came::Load(freight) => self.packets.take(freight),
                     Came::Nothing => None,
                 }
             }

@@ -1,7 +1,7 @@
 //! The legend of the trace and what is printed cannot drift apart.
 
 use super::*;
-use crate::trace::{DeadReason, Limit, Name, PacketKind};
+use crate::trace::{Broken, DeadReason, Limit, Name, PacketKind};
 
 const LEGEND: &str = include_str!("../../../docs/TRACE.md");
 
@@ -39,10 +39,21 @@ fn sort(event: &Event) -> usize {
         Event::Busy { .. } => 28,
         Event::Bound { .. } => 29,
         Event::Note { .. } => 30,
+        Event::NodeUp { .. } => 31,
+        Event::NodeDown { .. } => 32,
+        Event::Suspended { .. } => 33,
+        Event::Released { .. } => 34,
+        Event::Fault { .. } => 35,
+        Event::FaultOver { .. } => 36,
+        Event::NoEffect { .. } => 37,
+        Event::Stopping { .. } => 38,
+        Event::Halt { .. } => 39,
+        Event::Outdated { .. } => 40,
+        Event::Quiet => 41,
     }
 }
 
-const SORTS: usize = 31;
+const SORTS: usize = 42;
 
 fn names() -> Names {
     vec!["shop".to_owned(), "bank".to_owned()].into()
@@ -57,6 +68,8 @@ fn examples() -> Log {
     let mut log = Log::default();
     let (pay, paid) = (log.intern("Pay(5)".into()), log.intern("Ok(5)".into()));
     let (empty, note) = (log.intern("it is empty".into()), log.intern("hello".into()));
+    let cut = log.intern("cut bank | shop for 8s".into());
+    let crash = log.intern("bank crashes, down for good".into());
     let (till_name, gone) = (Name::new("till"), Name::new("gone"));
     log.name(till_name, "till");
     log.name(gone, "gone");
@@ -210,7 +223,52 @@ fn examples() -> Log {
             pid: root,
             text: note,
         },
+        Event::NodeUp {
+            node: shop,
+            peer: bank,
+        },
+        Event::Suspended {
+            pid: till,
+            peer: bank,
+        },
+        Event::Released { pid: till },
+        Event::Fault {
+            number: 0,
+            text: cut,
+        },
+        Event::FaultOver {
+            number: 0,
+            text: cut,
+        },
+        Event::NoEffect {
+            number: 1,
+            node: bank,
+            text: crash,
+        },
+        Event::Stopping { node: bank },
+        Event::Halt {
+            node: bank,
+            incarnation: 1,
+        },
+        Event::Outdated {
+            node: bank,
+            newer: shop,
+        },
+        Event::Quiet,
     ];
+    let reasons = [
+        Broken::Closed,
+        Broken::Silent,
+        Broken::Replaced,
+        Broken::Refused,
+        Broken::NoAnswer,
+    ];
+    let downs = reasons.map(|why| Event::NodeDown {
+        node: shop,
+        peer: bank,
+        why,
+    });
+    let events = events.into_iter().chain(downs);
     for (step, event) in (1..).zip(events) {
         let at_ns = 1_000_217_311;
         log.push(Entry { at_ns, step, event });
