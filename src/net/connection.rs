@@ -328,7 +328,7 @@ impl Connections {
         let own = self.at(end);
         own.count += 1;
         let (from, to, count) = (own.from, own.to, own.count);
-        let (who, nth) = (roads.owner(from), own_site(to, count));
+        let (who, nth) = (roads.owner(from), own_site(roads, from, to, count));
         let transit_ns = roads.transit_ns(choice, (from, to), (who, nth), Rate::NEVER);
         let frame = Frame {
             what,
@@ -678,8 +678,9 @@ impl Connections {
         let tick_ns = self.settings.tick.as_nanos() as u64;
         let own = self.at(end);
         own.count += 1;
-        let nth = own_site(own.to, own.count);
-        let site = Site::new(Kind::Tick, roads.owner(own.from), nth);
+        let (from, to, count) = (own.from, own.to, own.count);
+        let nth = own_site(roads, from, to, count);
+        let site = Site::new(Kind::Tick, roads.owner(from), nth);
         tick_ns / 4 * 3 + choice.draw(site, Shape::UpTo(tick_ns / 2))
     }
 }
@@ -695,9 +696,12 @@ pub enum Leaves {
     Silently,
 }
 
-/// The how-manieth draw of a machine's own on the way to this peer: apart from those of its processes.
-fn own_site(to: NodeId, count: u32) -> u64 {
-    1 << 40 | (to.index() as u64) << 24 | u64::from(count)
+/// The how-manieth draw of a machine's own on the way to a peer: apart from those of its processes, and
+/// named by what the two are called, whichever numbers they have in this run.
+fn own_site(roads: &Roads, from: NodeId, to: NodeId, count: u32) -> u64 {
+    let (from, to) = (roads.machine(from), roads.machine(to));
+    let peer = u64::from(to.before & 0xFF) << 16 | (to.name.index() as u64 & 0xFFFF);
+    1 << 63 | u64::from(from.before & 0xFF) << 48 | peer << 24 | u64::from(count & 0xFF_FFFF)
 }
 
 impl End {

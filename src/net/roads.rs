@@ -24,6 +24,8 @@ pub struct Machine {
     pub outdated: bool,
     /// Machines of one name have one number here.
     pub name: NodeId,
+    /// How many of this name came before it.
+    pub before: u32,
 }
 
 /// The paths of a run, and what stands in the way.
@@ -57,12 +59,15 @@ impl Roads {
     pub(super) fn add(&mut self, name: Option<NodeId>, owner: Lineage) -> NodeId {
         let id = NodeId::new(self.machines.len());
         self.namesakes |= name.is_some();
+        let name = name.map_or(id, |name| self.machine(name).name);
+        let before = self.machines.iter().filter(|m| m.name == name).count() as u32;
         self.machines.push(Machine {
             up: false,
             paused: false,
             dark: false,
             outdated: false,
-            name: name.unwrap_or(id),
+            name,
+            before,
         });
         self.owners.push(owner);
         id

@@ -217,10 +217,12 @@ impl Run<'_> {
             }
             let boot = state.lineage.boot(state.incarnation());
             let event = how(state.incarnation());
+            // Another boots in the place of a node that was written off.
+            let reboots = down_ns < u64::MAX && state.moved.is_none();
             system.node_ends(node.index(), event);
             let (world, mut core) = system.world();
             world.leave(&mut core, node, leaves);
-            if down_ns < u64::MAX {
+            if reboots {
                 let at = core.now().plus_nanos(down_ns);
                 world.reboots[node.index()] = Some(at);
                 core.arm(at, boot, SITE_REBOOT, Due::Reboot(node).number());

@@ -3,17 +3,20 @@
 //! A process is touched from the first moment at which, in either run, something that was touched
 //! reached it. Moments can be compared between the runs, and order within a moment is left aside: all that
 //! a process does in the moment in which it is touched counts as touched. So the future is rather too
-//! large than too small. Where the log does not say whom something reached, the whole node is touched.
+//! large than too small. Where the log does not say whom something reached, the whole node is touched, and
+//! with it whatever else has its name. A packet that was touched delays those behind it on its connection,
+//! so all that comes that way later counts as touched.
 
-use netsplit::Outcome;
 use netsplit::choice::{Kind, Lineage, Recorded, Site};
 use netsplit::trace::{Event, MessageId, NodeId, Pid};
+use netsplit::{Fault, Outcome};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A run, and who is who in it.
 pub(crate) struct Run<'a> {
     pub(crate) outcome: &'a Outcome,
     lineages: FxHashMap<Pid, Lineage>,
+    /// The node of each lineage, as [`Run::group`] counts them.
     nodes: FxHashMap<Lineage, usize>,
     /// Who took each packet out of a mailbox, or ended with it unread; `None` where nobody ever could.
     takers: FxHashMap<MessageId, Option<Pid>>,
@@ -28,7 +31,7 @@ impl<'a> Run<'a> {
             takers: FxHashMap::default(),
         };
         for (index, name) in outcome.names.iter().enumerate() {
-            run.nodes.insert(Lineage::node(name), index);
+            run.nodes.entry(Lineage::node(name)).or_insert(index);
         }
         let mut children: FxHashMap<Pid, u32> = FxHashMap::default();
         for (_, event) in run.events() {
@@ -43,7 +46,7 @@ impl<'a> Run<'a> {
                         None => Lineage::node(&outcome.names[pid.node().index()])
                             .boot(pid.incarnation()),
                     };
-                    run.nodes.insert(lineage, pid.node().index());
+                    run.nodes.insert(lineage, run.group(pid.node()));
                     run.lineages.insert(pid, lineage);
                 }
                 Event::Receive { id, by } | Event::Unread { id, by } => {
@@ -88,13 +91,37 @@ impl<'a> Run<'a> {
         lines.checked_sub(1).map_or(0, |line| entries[line].at_ns)
     }
 
-    fn planned_at(&self, node: usize, window: u64) -> Option<u64> {
+    /// The first node of this one's name: runs may number those that were written off otherwise.
+    fn group(&self, node: NodeId) -> usize {
+        let names = &self.outcome.names;
+        let same = names.iter().position(|name| *name == names[node.index()]);
+        same.expect("a node of this name")
+    }
+
+    /// The faults that were planned in a window and may be what a draw decides.
+    fn planned(&self, site: Site) -> impl Iterator<Item = (u64, &'a Fault)> {
+        let group = self.nodes.get(&site.who).copied();
+        let window = site.nth & ((1 << 40) - 1);
         let faults = self.outcome.plan.faults().iter();
-        let mut at = faults.filter(|planned| planned.node.index() == node);
-        at.find_map(|planned| {
+        let decided = faults.filter(move |planned| {
+            let node = planned.fault.node().map(|node| node.index());
             let at_ns = planned.at.as_nanos();
-            (at_ns / 1_000_000_000 == window).then_some(at_ns)
-        })
+            let alike = match site.kind {
+                Kind::Crash | Kind::CrashCall | Kind::Downtime => {
+                    matches!(planned.fault, Fault::Crash { .. })
+                }
+                Kind::Drift => matches!(planned.fault, Fault::Drift { .. }),
+                _ => true,
+            };
+            let in_window = at_ns / 1_000_000_000 == window;
+            let of_who = match (&planned.fault, node) {
+                (Fault::Break { a, .. }, _) => Some(a.index()) == group,
+                (Fault::Cut { .. }, _) => group.is_none() || site.kind == Kind::CutSide,
+                (_, node) => node == group,
+            };
+            alike && in_window && of_who
+        });
+        decided.map(|planned| (planned.at.as_nanos(), &planned.fault))
     }
 }
 
@@ -103,18 +130,34 @@ impl<'a> Run<'a> {
 pub(crate) struct Future {
     processes: FxHashMap<Lineage, u64>,
     nodes: FxHashMap<usize, u64>,
+    /// Ways from one node to another.
+    ways: FxHashMap<(usize, usize), u64>,
     /// Packets that were touched, by sender and count: both runs number them alike.
     packets: FxHashSet<(Lineage, u32)>,
     /// The draw itself, and those that are asked or not by its outcome.
     own: Vec<Site>,
+    /// The draw, where it decided on a fault of the plan: it decides then which others are made for it.
+    planned: Option<Site>,
 }
+
+/// What is drawn for a fault of the plan once it is to come.
+const OF_THE_PLAN: [Kind; 8] = [
+    Kind::CrashCall,
+    Kind::Downtime,
+    Kind::Lasts,
+    Kind::CutForm,
+    Kind::CutSide,
+    Kind::Flap,
+    Kind::Peer,
+    Kind::StepBy,
+];
 
 impl Future {
     /// The future of a draw that the runs answer otherwise.
     pub(crate) fn of(draw: &Recorded, runs: [&Run<'_>; 2]) -> Future {
         let mut future = Future::default();
         let Site { kind, who, nth } = draw.site;
-        let node = runs[0].nodes[&who];
+        let node = runs[0].nodes.get(&who);
         let at = runs[0].not_before(draw);
         let own: &[Kind] = match kind {
             Kind::Rank | Kind::Lateness => {
@@ -122,13 +165,14 @@ impl Future {
                 &[]
             }
             Kind::StepCost => {
-                future.nodes.insert(node, at);
+                future.nodes.extend(node.map(|node| (*node, at)));
                 &[]
             }
-            Kind::Crash | Kind::CrashCall | Kind::Downtime => {
-                let planned = runs.iter().filter_map(|run| run.planned_at(node, nth));
-                future.nodes.extend(planned.min().map(|at| (node, at)));
-                &[Kind::CrashCall, Kind::Downtime]
+            Kind::Loss | Kind::Latency if is_of_machine(draw.site) => {
+                let node = *node.expect("a machine draws for its own packets");
+                let all = 0..runs[0].outcome.names.len();
+                future.ways.extend(all.map(|peer| ((node, peer), at)));
+                &[Kind::Latency]
             }
             Kind::Loss | Kind::Duplicate | Kind::Latency | Kind::CopyLatency | Kind::Reorder => {
                 future.packets.insert((who, nth as u32));
@@ -139,7 +183,18 @@ impl Future {
                     Kind::Reorder,
                 ]
             }
-            Kind::DueRank | Kind::Program => unreachable!("not taken out: {draw:?}"),
+            Kind::DueRank | Kind::Program | Kind::Tick | Kind::Swarm => {
+                unreachable!("not taken out: {draw:?}")
+            }
+            _ => {
+                for run in runs {
+                    for (at, fault) in run.planned(draw.site) {
+                        future.befalls(fault, run, at);
+                    }
+                }
+                future.planned = Some(draw.site);
+                &[]
+            }
         };
         future.own = own.iter().map(|kind| Site::new(*kind, who, nth)).collect();
         future.own.push(draw.site);
@@ -148,14 +203,48 @@ impl Future {
         future
     }
 
+    /// Whom a fault of the plan befalls.
+    fn befalls(&mut self, fault: &Fault, run: &Run<'_>, at: u64) {
+        match fault {
+            Fault::Cut { cut, .. } => {
+                let nodes = || (0..run.outcome.names.len()).map(NodeId::new);
+                for (a, b) in nodes().flat_map(|a| nodes().map(move |b| (a, b))) {
+                    if cut.blocks(a, b) {
+                        self.touch_ways((run.group(a), run.group(b)), at);
+                    }
+                }
+            }
+            Fault::Break { a, b } => {
+                self.touch_ways((run.group(*a), run.group(*b)), at);
+            }
+            fault => {
+                let node = fault.node().expect("a fault of a node");
+                self.touch_group(run.group(node), at);
+            }
+        }
+    }
+
     /// Whether this draw of a run lies in it.
     pub(crate) fn holds(&self, draw: &Recorded, run: &Run<'_>) -> bool {
         let at = run.not_after(draw);
+        let Site { kind, who, nth } = draw.site;
         let touched = |since: Option<&u64>| since.is_some_and(|since| *since <= at);
-        let node = run.nodes.get(&draw.site.who);
+        let group = run.nodes.get(&who);
+        let of_plan = self.planned.is_some_and(|planned| {
+            let window = (nth ^ planned.nth) & ((1 << 40) - 1) == 0;
+            let of_who = who == planned.who || kind == Kind::CutSide;
+            OF_THE_PLAN.contains(&kind) && window && of_who
+        });
         self.own.contains(&draw.site)
-            || touched(self.processes.get(&draw.site.who))
-            || node.is_some_and(|node| touched(self.nodes.get(node)))
+            || of_plan
+            || is_of_machine(draw.site) && self.anything_is_touched(at)
+            || touched(self.processes.get(&who))
+            || group.is_some_and(|group| touched(self.nodes.get(group)))
+    }
+
+    fn anything_is_touched(&self, at: u64) -> bool {
+        let since = self.processes.values().chain(self.nodes.values());
+        since.chain(self.ways.values()).any(|since| *since <= at)
     }
 
     fn is_touched(&self, pid: Pid, run: &Run<'_>, at: u64) -> bool {
@@ -164,7 +253,7 @@ impl Future {
         };
         let since = [
             self.processes.get(lineage),
-            self.nodes.get(&pid.node().index()),
+            self.nodes.get(&run.group(pid.node())),
         ];
         since.into_iter().flatten().any(|since| *since <= at)
     }
@@ -176,8 +265,45 @@ impl Future {
         earlier(self.processes.entry(*lineage).or_insert(u64::MAX), at)
     }
 
-    fn touch_node(&mut self, node: NodeId, at: u64) -> bool {
-        earlier(self.nodes.entry(node.index()).or_insert(u64::MAX), at)
+    fn touch_node(&mut self, node: NodeId, run: &Run<'_>, at: u64) -> bool {
+        self.touch_group(run.group(node), at)
+    }
+
+    fn touch_group(&mut self, group: usize, at: u64) -> bool {
+        earlier(self.nodes.entry(group).or_insert(u64::MAX), at)
+    }
+
+    fn touch_way(&mut self, way: (usize, usize), at: u64) -> bool {
+        earlier(self.ways.entry(way).or_insert(u64::MAX), at)
+    }
+
+    fn touch_ways(&mut self, (a, b): (usize, usize), at: u64) {
+        self.touch_way((a, b), at);
+        self.touch_way((b, a), at);
+    }
+
+    /// Whether anything was touched on which a connection of a node to a peer depends.
+    fn is_way_touched(&self, node: NodeId, peer: NodeId, run: &Run<'_>, at: u64) -> bool {
+        let (a, b) = (run.group(node), run.group(peer));
+        let since = [
+            self.ways.get(&(a, b)),
+            self.ways.get(&(b, a)),
+            self.nodes.get(&a),
+            self.nodes.get(&b),
+        ];
+        since.into_iter().flatten().any(|since| *since <= at)
+    }
+
+    fn comes_touched(&self, id: MessageId, node: NodeId, run: &Run<'_>, at: u64) -> bool {
+        let way = (run.group(id.from.node()), run.group(node));
+        // With a node's end, what it had under way is lost.
+        let mut since = self
+            .ways
+            .get(&way)
+            .into_iter()
+            .chain(self.nodes.get(&way.0));
+        self.packets.contains(&(run.lineages[&id.from], id.nth()))
+            || since.any(|since| *since <= at)
     }
 
     /// Follows what was touched through one run; gives whether anything was new.
@@ -197,17 +323,27 @@ impl Future {
                         more |= self.touch(to, run, at);
                     }
                 }
-                Event::Packet { id, .. } if self.is_touched(id.from, run, at) => {
-                    more |= self.packets.insert((run.lineages[&id.from], id.nth()));
+                Event::Packet { id, to, .. } => {
+                    let packet = (run.lineages[&id.from], id.nth());
+                    if self.is_touched(id.from, run, at) {
+                        more |= self.packets.insert(packet);
+                    }
+                    if self.packets.contains(&packet) {
+                        let way = (run.group(id.from.node()), run.group(to));
+                        more |= self.touch_way(way, at);
+                    }
                 }
-                Event::Arrive { id, node }
-                    if self.packets.contains(&(run.lineages[&id.from], id.nth())) =>
-                {
+                Event::Arrive { id, node } if self.comes_touched(id, node, run, at) => {
                     more |= match run.takers.get(&id) {
                         Some(Some(taker)) => self.touch(*taker, run, at),
                         Some(None) => false,
-                        None => self.touch_node(node, at),
+                        None => self.touch_node(node, run, at),
                     };
+                }
+                Event::NodeUp { node, peer } | Event::NodeDown { node, peer, .. }
+                    if self.is_way_touched(node, peer, run, at) =>
+                {
+                    more |= self.touch_node(node, run, at);
                 }
                 Event::ExitSignal { from, to, .. } if self.is_touched(from, run, at) => {
                     more |= self.touch(to, run, at);
@@ -224,16 +360,16 @@ impl Future {
                 Event::Named { pid, .. } | Event::Unnamed { pid, .. }
                     if self.is_touched(pid, run, at) =>
                 {
-                    more |= self.touch_node(pid.node(), at);
+                    more |= self.touch_node(pid.node(), run, at);
                 }
                 Event::Busy { node, .. } if self.is_touched(stepping, run, at) => {
-                    more |= self.touch_node(node, at);
+                    more |= self.touch_node(node, run, at);
                 }
                 // Inside a step: who called the host, and how often, decides when.
                 Event::Crash { node, call, .. } if call > 0 => {
                     let mut there = run.lineages.keys().filter(|pid| pid.node() == node);
                     if there.any(|pid| self.is_touched(*pid, run, at)) {
-                        more |= self.touch_node(node, at);
+                        more |= self.touch_node(node, run, at);
                     }
                 }
                 _ => {}
@@ -241,6 +377,12 @@ impl Future {
         }
         more
     }
+}
+
+/// Whether a machine draws for what it sends and waits for by itself, to keep its connections.
+fn is_of_machine(site: Site) -> bool {
+    let own = [Kind::Latency, Kind::Loss, Kind::Tick];
+    site.nth >> 63 == 1 && own.contains(&site.kind)
 }
 
 fn earlier(since: &mut u64, at: u64) -> bool {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Every shape: at least five nodes each.
 #[allow(dead_code, reason = "not every test that has these shapes wants all")]
 pub(crate) fn all() -> Vec<Scenario> {
-    vec![ring(), star(), pairs(), family(), lockstep()]
+    vec![ring(), star(), pairs(), family(), lockstep(), partners()]
 }
 
 fn chaos(scenario: Scenario) -> Scenario {
@@ -42,7 +42,7 @@ pub(crate) fn ring() -> Scenario {
                 };
                 ctx.sleep(millis(ctx.random_below(20))).await;
                 if hops < 12 {
-                    Address::named(next, "ring").send(hops + 1);
+                    Address::named(next, "ring").send_datagram(hops + 1);
                 }
             }
         });
@@ -89,12 +89,59 @@ pub(crate) fn pairs() -> Scenario {
                         _ => (ctx.random_below(100), PacketKind::Data),
                     };
                     ctx.sleep(millis(number % 10)).await;
-                    Address::named(you, "player").send_as(kind, number.wrapping_add(1));
+                    Address::named(you, "player").send_datagram_as(kind, number.wrapping_add(1));
                 }
             });
         }
     }
     chaos(scenario)
+}
+
+/// Three pairs over connections, with calls and monitors of nodes, under every fault that a plan can have.
+pub(crate) fn partners() -> Scenario {
+    let mut scenario = Scenario::new("partners");
+    for (one, other) in [("a1", "a2"), ("b1", "b2"), ("c1", "c2")] {
+        for (me, you) in [(one, other), (other, one)] {
+            scenario = scenario.node(me, move |ctx: Context<(u64, Option<ReplyTo<u64>>)>| {
+                partner(ctx, you)
+            });
+        }
+    }
+    let faults = Faults::calm()
+        .lose(0.05)
+        .crash(secs(4), millis(200))
+        .power_cut(secs(4), millis(200))
+        .stop(secs(4), millis(200))
+        .pause(secs(4), millis(200))
+        .zombie(secs(4), millis(500))
+        .partition(secs(4), millis(200))
+        .break_connections(secs(4))
+        .step_clocks(secs(2), secs(1))
+        .drift(200)
+        .late_timers(millis(3));
+    scenario
+        .faults(faults)
+        .finally("it ended", |_| true)
+        .horizon(millis(2500))
+        .quiet(millis(100))
+}
+
+async fn partner(ctx: Context<(u64, Option<ReplyTo<u64>>)>, you: &'static str) {
+    ctx.register("partner").expect("a free name");
+    ctx.monitor_nodes(true);
+    let partner = Address::<(u64, Option<ReplyTo<u64>>)>::named(you, "partner");
+    loop {
+        match ctx.receive_within(millis(40)).await {
+            Some(Received::Message((number, Some(reply_to)))) => reply_to.reply(number + 1),
+            Some(Received::Message((number, None))) => ctx.sleep(millis(number % 10)).await,
+            Some(Received::Info(_)) => partner.send((ctx.random_below(100), None)),
+            None => {
+                let number = ctx.random_below(100);
+                partner.send((number, None));
+                let _ = partner.call(|to| (number, Some(to)), millis(30)).await;
+            }
+        }
+    }
 }
 
 /// Five nodes whose packets all take 10 ms, and whose timers do too: everything falls together.
@@ -112,7 +159,7 @@ pub(crate) fn lockstep() -> Scenario {
                     ctx.send_after(ctx.address(), 0, millis(10));
                 }
                 if hops < 3 {
-                    Address::named(next, "lockstep").send(hops + 1);
+                    Address::named(next, "lockstep").send_datagram(hops + 1);
                 }
             }
         });
@@ -209,7 +256,7 @@ async fn worker(
                     millis(4),
                 );
             }
-            (5, _) => Address::named(other, "parent").send(Order::Work(number + 1, None)),
+            (5, _) => Address::named(other, "parent").send_datagram(Order::Work(number + 1, None)),
             _ => {}
         }
     }
