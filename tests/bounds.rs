@@ -192,7 +192,7 @@ fn so_many_timers_and_packets_wait_at_most() {
     reaches(timers, bounds.clone(), 10, what);
     let packets = home(|_| async move {
         for number in 0..1_000u64 {
-            Address::named("away", "nobody").send(number);
+            Address::named("away", "nobody").send_datagram(number);
         }
     });
     let packets = packets.client("away", |_: Context| async {});

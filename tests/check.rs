@@ -27,7 +27,7 @@ fn letters() -> Scenario {
             let desk = Address::<u32>::named("desk", "desk");
             for letter in 0..10 {
                 ctx.sleep(millis(50)).await;
-                desk.send(letter);
+                desk.send_datagram(letter);
             }
         })
         .finally("all letters arrive", |view| {

@@ -2,7 +2,8 @@
 
 use netsplit::sim::{Called, Wait, print_ring};
 use netsplit::{
-    Address, Context, Faults, Outcome, ReplyTo, Scenario, ScenarioError, Time, View, millis, secs,
+    Address, Context, Cut, Fault, Faults, Outcome, ReplyTo, Scenario, ScenarioError, Time, View,
+    micros, millis, secs,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -356,7 +357,8 @@ fn every_sort_of_wait_is_told() {
                 let _ = gone.call(|reply_to| reply_to, secs(40)).await;
                 ctx.sleep(secs(1)).await;
             });
-            ctx.spawn(|_: Context| async {
+            ctx.spawn(|ctx: Context| async move {
+                ctx.sleep(secs(3)).await;
                 let never = Address::<Question>::named("b", "never");
                 let _ = never.call(|reply_to| reply_to, secs(40)).await;
             });
@@ -395,7 +397,9 @@ fn every_sort_of_wait_is_told() {
             assert_eq!(calls.filter(nobody).count(), 2);
             false
         })
-        .horizon(secs(30));
+        .horizon(secs(30))
+        .quiet(micros(100))
+        .faults(Faults::calm().at(secs(2), Fault::cut(Cut::between(["a"], ["b"]), secs(30))));
     let waits = run(&scenario).violation.expect("a violation").waits;
     insta::assert_snapshot!("waits", waits);
 }

@@ -78,7 +78,7 @@ fn numbers(faults: Faults) -> Scenario {
         })
         .client("client", |ctx: Context| async move {
             for number in 0..10_u32 {
-                Address::named("server", "server").send_as(PacketKind::Control, number);
+                Address::named("server", "server").send_datagram_as(PacketKind::Control, number);
                 ctx.sleep(millis(20)).await;
             }
         })

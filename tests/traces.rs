@@ -106,13 +106,13 @@ fn a_duplicated_ack() {
         .node("reader", |ctx: Context<Post>| async move {
             ctx.register("reader").expect("a free name");
             if let Post::Letter(_, from) = ctx.receive_message().await {
-                from.send_as(PacketKind::Ack, Post::Ack);
+                from.send_datagram_as(PacketKind::Ack, Post::Ack);
             }
         })
         .client("writer", |ctx: Context<Post>| async move {
             ctx.sleep(millis(1)).await;
             let letter = Post::Letter("dear reader".to_owned(), ctx.address());
-            Address::named("reader", "reader").send(letter);
+            Address::named("reader", "reader").send_datagram(letter);
             for _ in 0..2 {
                 let _ = ctx.receive_message().await;
             }
@@ -133,7 +133,7 @@ fn a_packet_overtaken_by_a_later_one() {
         .client("writer", |ctx: Context| async move {
             ctx.sleep(millis(1)).await;
             for number in 1..=3u64 {
-                Address::named("reader", "reader").send(number);
+                Address::named("reader", "reader").send_datagram(number);
             }
         })
         .faults(Faults::calm().reorder(0.5, millis(50)));

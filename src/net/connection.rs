@@ -6,8 +6,12 @@
 //! the agenda. The rules are those of Erlang's distribution: the times of set-up and tick, the size of
 //! the buffer that makes a sender wait.
 
+mod faults;
+
+pub use faults::Leaves;
+
 use super::roads::Roads;
-use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
+use crate::choice::{Choice, Lineage, Rate};
 use crate::kernel::time::Time;
 use crate::trace::{Broken, NodeId};
 use rustc_hash::FxHashMap;
@@ -41,7 +45,7 @@ impl Default for Settings {
 pub enum Effect {
     /// The head of an end's queue has its moment.
     Head(Head),
-    /// Come back with [`Connections::late`] for this end at this moment.
+    /// Come back with `Connections::late` for this end at this moment.
     Late(u32, Time),
     /// The first node has a connection to the second.
     Up(NodeId, NodeId),
@@ -55,7 +59,7 @@ pub enum Effect {
     Writable(Vec<Waiter>),
 }
 
-/// Come back with [`Connections::due`] for an end at a moment.
+/// Come back with `Connections::due` for an end at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The end.
@@ -329,14 +333,16 @@ impl Connections {
         own.count += 1;
         let (from, to, count) = (own.from, own.to, own.count);
         let (who, nth) = (roads.owner(from), own_site(roads, from, to, count));
-        let transit_ns = roads.transit_ns(choice, (from, to), (who, nth), Rate::NEVER);
+        let transit = roads.transit(choice, (from, to), (who, nth), Rate::NEVER);
         let frame = Frame {
             what,
             bytes: 0,
             epoch,
             nth: (to.index() as u32) << 16 | count & 0xFFFF,
             who,
-            at: now.plus_nanos(transit_ns),
+            at: now
+                .plus_nanos(transit.latency_ns)
+                .plus_nanos(transit.again_ns),
             held: false,
         };
         self.push(end, frame);
@@ -528,172 +534,6 @@ impl Connections {
             self.arm(end, now);
         }
     }
-
-    /// A set-up, or a silence, may have lasted too long.
-    pub(crate) fn late(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) {
-        let own = &self.ends[end as usize];
-        if own.patience.is_none_or(|patience| patience > now) {
-            return;
-        }
-        if roads.machine(own.from).paused {
-            // It notices when it runs again.
-            let again = now + self.settings.set_up;
-            self.at(end).patience = Some(again);
-            return self.effects.push(Effect::Late(end, again));
-        }
-        let (epoch, why) = match own.state {
-            State::Up => (own.epoch, Broken::Silent),
-            _ => (own.epoch, Broken::NoAnswer),
-        };
-        self.fall(now, end, why);
-        self.post(roads, choice, now, end, What::Close, epoch);
-    }
-
-    /// A node gives up one connection. What it has sent still arrives.
-    pub(crate) fn close(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        from: NodeId,
-        to: NodeId,
-    ) {
-        let end = self.end(from, to);
-        let own = &self.ends[end as usize];
-        if own.state == State::Down {
-            return;
-        }
-        let epoch = own.epoch;
-        self.post(roads, choice, now, end, What::Close, epoch);
-        let own = self.at(end);
-        let sent = std::mem::take(&mut own.queue);
-        let stalled = own.stalled;
-        self.fall(now, end, Broken::Closed);
-        let own = self.at(end);
-        (own.queue, own.stalled) = (sent, stalled);
-    }
-
-    /// A connection breaks in the middle: each side hears of it, unless it is silent for the one.
-    pub(crate) fn snap(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        from: NodeId,
-        to: NodeId,
-    ) {
-        let end = self.end(from, to);
-        let own = &self.ends[end as usize];
-        if own.state == State::Down {
-            return;
-        }
-        let epoch = own.epoch;
-        self.fall(now, end, Broken::Closed);
-        self.post(roads, choice, now, end, What::Close, epoch);
-    }
-
-    /// A node goes down, with its connections. With `quiet` nobody is told; with `flush` what it has sent
-    /// still arrives.
-    pub(crate) fn stop(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        node: NodeId,
-        leaves: Leaves,
-    ) {
-        let open = |end: &u32| {
-            let own = &self.ends[*end as usize];
-            (own.state != State::Down).then_some((*end, own.to))
-        };
-        let own: Vec<_> = self.own(node).iter().filter_map(open).collect();
-        for (end, to) in own {
-            match leaves {
-                Leaves::Orderly => self.close(roads, choice, now, node, to),
-                Leaves::Abruptly => self.snap(roads, choice, now, node, to),
-                Leaves::Silently => self.fall(now, end, Broken::Closed),
-            }
-        }
-    }
-
-    /// A node is back that left silently: peers that still believe in a connection hear that it is none.
-    pub(crate) fn back(&mut self, roads: &Roads, choice: &mut Choice, now: Time, node: NodeId) {
-        let believed = |end: &u32| {
-            let (own, other) = (&self.ends[*end as usize], &self.ends[*end as usize ^ 1]);
-            let half_open = own.state == State::Down && other.state != State::Down;
-            half_open.then_some((*end, other.epoch))
-        };
-        let believed: Vec<_> = self.own(node).iter().filter_map(believed).collect();
-        for (end, epoch) in believed {
-            self.post(roads, choice, now, end, What::Close, epoch);
-        }
-    }
-
-    /// What a fault holds back comes now.
-    pub fn release_held(&mut self, now: Time) {
-        for end in 0..self.ends.len() as u32 {
-            let own = self.at(end);
-            let mut moved = false;
-            for load in &mut own.waiting {
-                load.not_before = Time::ZERO;
-            }
-            for frame in own.queue.iter_mut().filter(|frame| frame.held) {
-                (frame.held, frame.at, moved) = (false, now, true);
-            }
-            if moved && !own.stalled {
-                self.arm(end, now);
-            }
-        }
-    }
-
-    /// What stands in the way has changed: what was stalled moves, who hears nothing begins to wait.
-    pub(crate) fn roads_changed(&mut self, roads: &Roads, choice: &mut Choice, now: Time) {
-        for end in 0..self.ends.len() as u32 {
-            let own = &self.ends[end as usize];
-            let (from, to, state) = (own.from, own.to, own.state);
-            if own.stalled && !roads.blocks(from, to) {
-                self.at(end).stalled = false;
-                let least_ns = roads.path(from, to).latency.least_ns();
-                self.arm(end, now.plus_nanos(least_ns));
-            }
-            if state != State::Up {
-                continue;
-            }
-            let own = &self.ends[end as usize];
-            match (roads.is_deaf(from, to), own.patience) {
-                (true, None) => {
-                    let by = now.plus_nanos(self.silence_ns(roads, choice, end));
-                    self.at(end).patience = Some(by);
-                    self.effects.push(Effect::Late(end, by));
-                }
-                (false, Some(_)) => self.at(end).patience = None,
-                _ => {}
-            }
-        }
-    }
-
-    /// How long until a silence that begins now is noticed: ticks come four times in the tick time, and
-    /// the fourth that is missing in a row is one too many.
-    fn silence_ns(&mut self, roads: &Roads, choice: &mut Choice, end: u32) -> u64 {
-        let tick_ns = self.settings.tick.as_nanos() as u64;
-        let own = self.at(end);
-        own.count += 1;
-        let (from, to, count) = (own.from, own.to, own.count);
-        let nth = own_site(roads, from, to, count);
-        let site = Site::new(Kind::Tick, roads.owner(from), nth);
-        tick_ns / 4 * 3 + choice.draw(site, Shape::UpTo(tick_ns / 2))
-    }
-}
-
-/// How a node goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaves {
-    /// It closes its connections; what it has sent arrives.
-    Orderly,
-    /// Its system closes them, and what was under way is lost.
-    Abruptly,
-    /// Nobody is told.
-    Silently,
 }
 
 /// The how-manieth draw of a machine's own on the way to a peer: apart from those of its processes, and

@@ -20,7 +20,7 @@ mod rule;
 
 pub use connection::{Came, Connections, Effect, Head, Leaves, Load, Settings, Waiter};
 pub use cut::Cut;
-pub use model::{Model, PacketFaults, Passage, Passed};
+pub use model::{Carried, Model, PacketFaults, Passage, Passed};
 pub use path::{Network, Path};
 pub use roads::{Machine, Roads};
 pub use rule::{PacketFault, RuleError};

@@ -37,6 +37,17 @@ pub struct Passage {
     pub bytes: u32,
 }
 
+/// How a packet of a connection goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried {
+    /// How long it is under way, once it has left, in nanoseconds.
+    pub transit_ns: u64,
+    /// How much of that is by faults: what was lost is sent again.
+    pub late_ns: u64,
+    /// It does not arrive before this.
+    pub not_before: Time,
+}
+
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Passed<'a> {
@@ -201,32 +212,29 @@ impl Model {
     /// Sends a packet of a connection: draws how long it is under way, and how long faults hold it. None
     /// where it vanishes and the connection goes on, as if its sender had never answered.
     #[inline]
-    pub fn carry(
-        &mut self,
-        choice: &mut Choice,
-        now: Time,
-        passage: &Passage,
-    ) -> Option<(u64, Time)> {
+    pub fn carry(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Option<Carried> {
         let ways = (passage.from, passage.to);
         let site = (passage.who, u64::from(passage.id.nth()));
         let loss = self.faults.loss[passage.kind as usize];
-        let transit_ns = self.roads.transit_ns(choice, ways, site, loss);
-        if self.rules.is_empty() {
-            return Some((transit_ns, Time::ZERO));
-        }
-        let meddled = self.meddle(choice, now, passage);
-        if meddled.swallowed {
-            return None;
-        }
-        let again_ns = if meddled.lost {
-            super::roads::RETRANSMIT_NS
-        } else {
-            0
+        let transit = self.roads.transit(choice, ways, site, loss);
+        let mut carried = Carried {
+            transit_ns: transit.latency_ns,
+            late_ns: transit.again_ns,
+            not_before: Time::ZERO,
         };
-        let transit_ns = transit_ns
-            .saturating_add(again_ns)
-            .saturating_add(meddled.delay_ns);
-        Some((transit_ns, meddled.until))
+        if !self.rules.is_empty() {
+            let meddled = self.meddle(choice, now, passage);
+            if meddled.swallowed {
+                return None;
+            }
+            if meddled.lost {
+                carried.late_ns = carried.late_ns.saturating_add(super::roads::RETRANSMIT_NS);
+            }
+            carried.late_ns = carried.late_ns.saturating_add(meddled.delay_ns);
+            carried.not_before = meddled.until;
+        }
+        carried.transit_ns = carried.transit_ns.saturating_add(carried.late_ns);
+        Some(carried)
     }
 
     #[cold]

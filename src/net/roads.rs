@@ -28,6 +28,15 @@ pub struct Machine {
     pub before: u32,
 }
 
+/// How long a packet of a connection is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transit {
+    /// Its latency.
+    pub(super) latency_ns: u64,
+    /// What it takes to send it again, as often as it is lost.
+    pub(super) again_ns: u64,
+}
+
 /// The paths of a run, and what stands in the way.
 #[derive(Clone, Debug)]
 pub struct Roads {
@@ -155,28 +164,33 @@ impl Roads {
         }
     }
 
-    /// How long a packet of a connection takes: latency, the time its bytes take to pass, and what lost
-    /// copies of it cost.
+    /// How long a packet of a connection takes: its latency, and what lost copies of it cost.
     #[inline]
-    pub(super) fn transit_ns(
+    pub(super) fn transit(
         &self,
         choice: &mut Choice,
         (from, to): (NodeId, NodeId),
         (who, nth): (Lineage, u64),
         loss: Rate,
-    ) -> u64 {
+    ) -> Transit {
         let path = self.path(from, to);
         let above = choice.draw(
             Site::new(Kind::Latency, who, nth),
             Shape::Above(&path.latency),
         );
-        let transit_ns = path.latency.least_ns().saturating_add(above);
+        let latency_ns = path.latency.least_ns().saturating_add(above);
         let loss = path.loss.or(loss);
         if loss.is_never() && choice.is_seeded() {
-            return transit_ns;
+            return Transit {
+                latency_ns,
+                again_ns: 0,
+            };
         }
         let site = Site::new(Kind::Loss, who, nth);
         let losses = choice.draw(site, Shape::InARow(loss, LOSSES_MOST));
-        transit_ns.saturating_add(RETRANSMIT_NS * ((1 << losses) - 1))
+        Transit {
+            latency_ns,
+            again_ns: RETRANSMIT_NS * ((1 << losses) - 1),
+        }
     }
 }

@@ -318,18 +318,14 @@ pub(crate) fn hand_over<M: Message>(blank: Blank, to: Target, how: How, message:
 /// Sends a message when a timer fires: no process is polled then, and its setter may have ended.
 pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Lineage) {
     let node = id.from.node();
-    let blank = with(System::blank);
     if to.node() == node {
-        let text = if blank.detail {
-            local_detail(&message)
-        } else {
-            None
-        };
+        let detail = with(|system| system.kernel.trace.wants_detail());
+        let text = if detail { local_detail(&message) } else { None };
         let left = with(|system| system.deliver_local(node, to, id, message, text));
         drop(left);
     } else {
         let how = (PacketKind::Data, Via::Connection, Carries::Message);
-        let (mut packet, text) = pack(blank, to, how, &message);
+        let (mut packet, text) = pack(with(System::blank), to, how, &message);
         (packet.id, packet.who) = (id, who);
         with(|system| system.hand_over(packet, text));
     }

@@ -12,9 +12,10 @@ use crate::kernel::Task;
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId, PacketKind, Pid};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use std::fmt;
 
 /// What processes of two nodes tell one another besides messages.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Signal {
     /// A link begins.
     Link { from: Pid, to: Pid },
@@ -51,6 +52,23 @@ pub(crate) enum Signal {
     },
     /// A call waits no longer.
     CallOver { by: Pid, alias: u32, of: Target },
+}
+
+impl fmt::Debug for Signal {
+    /// As a line of the trace says it, of which the sender and the node are known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Signal::Link { to, .. } => write!(f, "link with {to}"),
+            Signal::Unlink { to, .. } => write!(f, "unlink from {to}"),
+            Signal::LinkExit { to, reason, .. } => write!(f, "exit, linked with {to}: {reason}"),
+            Signal::Exit { to, reason, .. } => write!(f, "exit of {to}: {reason}"),
+            Signal::Monitor { of, .. } => write!(f, "monitor {of}"),
+            Signal::Demonitor { of, .. } => write!(f, "no longer monitor {of}"),
+            Signal::Down { of, reason, .. } => write!(f, "{of} is down: {reason}"),
+            Signal::CallDown { reason, .. } => write!(f, "the call fails: {reason}"),
+            Signal::CallOver { .. } => f.write_str("the call waits no longer"),
+        }
+    }
 }
 
 /// Who sends a signal: its pid, its lineage, and how much it has sent.

@@ -470,6 +470,16 @@ pub(crate) struct Rates {
 const LEVELS: u64 = 3;
 
 impl Rates {
+    /// How often a class comes; `None` where it never does and nobody but the seed is asked. A tape may
+    /// have a fault that the profile does not.
+    pub(crate) fn often(&self, class: Class, choice: &Choice) -> Option<Often> {
+        let never = Often {
+            rate: Rate::NEVER,
+            lasts: Duration::from_secs(1),
+        };
+        self.often[class as usize].or((!choice.is_seeded()).then_some(never))
+    }
+
     /// The rates of one run: of a swarm, each kind is on or off, at a level that is drawn.
     pub(crate) fn draw(&mut self, choice: &mut Choice) {
         if !self.swarm {

@@ -76,7 +76,7 @@ impl Plan {
     ) -> Plan {
         let mut faults = by_hand.to_vec();
         for class in Class::ALL {
-            let Some(often) = rates.often[class as usize] else {
+            let Some(often) = rates.often(class, choice) else {
                 continue;
             };
             let mut draft = Draft {
@@ -92,7 +92,7 @@ impl Plan {
                 draft.window(window);
             }
         }
-        if rates.drift_ppb > 0 {
+        if rates.drift_ppb > 0 || !choice.is_seeded() {
             for &(node, who) in nodes {
                 let drawn = choice.draw(
                     Site::new(Kind::Drift, who, 0),

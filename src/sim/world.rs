@@ -6,7 +6,8 @@ use super::plan::Plan;
 use crate::choice::{Choice, Class, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::{Drawn, Key, Time};
 use crate::net::{
-    Came, Connections, Effect, Head, Leaves, Load, Model, PacketFaults, Passage, Passed, Waiter,
+    Came, Carried, Connections, Effect, Head, Leaves, Load, Model, PacketFaults, Passage, Passed,
+    Waiter,
 };
 use crate::process::{Core, Host, Packet, System, Via};
 use crate::trace::{Broken, DeadReason, Event, NodeId};
@@ -214,6 +215,11 @@ impl World {
         core.recycle(packet);
     }
 
+    fn delayed(core: &mut Core<'_>, passage: &Passage, by_ns: u64) {
+        let (id, to) = (passage.id, passage.to);
+        core.trace().emit(Event::Delayed { id, to, by_ns });
+    }
+
     #[inline]
     fn send_datagram(&mut self, mut core: Core<'_>, packet: Box<Packet>, passage: &Passage) {
         let (id, to) = (passage.id, passage.to);
@@ -229,11 +235,7 @@ impl World {
             return World::lose(&mut core, packet);
         };
         if held_ns > 0 {
-            core.trace().emit(Event::Delayed {
-                id,
-                to,
-                by_ns: held_ns,
-            });
+            World::delayed(&mut core, passage, held_ns);
         }
         if is_duplicated {
             let mut copy = packet.clone();
@@ -259,10 +261,18 @@ impl World {
     ) -> bool {
         let now = core.now();
         let carried = self.network.carry(core.choice(), now, passage);
-        let Some((transit_ns, not_before)) = carried else {
+        let Some(Carried {
+            transit_ns,
+            late_ns,
+            not_before,
+        }) = carried
+        else {
             World::lose(&mut core, packet);
             return false;
         };
+        if late_ns > 0 {
+            World::delayed(&mut core, passage, late_ns);
+        }
         let (who, nth) = (packet.who, passage.id.nth());
         let load = Load {
             freight: self.packets.store(packet),
