@@ -373,7 +373,7 @@ fn edits_that_do_not_fit_the_run_are_reported_as_drift_and_the_others_are_not() 
         "latency client#0 1 = 18446744073709551615",
         "lose client#0 999999 = 1",
         "lose nobody#0 1 = 1",
-        "lose client#0 2 = 9",
+        "lose client#0 5 = 9",
         "latency client#0 3 = 1000",
         "downtime one 0 = 5",
     ]

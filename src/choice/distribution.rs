@@ -176,7 +176,7 @@ impl Distribution {
     }
 
     /// What comes on top of the least for these bits, in nanoseconds.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn above_least_ns(&self, bits: u64) -> u64 {
         match *self {

@@ -416,6 +416,7 @@ impl<D: TaskData> Kernel<D> {
     }
 
     /// Takes an entry off the agenda: what it would have been, and when.
+    #[inline]
     pub fn disarm(&mut self, key: Key) -> Option<(Time, Due)> {
         if let Some(entry) = self.agenda.cancel(key) {
             if let Some(search) = &mut self.search {

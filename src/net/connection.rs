@@ -14,8 +14,8 @@ use super::roads::Roads;
 use crate::choice::{Choice, Lineage, Rate};
 use crate::kernel::time::Time;
 use crate::trace::{Broken, NodeId};
-use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 /// The times and sizes of connections.
@@ -40,11 +40,21 @@ impl Default for Settings {
     }
 }
 
-/// What is to be done about connections, in this order.
+/// What connections are among: what stands in the way, chance, and the time.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    pub(crate) roads: &'a Roads,
+    pub(crate) choice: &'a mut Choice,
+    pub(crate) now: Time,
+}
+
+/// What is to be done about connections, in this order. `F` is what they carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// The head of an end's queue has its moment.
+pub enum Effect<F> {
+    /// The head of an end's queue is under way.
     Head(Head),
+    /// The head of this end's queue is another than the one under way, or comes at another moment.
+    Forget(u32),
     /// Come back with `Connections::late` for this end at this moment.
     Late(u32, Time),
     /// The first node has a connection to the second.
@@ -52,24 +62,30 @@ pub enum Effect {
     /// The first node has lost its connection to the second, or could not set it up.
     Down(NodeId, NodeId, Broken),
     /// What was under way on a connection that broke.
-    Lost(u32),
+    Lost(F),
     /// What waited for a connection that could not be set up.
-    Dead(u32),
+    Dead(F),
     /// Those who waited until this end takes more.
     Writable(Vec<Waiter>),
 }
 
-/// Come back with `Connections::due` for an end at a moment.
+/// Come back with `Connections::due` for an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The end.
     pub end: u32,
-    /// The moment.
+    /// From where.
+    pub from: NodeId,
+    /// Where to.
+    pub to: NodeId,
+    /// At this moment, or
     pub at: Time,
-    /// Decides among what is due at once: who sent it.
+    /// later by as much as its latency is above the least.
+    pub draws: bool,
+    /// Who draws that, and decides among what is due at once.
     pub who: Lineage,
     /// And the how-manieth of that sender.
-    pub nth: u32,
+    pub nth: u64,
 }
 
 /// Who waits until a connection takes more: a task, by slot and generation.
@@ -77,48 +93,42 @@ pub type Waiter = (u32, u16);
 
 /// What the network is asked to carry.
 #[derive(Clone, Copy, Debug)]
-pub struct Load {
-    /// What it is, for whoever sends it.
-    pub freight: u32,
+pub struct Load<F> {
+    /// What it is.
+    pub freight: F,
     /// Its size.
     pub bytes: u32,
     /// Who sends it, for draws.
     pub who: Lineage,
     /// The how-manieth of that sender.
     pub nth: u32,
-    /// How long it is under way, once it has left.
-    pub transit_ns: u64,
+    /// How much longer than its latency faults keep it under way.
+    pub late_ns: u64,
     /// It does not arrive before this.
     pub not_before: Time,
 }
 
-/// What comes out at the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Came {
-    /// A load.
-    Load(u32),
-    /// Nothing for processes; there may be effects.
-    Nothing,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+#[derive(Debug)]
+enum What<F> {
     Hello,
     Welcome,
     Close,
-    Load(u32),
+    Load(F),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Frame {
-    what: What,
+#[derive(Debug)]
+struct Frame<F> {
+    what: What<F>,
     bytes: u32,
     epoch: u32,
-    nth: u32,
     who: Lineage,
+    nth: u64,
+    /// When it comes with the least latency.
     at: Time,
-    /// A fault holds it back until then.
-    held: bool,
+    /// It does not come before this.
+    not_before: Time,
+    /// Its latency was drawn already.
+    drawn: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,18 +140,19 @@ enum State {
 
 /// One end, and the queue of what goes out from it.
 #[derive(Debug)]
-struct End {
+struct End<F> {
     from: NodeId,
     to: NodeId,
     state: State,
     epoch: u32,
-    queue: VecDeque<Frame>,
+    queue: VecDeque<Frame<F>>,
     /// What waits for the set-up.
-    waiting: VecDeque<Load>,
+    waiting: VecDeque<Load<F>>,
     bytes: usize,
     waiters: Vec<Waiter>,
-    /// When the head is looked at again; `Time::MAX` where nothing is armed.
-    armed: Time,
+    /// The head of the queue is under way.
+    armed: bool,
+    /// It has come as far as to what stands in the way.
     stalled: bool,
     /// When the line is free for the next byte.
     free_at: Time,
@@ -151,110 +162,123 @@ struct End {
     count: u32,
 }
 
-/// All connections of a run.
-#[derive(Debug, Default)]
-pub struct Connections {
+/// No end.
+const NONE: u32 = u32::MAX;
+
+/// All connections of a run, and what they carry.
+#[derive(Debug)]
+pub struct Connections<F> {
     settings: Settings,
-    ends: Vec<End>,
-    index: FxHashMap<(NodeId, NodeId), u32>,
-    /// The ends of each node.
+    ends: Vec<End<F>>,
+    /// By node, and by the peer: the end, or [`NONE`].
     of: Vec<Vec<u32>>,
-    /// The first effect, where it is the most usual one.
-    head: Option<Head>,
-    effects: Vec<Effect>,
+    effects: Vec<Effect<F>>,
 }
 
-impl Connections {
-    pub(crate) fn new(settings: Settings) -> Connections {
+impl<F> Connections<F> {
+    pub(crate) fn new(settings: Settings) -> Connections<F> {
         Connections {
             settings,
-            ..Connections::default()
+            ends: Vec::new(),
+            of: Vec::new(),
+            effects: Vec::new(),
         }
     }
 
-    /// What is to be done since the last time: first this, where there is any, then the rest.
+    /// What is to be done since the last time, beside what was given back.
     #[inline(always)]
-    pub fn head(&mut self) -> Option<Head> {
-        self.head.take()
-    }
-
-    /// The rest of what is to be done.
-    #[inline(always)]
-    pub fn effects(&mut self) -> Option<Vec<Effect>> {
+    pub fn effects(&mut self) -> Option<Vec<Effect<F>>> {
         if self.effects.is_empty() {
             None
         } else {
-            Some(std::mem::take(&mut self.effects))
+            Some(mem::take(&mut self.effects))
         }
     }
 
-    #[inline]
-    fn come_back(&mut self, head: Head) {
-        if self.head.is_none() && self.effects.is_empty() {
-            self.head = Some(head);
-        } else {
-            self.effects.push(Effect::Head(head));
-        }
+    /// All that is in the queues.
+    pub fn drain(&mut self) -> impl Iterator<Item = F> {
+        let ends = self.ends.drain(..);
+        ends.flat_map(|end| {
+            let sent = end.queue.into_iter().filter_map(|frame| match frame.what {
+                What::Load(freight) => Some(freight),
+                _ => None,
+            });
+            sent.chain(end.waiting.into_iter().map(|load| load.freight))
+        })
     }
 
-    /// The nodes to which this one has a connection, as it believes.
+    /// The nodes to which this one has a connection, as it believes, in the order of their numbers.
     pub fn peers(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        let ends = self.own(node).iter().map(|end| &self.ends[*end as usize]);
+        let ends = self.own(node).map(|end| &self.ends[end as usize]);
         ends.filter(|end| end.state == State::Up).map(|end| end.to)
     }
 
-    fn own(&self, node: NodeId) -> &[u32] {
-        self.of.get(node.index()).map_or(&[], Vec::as_slice)
+    fn own(&self, node: NodeId) -> impl Iterator<Item = u32> + '_ {
+        let row = self.of.get(node.index()).map_or(&[][..], Vec::as_slice);
+        row.iter().copied().filter(|end| *end != NONE)
+    }
+
+    #[inline]
+    fn known(&self, from: NodeId, to: NodeId) -> Option<u32> {
+        let end = *self.of.get(from.index())?.get(to.index())?;
+        (end != NONE).then_some(end)
     }
 
     /// Both ends of a pair lie side by side: the other end of `end` is `end ^ 1`.
     #[inline]
     fn end(&mut self, from: NodeId, to: NodeId) -> u32 {
-        if let Some(end) = self.index.get(&(from, to)) {
-            return *end;
+        match self.known(from, to) {
+            Some(end) => end,
+            None => self.new_pair(from, to),
         }
+    }
+
+    #[cold]
+    fn new_pair(&mut self, from: NodeId, to: NodeId) -> u32 {
         let index = self.ends.len() as u32;
         self.ends.push(End::new(from, to));
         self.ends.push(End::new(to, from));
         for (end, from, to) in [(index, from, to), (index + 1, to, from)] {
-            self.index.insert((from, to), end);
             if self.of.len() <= from.index() {
                 self.of.resize_with(from.index() + 1, Vec::new);
             }
-            self.of[from.index()].push(end);
+            let row = &mut self.of[from.index()];
+            if row.len() <= to.index() {
+                row.resize(to.index() + 1, NONE);
+            }
+            row[to.index()] = end;
         }
         index
     }
 
-    fn at(&mut self, end: u32) -> &mut End {
+    fn at(&mut self, end: u32) -> &mut End<F> {
         &mut self.ends[end as usize]
     }
 
-    /// Sends a load; whether the sender should wait until the connection takes more. Where there is no
-    /// connection, one is set up.
+    /// Sends a load. Where there is no connection, one is set up. Gives whether the sender should wait
+    /// until the connection takes more, and what to come back for.
     #[inline]
     pub(crate) fn send(
         &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        (from, to): (NodeId, NodeId),
-        load: Load,
-    ) -> bool {
+        around: &mut Surroundings<'_>,
+        from: NodeId,
+        to: NodeId,
+        load: Load<F>,
+    ) -> (bool, Option<Head>) {
         let end = self.end(from, to);
-        if self.ends[end as usize].state == State::Down {
-            self.call(roads, choice, now, end);
-        }
         let most = self.settings.buffer_bytes;
         let own = &mut self.ends[end as usize];
         own.bytes += load.bytes as usize;
         let busy = own.bytes > most;
         if own.state == State::Up {
-            self.launch(roads, now, end, load);
-        } else {
-            own.waiting.push_back(load);
+            return (busy, own.launch(around, end, load));
         }
-        busy
+        let is_down = own.state == State::Down;
+        own.waiting.push_back(load);
+        if is_down {
+            self.call(around, end);
+        }
+        (busy, None)
     }
 
     /// Somebody waits until the connection takes more.
@@ -264,171 +288,115 @@ impl Connections {
     }
 
     /// Sets a connection up, where there is none.
-    pub(crate) fn open(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        from: NodeId,
-        to: NodeId,
-    ) {
+    pub(crate) fn open(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) {
         let end = self.end(from, to);
         match self.ends[end as usize].state {
-            State::Down => self.call(roads, choice, now, end),
+            State::Down => self.call(around, end),
             State::Calling | State::Up => {}
         }
     }
 
     /// Whether a node has a connection to another, as it believes.
     pub fn is_up(&self, from: NodeId, to: NodeId) -> bool {
-        let end = self.index.get(&(from, to));
-        end.is_some_and(|end| self.ends[*end as usize].state == State::Up)
+        let end = self.known(from, to);
+        end.is_some_and(|end| self.ends[end as usize].state == State::Up)
     }
 
-    fn call(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) {
+    fn call(&mut self, around: &mut Surroundings<'_>, end: u32) {
         let epoch = self.ends[end as usize]
             .epoch
             .max(self.ends[end as usize ^ 1].epoch)
             + 1;
-        let by = now + self.settings.set_up;
+        let by = around.now + self.settings.set_up;
         let own = self.at(end);
         (own.state, own.epoch, own.patience) = (State::Calling, epoch, Some(by));
         self.effects.push(Effect::Late(end, by));
-        self.post(roads, choice, now, end, What::Hello, epoch);
-    }
-
-    /// Puts a load on its way.
-    #[inline]
-    fn launch(&mut self, roads: &Roads, now: Time, end: u32, load: Load) {
-        let own = &mut self.ends[end as usize];
-        let path = roads.path(own.from, own.to);
-        let mut leaves = now;
-        if let Some(passes_ns) = path.passes_ns(load.bytes) {
-            leaves = own.free_at.max(now).plus_nanos(passes_ns);
-            own.free_at = leaves;
-        }
-        let frame = Frame {
-            what: What::Load(load.freight),
-            bytes: load.bytes,
-            epoch: own.epoch,
-            nth: load.nth,
-            who: load.who,
-            at: leaves.plus_nanos(load.transit_ns).max(load.not_before),
-            held: load.not_before > now,
-        };
-        self.push(end, frame);
+        self.post(around, end, What::Hello, epoch);
     }
 
     /// Sends one of the connection's own packets.
-    fn post(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        end: u32,
-        what: What,
-        epoch: u32,
-    ) {
-        let own = self.at(end);
+    fn post(&mut self, around: &mut Surroundings<'_>, end: u32, what: What<F>, epoch: u32) {
+        let own = &mut self.ends[end as usize];
         own.count += 1;
-        let (from, to, count) = (own.from, own.to, own.count);
-        let (who, nth) = (roads.owner(from), own_site(roads, from, to, count));
-        let transit = roads.transit(choice, (from, to), (who, nth), Rate::NEVER);
+        let roads = around.roads;
+        let who = roads.owner(own.from);
+        let nth = own_site(roads, own.from, own.to, own.count);
+        let ways = (own.from, own.to);
+        let again_ns = roads.again_ns(around.choice, ways, (who, nth), Rate::NEVER);
+        let least_ns = roads.path(own.from, own.to).latency.least_ns();
         let frame = Frame {
             what,
             bytes: 0,
             epoch,
-            nth: (to.index() as u32) << 16 | count & 0xFFFF,
             who,
-            at: now
-                .plus_nanos(transit.latency_ns)
-                .plus_nanos(transit.again_ns),
-            held: false,
+            nth,
+            at: around.now.plus_nanos(least_ns).plus_nanos(again_ns),
+            not_before: Time::ZERO,
+            drawn: false,
         };
-        self.push(end, frame);
+        let head = own.push(end, frame);
+        self.effects.extend(head.map(Effect::Head));
     }
 
-    #[inline]
-    fn push(&mut self, end: u32, frame: Frame) {
+    /// Arms the head of a queue anew, where there is one.
+    fn arm_anew(&mut self, end: u32) {
         let own = &mut self.ends[end as usize];
-        own.queue.push_back(frame);
-        if own.queue.len() == 1 && !own.stalled {
-            own.armed = frame.at;
-            let Frame { at, who, nth, .. } = frame;
-            self.come_back(Head { end, at, who, nth });
+        if mem::take(&mut own.armed) {
+            self.effects.push(Effect::Forget(end));
         }
+        let head = own.arm(end);
+        self.effects.extend(head.map(Effect::Head));
     }
 
-    /// Arms the head of a queue, where there is one.
-    fn arm(&mut self, end: u32, not_before: Time) {
-        let own = &mut self.ends[end as usize];
-        let Some(head) = own.queue.front() else {
-            own.armed = Time::MAX;
-            return;
-        };
-        own.armed = head.at.max(not_before);
-        let Frame { who, nth, .. } = *head;
-        let at = own.armed;
-        self.come_back(Head { end, at, who, nth });
-    }
-
-    /// The head of a queue is due.
+    /// The head of a queue is due: what comes out at the other end, and what to come back for.
     #[inline]
-    pub(crate) fn due(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) -> Came {
+    pub(crate) fn due(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        end: u32,
+    ) -> (Option<F>, Option<Head>) {
         let own = &mut self.ends[end as usize];
-        if own.armed != now {
-            // The connection broke meanwhile, and another head is awaited.
-            return Came::Nothing;
-        }
-        if roads.blocks(own.from, own.to) {
-            (own.stalled, own.armed) = (true, Time::MAX);
-            return Came::Nothing;
+        own.armed = false;
+        if around.roads.blocks(own.from, own.to) {
+            own.stalled = true;
+            return (None, None);
         }
         let Some(frame) = own.queue.pop_front() else {
-            own.armed = Time::MAX;
-            return Came::Nothing;
+            return (None, None);
         };
         own.bytes = own.bytes.saturating_sub(frame.bytes as usize);
-        let writable = !own.waiters.is_empty() && own.bytes <= self.settings.buffer_bytes / 2;
-        self.arm(end, now);
-        if writable {
+        let head = own.arm(end);
+        if !own.waiters.is_empty() && own.bytes <= self.settings.buffer_bytes / 2 {
             self.writable(end);
         }
         let other = &self.ends[end as usize ^ 1];
         match frame.what {
             What::Load(freight) if other.state == State::Up && other.epoch == frame.epoch => {
-                Came::Load(freight)
+                (Some(freight), head)
             }
             what => {
-                self.came(roads, choice, now, end, what, frame.epoch);
-                Came::Nothing
+                self.effects.extend(head.map(Effect::Head));
+                self.came(around, end, what, frame.epoch);
+                (None, None)
             }
         }
     }
 
     fn writable(&mut self, end: u32) {
-        let waiters = std::mem::take(&mut self.at(end).waiters);
+        let waiters = mem::take(&mut self.at(end).waiters);
         if !waiters.is_empty() {
             self.effects.push(Effect::Writable(waiters));
         }
     }
 
     /// A packet of the connection's own has come to the other end, or a load for which there is none.
-    fn came(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        end: u32,
-        what: What,
-        epoch: u32,
-    ) {
+    fn came(&mut self, around: &mut Surroundings<'_>, end: u32, what: What<F>, epoch: u32) {
         let here = end ^ 1;
         let own = &self.ends[here as usize];
         match what {
-            What::Hello => self.hello(roads, choice, now, here, epoch),
+            What::Hello => self.hello(around, here, epoch),
             What::Welcome if own.state == State::Calling && own.epoch == epoch => {
-                self.up(roads, now, here, epoch);
+                self.up(around, here, epoch);
             }
             What::Close if own.state != State::Down && own.epoch == epoch => {
                 let why = if own.state == State::Up {
@@ -436,35 +404,35 @@ impl Connections {
                 } else {
                     Broken::Refused
                 };
-                self.fall(now, here, why);
+                self.fall(here, why);
             }
             What::Close => {}
-            What::Welcome => self.post(roads, choice, now, here, What::Close, epoch),
+            What::Welcome => self.post(around, here, What::Close, epoch),
             What::Load(freight) => {
                 self.effects.push(Effect::Lost(freight));
-                self.post(roads, choice, now, here, What::Close, epoch);
+                self.post(around, here, What::Close, epoch);
             }
         }
     }
 
     /// The peer of `here` wants a connection.
-    fn hello(&mut self, roads: &Roads, choice: &mut Choice, now: Time, here: u32, epoch: u32) {
+    fn hello(&mut self, around: &mut Surroundings<'_>, here: u32, epoch: u32) {
         let own = &self.ends[here as usize];
         let (node, peer) = (own.from, own.to);
-        if !roads.machine(node).up || self.is_outdated(roads, node, peer) {
-            return self.post(roads, choice, now, here, What::Close, epoch);
+        if !around.roads.machine(node).up || self.is_outdated(around.roads, node, peer) {
+            return self.post(around, here, What::Close, epoch);
         }
         match own.state {
             // Both call: the call of the lesser node counts.
             State::Calling if node < peer => return,
             State::Calling => {}
             // Half open: the peer has begun anew, and this side has not heard of its end.
-            State::Up => self.fall(now, here, Broken::Replaced),
+            State::Up => self.fall(here, Broken::Replaced),
             State::Down => {}
         }
-        self.drop_namesakes(roads, now, node, peer);
-        self.post(roads, choice, now, here, What::Welcome, epoch);
-        self.up(roads, now, here, epoch);
+        self.drop_namesakes(around.roads, node, peer);
+        self.post(around, here, What::Welcome, epoch);
+        self.up(around, here, epoch);
     }
 
     /// Whether `peer` runs beside a newer one of its name, to which `node` has a connection.
@@ -478,74 +446,67 @@ impl Connections {
     }
 
     /// A new one of a name takes the place of the old one, in which `node` still believes.
-    fn drop_namesakes(&mut self, roads: &Roads, now: Time, node: NodeId, peer: NodeId) {
+    fn drop_namesakes(&mut self, roads: &Roads, node: NodeId, peer: NodeId) {
         if !roads.has_namesakes() {
             return;
         }
         let name = roads.machine(peer).name;
-        let old = |end: &&u32| {
-            let end = &self.ends[**end as usize];
+        let old = |end: &u32| {
+            let end = &self.ends[*end as usize];
             let namesake = end.to != peer && roads.machine(end.to).name == name;
             namesake && end.state == State::Up
         };
-        let old: Vec<u32> = self.own(node).iter().filter(old).copied().collect();
+        let old: Vec<u32> = self.own(node).filter(old).collect();
         for end in old {
-            self.fall(now, end, Broken::Replaced);
+            self.fall(end, Broken::Replaced);
         }
     }
 
-    fn up(&mut self, roads: &Roads, now: Time, end: u32, epoch: u32) {
-        let own = self.at(end);
+    fn up(&mut self, around: &mut Surroundings<'_>, end: u32, epoch: u32) {
+        let own = &mut self.ends[end as usize];
         (own.state, own.epoch, own.patience) = (State::Up, epoch, None);
-        let (from, to) = (own.from, own.to);
-        let waiting = std::mem::take(&mut own.waiting);
-        self.effects.push(Effect::Up(from, to));
-        for load in waiting {
-            self.launch(roads, now, end, load);
+        self.effects.push(Effect::Up(own.from, own.to));
+        for load in mem::take(&mut own.waiting) {
+            let head = own.launch(around, end, load);
+            self.effects.extend(head.map(Effect::Head));
         }
     }
 
     /// One end is no more: what it had under way is lost.
-    fn fall(&mut self, now: Time, end: u32, why: Broken) {
-        self.drop_loads(now, end);
-        let own = self.at(end);
-        let waiting = std::mem::take(&mut own.waiting);
+    fn fall(&mut self, end: u32, why: Broken) {
+        self.drop_loads(end);
+        self.leave(end, why);
+    }
+
+    /// One end is no more; what it has sent goes on.
+    fn leave(&mut self, end: u32, why: Broken) {
+        let own = &mut self.ends[end as usize];
+        let waiting = mem::take(&mut own.waiting).into_iter();
         (own.state, own.patience, own.bytes) = (State::Down, None, 0);
         let (from, to) = (own.from, own.to);
         self.effects
-            .extend(waiting.iter().map(|load| Effect::Dead(load.freight)));
+            .extend(waiting.map(|load| Effect::Dead(load.freight)));
         self.writable(end);
         self.effects.push(Effect::Down(from, to, why));
     }
 
-    fn drop_loads(&mut self, now: Time, end: u32) {
-        let own = self.at(end);
-        let mut lost = Vec::new();
-        own.queue.retain(|frame| match frame.what {
-            What::Load(freight) => {
-                lost.push(Effect::Lost(freight));
-                false
+    fn drop_loads(&mut self, end: u32) {
+        let own = &mut self.ends[end as usize];
+        let was_own = own.queue.front().is_some_and(Frame::is_own);
+        for frame in mem::take(&mut own.queue) {
+            match frame.what {
+                What::Load(freight) => self.effects.push(Effect::Lost(freight)),
+                _ => own.queue.push_back(frame),
             }
-            _ => true,
-        });
-        let moved = !lost.is_empty() && !own.stalled;
-        self.effects.append(&mut lost);
-        if moved {
-            self.arm(end, now);
+        }
+        if !was_own && !own.stalled {
+            self.arm_anew(end);
         }
     }
 }
 
-/// The how-manieth draw of a machine's own on the way to a peer: apart from those of its processes, and
-/// named by what the two are called, whichever numbers they have in this run.
-fn own_site(roads: &Roads, from: NodeId, to: NodeId, count: u32) -> u64 {
-    let (from, to) = (roads.machine(from), roads.machine(to));
-    let peer = u64::from(to.before & 0xFF) << 16 | (to.name.index() as u64 & 0xFFFF);
-    1 << 63 | u64::from(from.before & 0xFF) << 48 | peer << 24 | u64::from(count & 0xFF_FFFF)
-}
-
-impl End {
-    fn new(from: NodeId, to: NodeId) -> End {
+impl<F> End<F> {
+    fn new(from: NodeId, to: NodeId) -> End<F> {
         End {
             from,
             to,
@@ -555,11 +516,75 @@ impl End {
             waiting: VecDeque::new(),
             bytes: 0,
             waiters: Vec::new(),
-            armed: Time::MAX,
+            armed: false,
             stalled: false,
             free_at: Time::ZERO,
             patience: None,
             count: 0,
         }
     }
+
+    /// Puts a load on its way.
+    #[inline(always)]
+    fn launch(&mut self, around: &Surroundings<'_>, end: u32, load: Load<F>) -> Option<Head> {
+        let path = around.roads.path(self.from, self.to);
+        let mut leaves = around.now;
+        if let Some(passes_ns) = path.passes_ns(load.bytes) {
+            leaves = self.free_at.max(leaves).plus_nanos(passes_ns);
+            self.free_at = leaves;
+        }
+        let least_ns = path.latency.least_ns();
+        let frame = Frame {
+            what: What::Load(load.freight),
+            bytes: load.bytes,
+            epoch: self.epoch,
+            who: load.who,
+            nth: u64::from(load.nth),
+            at: leaves.plus_nanos(least_ns).plus_nanos(load.late_ns),
+            not_before: load.not_before,
+            drawn: false,
+        };
+        self.push(end, frame)
+    }
+
+    /// Puts a packet behind the others; gives what to come back for where it is the only one.
+    #[inline(always)]
+    fn push(&mut self, end: u32, frame: Frame<F>) -> Option<Head> {
+        self.queue.push_back(frame);
+        if self.armed || self.stalled {
+            return None;
+        }
+        self.arm(end)
+    }
+
+    /// The head of the queue is under way from now on.
+    #[inline(always)]
+    fn arm(&mut self, end: u32) -> Option<Head> {
+        let head = self.queue.front_mut()?;
+        self.armed = true;
+        Some(Head {
+            end,
+            from: self.from,
+            to: self.to,
+            at: head.at.max(head.not_before),
+            draws: !mem::replace(&mut head.drawn, true),
+            who: head.who,
+            nth: head.nth,
+        })
+    }
+}
+
+impl<F> Frame<F> {
+    /// Whether it is one of the connection's own.
+    fn is_own(&self) -> bool {
+        !matches!(self.what, What::Load(_))
+    }
+}
+
+/// The how-manieth draw of a machine's own on the way to a peer: apart from those of its processes, and
+/// named by what the two are called, whichever numbers they have in this run.
+fn own_site(roads: &Roads, from: NodeId, to: NodeId, count: u32) -> u64 {
+    let (from, to) = (roads.machine(from), roads.machine(to));
+    let peer = u64::from(to.before & 0xFF) << 16 | (to.name.index() as u64 & 0xFFFF);
+    1 << 63 | u64::from(from.before & 0xFF) << 48 | peer << 24 | u64::from(count & 0xFF_FFFF)
 }

@@ -1,5 +1,6 @@
 //! What becomes of a packet.
 
+use super::roads::RETRANSMIT_NS;
 use super::roads::Roads;
 use super::rule::{Meddled, Rule};
 use super::{Cut, Machine, Path};
@@ -37,12 +38,10 @@ pub struct Passage {
     pub bytes: u32,
 }
 
-/// How a packet of a connection goes.
+/// What faults do to a packet of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Carried {
-    /// How long it is under way, once it has left, in nanoseconds.
-    pub transit_ns: u64,
-    /// How much of that is by faults: what was lost is sent again.
+    /// How much longer than its latency they keep it under way, in nanoseconds: what is lost is sent again.
     pub late_ns: u64,
     /// It does not arrive before this.
     pub not_before: Time,
@@ -178,7 +177,7 @@ impl Model {
 
     /// Sends a datagram: draws what becomes of it, but for how long it takes.
     #[inline]
-    pub fn pass(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Passed<'_> {
+    pub fn pass(&mut self, choice: &mut Choice, now: Time, passage: Passage) -> Passed<'_> {
         let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth()));
         if self.roads.is_cut(passage.from, passage.to) {
             return Passed::Lost;
@@ -209,41 +208,36 @@ impl Model {
         }
     }
 
-    /// Sends a packet of a connection: draws how long it is under way, and how long faults hold it. None
-    /// where it vanishes and the connection goes on, as if its sender had never answered.
-    #[inline]
-    pub fn carry(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Option<Carried> {
+    /// Sends a packet of a connection: draws how long faults hold it. None where it vanishes and the
+    /// connection goes on, as if its sender had never answered.
+    #[inline(always)]
+    pub fn carry(&mut self, choice: &mut Choice, now: Time, passage: Passage) -> Option<Carried> {
         let ways = (passage.from, passage.to);
         let site = (passage.who, u64::from(passage.id.nth()));
         let loss = self.faults.loss[passage.kind as usize];
-        let transit = self.roads.transit(choice, ways, site, loss);
-        let mut carried = Carried {
-            transit_ns: transit.latency_ns,
-            late_ns: transit.again_ns,
+        let carried = Carried {
+            late_ns: self.roads.again_ns(choice, ways, site, loss),
             not_before: Time::ZERO,
         };
-        if !self.rules.is_empty() {
-            let meddled = self.meddle(choice, now, passage);
-            if meddled.swallowed {
-                return None;
-            }
-            if meddled.lost {
-                carried.late_ns = carried.late_ns.saturating_add(super::roads::RETRANSMIT_NS);
-            }
-            carried.late_ns = carried.late_ns.saturating_add(meddled.delay_ns);
-            carried.not_before = meddled.until;
+        if self.rules.is_empty() {
+            return Some(carried);
         }
-        carried.transit_ns = carried.transit_ns.saturating_add(carried.late_ns);
-        Some(carried)
+        let meddled = self.meddle(choice, now, passage);
+        let again_ns = if meddled.lost { RETRANSMIT_NS } else { 0 };
+        let late_ns = carried.late_ns.saturating_add(again_ns);
+        (!meddled.swallowed).then_some(Carried {
+            late_ns: late_ns.saturating_add(meddled.delay_ns),
+            not_before: meddled.until,
+        })
     }
 
     #[cold]
-    fn meddle(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Meddled {
+    fn meddle(&mut self, choice: &mut Choice, now: Time, passage: Passage) -> Meddled {
         let roads = &self.roads;
         let name = |node: NodeId| roads.machine(node).name;
         let mut meddled = Meddled::default();
         for (index, rule) in self.rules.iter_mut().enumerate() {
-            rule.apply(choice, now, passage, index as u64, &name, &mut meddled);
+            rule.apply(choice, now, &passage, index as u64, &name, &mut meddled);
         }
         meddled
     }
@@ -301,7 +295,7 @@ mod tests {
                 is_duplicated: false,
                 held_ns: 0,
             };
-            match model.pass(&mut choice, Time::ZERO, &passage) {
+            match model.pass(&mut choice, Time::ZERO, passage) {
                 Passed::Lost => Sent {
                     is_lost: true,
                     ..sent

@@ -28,15 +28,6 @@ pub struct Machine {
     pub before: u32,
 }
 
-/// How long a packet of a connection is under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Transit {
-    /// Its latency.
-    pub(super) latency_ns: u64,
-    /// What it takes to send it again, as often as it is lost.
-    pub(super) again_ns: u64,
-}
-
 /// The paths of a run, and what stands in the way.
 #[derive(Clone, Debug)]
 pub struct Roads {
@@ -88,7 +79,7 @@ impl Roads {
 
     /// The path from one node to another.
     #[inline]
-    pub(super) fn path(&self, from: NodeId, to: NodeId) -> &Path {
+    pub(crate) fn path(&self, from: NodeId, to: NodeId) -> &Path {
         if self.paths.is_empty() {
             return &self.default;
         }
@@ -164,33 +155,21 @@ impl Roads {
         }
     }
 
-    /// How long a packet of a connection takes: its latency, and what lost copies of it cost.
-    #[inline]
-    pub(super) fn transit(
+    /// How long it takes to send a packet of a connection again, as often as it is lost.
+    #[inline(always)]
+    pub(super) fn again_ns(
         &self,
         choice: &mut Choice,
         (from, to): (NodeId, NodeId),
         (who, nth): (Lineage, u64),
         loss: Rate,
-    ) -> Transit {
-        let path = self.path(from, to);
-        let above = choice.draw(
-            Site::new(Kind::Latency, who, nth),
-            Shape::Above(&path.latency),
-        );
-        let latency_ns = path.latency.least_ns().saturating_add(above);
-        let loss = path.loss.or(loss);
+    ) -> u64 {
+        let loss = self.path(from, to).loss.or(loss);
         if loss.is_never() && choice.is_seeded() {
-            return Transit {
-                latency_ns,
-                again_ns: 0,
-            };
+            return 0;
         }
         let site = Site::new(Kind::Loss, who, nth);
         let losses = choice.draw(site, Shape::InARow(loss, LOSSES_MOST));
-        Transit {
-            latency_ns,
-            again_ns: RETRANSMIT_NS * ((1 << losses) - 1),
-        }
+        RETRANSMIT_NS * ((1 << losses) - 1)
     }
 }

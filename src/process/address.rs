@@ -377,6 +377,13 @@ impl System {
         if host.send(core, packet) {
             self.suspend(id.from, to);
         }
+        if self.error.is_some() {
+            self.stop_with_error();
+        }
+    }
+
+    #[cold]
+    fn stop_with_error(&mut self) {
         if let Some(reached) = self.error.clone() {
             self.stop(reached);
         }

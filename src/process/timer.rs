@@ -289,6 +289,7 @@ impl Alarm {
 }
 
 impl Drop for Alarm {
+    #[inline]
     fn drop(&mut self) {
         if let AlarmState::Set(pid, key) = self.state {
             let _ = try_with(|system| system.disarm(pid, key));

@@ -6,11 +6,11 @@ use super::plan::Plan;
 use crate::choice::{Choice, Class, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::{Drawn, Key, Time};
 use crate::net::{
-    Came, Carried, Connections, Effect, Head, Leaves, Load, Model, PacketFaults, Passage, Passed,
-    Waiter,
+    Carried, Connections, Effect, Head, Leaves, Load, Model, PacketFaults, Passage, Passed,
+    Surroundings, Waiter,
 };
 use crate::process::{Core, Host, Packet, System, Via};
-use crate::trace::{Broken, DeadReason, Event, NodeId};
+use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId};
 use rustc_hash::FxHashMap;
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -88,7 +88,9 @@ pub(crate) type News = (NodeId, NodeId, Option<Broken>);
 
 pub(crate) struct World {
     pub(crate) network: Model,
-    connections: Connections,
+    connections: Connections<Box<Packet>>,
+    /// The entry of each end's head on the agenda.
+    heads: Vec<Option<Key>>,
     pub(crate) news: Vec<News>,
     pub(crate) rates: Rates,
     packets: Packets,
@@ -169,7 +171,7 @@ impl Packets {
 impl World {
     pub(crate) fn new(
         network: Model,
-        connections: Connections,
+        connections: Connections<Box<Packet>>,
         rates: Rates,
         ids: Arc<FxHashMap<String, NodeId>>,
         machines: usize,
@@ -177,6 +179,7 @@ impl World {
         World {
             network,
             connections,
+            heads: Vec::new(),
             news: Vec::new(),
             rates,
             packets: Packets::default(),
@@ -207,7 +210,11 @@ impl World {
 
     /// The packets that are still on their way.
     pub(crate) fn drain_packets(&mut self) -> impl Iterator<Item = Box<Packet>> {
-        self.packets.slots.drain(..).flatten()
+        self.packets
+            .slots
+            .drain(..)
+            .flatten()
+            .chain(self.connections.drain())
     }
 
     fn lose(core: &mut Core<'_>, packet: Box<Packet>) {
@@ -215,13 +222,13 @@ impl World {
         core.recycle(packet);
     }
 
-    fn delayed(core: &mut Core<'_>, passage: &Passage, by_ns: u64) {
-        let (id, to) = (passage.id, passage.to);
+    #[cold]
+    fn delayed(core: &mut Core<'_>, (id, to): (MessageId, NodeId), by_ns: u64) {
         core.trace().emit(Event::Delayed { id, to, by_ns });
     }
 
     #[inline]
-    fn send_datagram(&mut self, mut core: Core<'_>, packet: Box<Packet>, passage: &Passage) {
+    fn send_datagram(&mut self, mut core: Core<'_>, packet: Box<Packet>, passage: Passage) {
         let (id, to) = (passage.id, passage.to);
         let now = core.now();
         let Passed::Arrives {
@@ -235,7 +242,7 @@ impl World {
             return World::lose(&mut core, packet);
         };
         if held_ns > 0 {
-            World::delayed(&mut core, passage, held_ns);
+            World::delayed(&mut core, (id, to), held_ns);
         }
         if is_duplicated {
             let mut copy = packet.clone();
@@ -252,17 +259,16 @@ impl World {
     }
 
     /// Sends a packet over the connection; whether its sender should wait.
-    #[inline]
+    #[inline(always)]
     fn send_connected(
         &mut self,
         mut core: Core<'_>,
         packet: Box<Packet>,
-        passage: &Passage,
+        passage: Passage,
     ) -> bool {
         let now = core.now();
         let carried = self.network.carry(core.choice(), now, passage);
         let Some(Carried {
-            transit_ns,
             late_ns,
             not_before,
         }) = carried
@@ -271,29 +277,29 @@ impl World {
             return false;
         };
         if late_ns > 0 {
-            World::delayed(&mut core, passage, late_ns);
+            World::delayed(&mut core, (passage.id, passage.to), late_ns);
         }
-        let (who, nth) = (packet.who, passage.id.nth());
         let load = Load {
-            freight: self.packets.store(packet),
             bytes: passage.bytes,
-            who,
-            nth,
-            transit_ns,
+            who: packet.who,
+            nth: passage.id.nth(),
+            freight: packet,
+            late_ns,
             not_before,
         };
-        let ways = (passage.from, passage.to);
-        let roads = self.network.roads();
-        let busy = self.connections.send(roads, core.choice(), now, ways, load);
-        self.apply(&mut core);
+        let mut around = surroundings(&self.network, &mut core);
+        let (busy, head) = self
+            .connections
+            .send(&mut around, passage.from, passage.to, load);
+        self.apply(&mut core, head);
         busy
     }
 
     /// Does what connections ask for.
-    #[inline]
-    pub(crate) fn apply(&mut self, core: &mut Core<'_>) {
-        if let Some(head) = self.connections.head() {
-            World::come_back(core, head);
+    #[inline(always)]
+    fn apply(&mut self, core: &mut Core<'_>, head: Option<Head>) {
+        if let Some(head) = head {
+            self.come_back(core, head);
         }
         if let Some(effects) = self.connections.effects() {
             for effect in effects {
@@ -302,34 +308,51 @@ impl World {
         }
     }
 
-    #[inline]
-    fn come_back(core: &mut Core<'_>, head: Head) {
+    #[inline(always)]
+    fn come_back(&mut self, core: &mut Core<'_>, head: Head) {
+        let Head { who, nth, at, .. } = head;
         let number = Due::Head(head.end).number();
-        core.arm(head.at, head.who, head.nth, number);
+        let key = if head.draws {
+            let path = self.network.roads().path(head.from, head.to);
+            let drawn = Drawn {
+                from: at,
+                site: Site::new(Kind::Latency, who, nth),
+                shape: Shape::Above(&path.latency),
+                class: Class::Message,
+                receiver: head.to.index() as u32,
+            };
+            core.arm_drawn(&drawn, who, nth as u32, number)
+        } else {
+            core.arm(at, who, nth as u32, number)
+        };
+        let end = head.end as usize;
+        if self.heads.len() <= end {
+            self.heads.resize(end + 1, None);
+        }
+        self.heads[end] = key;
     }
 
     #[cold]
-    fn apply_rare(&mut self, core: &mut Core<'_>, effect: Effect) {
+    fn apply_rare(&mut self, core: &mut Core<'_>, effect: Effect<Box<Packet>>) {
         match effect {
-            Effect::Head(head) => World::come_back(core, head),
+            Effect::Head(head) => self.come_back(core, head),
+            Effect::Forget(end) => {
+                if let Some(key) = self.heads[end as usize].take() {
+                    core.disarm(key);
+                }
+            }
             Effect::Late(end, at) => {
                 let nth = SITE_END | end;
                 core.arm(at, Lineage::RUN, nth, Due::Late(end).number());
             }
             Effect::Up(node, peer) => self.news.push((node, peer, None)),
             Effect::Down(node, peer, why) => self.news.push((node, peer, Some(why))),
-            Effect::Lost(freight) => {
-                if let Some(packet) = self.packets.take(freight) {
-                    World::lose(core, packet);
-                }
-            }
-            Effect::Dead(freight) => {
-                if let Some(packet) = self.packets.take(freight) {
-                    let (id, to) = (packet.id, packet.to.as_u64());
-                    let trace = core.trace();
-                    trace.dead_letter(id.from.node(), id, to, DeadReason::NoConnection);
-                    core.recycle(packet);
-                }
+            Effect::Lost(packet) => World::lose(core, packet),
+            Effect::Dead(packet) => {
+                let (id, to) = (packet.id, packet.to.as_u64());
+                let trace = core.trace();
+                trace.dead_letter(id.from.node(), id, to, DeadReason::NoConnection);
+                core.recycle(packet);
             }
             Effect::Writable(waiters) => waiters.into_iter().for_each(|task| core.release(task)),
         }
@@ -345,23 +368,20 @@ impl World {
     /// One connection breaks.
     pub(crate) fn break_connection(&mut self, core: &mut Core<'_>, a: NodeId, b: NodeId) {
         for (from, to) in [(a, b), (b, a)] {
-            let now = core.now();
-            let roads = self.network.roads();
-            self.connections.snap(roads, core.choice(), now, from, to);
+            let mut around = surroundings(&self.network, core);
+            self.connections.snap(&mut around, from, to);
         }
-        self.apply(core);
+        self.apply(core, None);
     }
 
     /// A node goes down, with its connections.
     pub(crate) fn leave(&mut self, core: &mut Core<'_>, node: NodeId, leaves: Leaves) {
-        let now = core.now();
         self.network.set_machine(node, |machine| {
             (machine.up, machine.paused) = (false, false);
             machine.dark = leaves == Leaves::Silently;
         });
-        let roads = self.network.roads();
-        self.connections
-            .stop(roads, core.choice(), now, node, leaves);
+        let mut around = surroundings(&self.network, core);
+        self.connections.stop(&mut around, node, leaves);
         self.roads_changed(core);
     }
 
@@ -372,19 +392,17 @@ impl World {
             (machine.up, machine.dark, machine.paused) = (true, false, false);
         });
         if was_dark {
-            let now = core.now();
-            let roads = self.network.roads();
-            self.connections.back(roads, core.choice(), now, node);
+            let mut around = surroundings(&self.network, core);
+            self.connections.back(&mut around, node);
             self.roads_changed(core);
         }
     }
 
     /// What stands in the way has changed.
     pub(crate) fn roads_changed(&mut self, core: &mut Core<'_>) {
-        let now = core.now();
-        let roads = self.network.roads();
-        self.connections.roads_changed(roads, core.choice(), now);
-        self.apply(core);
+        let mut around = surroundings(&self.network, core);
+        self.connections.roads_changed(&mut around);
+        self.apply(core, None);
     }
 
     /// A node goes on that was paused: what has come for it meanwhile comes now.
@@ -410,7 +428,7 @@ impl World {
         }
         let now = core.now();
         self.connections.release_held(now);
-        self.apply(core);
+        self.apply(core, None);
     }
 
     /// Faults of packets and timers stop.
@@ -433,10 +451,9 @@ impl World {
 
     /// A set-up or a silence may have lasted too long.
     pub(crate) fn late(&mut self, core: &mut Core<'_>, end: u32) {
-        let now = core.now();
-        let roads = self.network.roads();
-        self.connections.late(roads, core.choice(), now, end);
-        self.apply(core);
+        let mut around = surroundings(&self.network, core);
+        self.connections.late(&mut around, end);
+        self.apply(core, None);
     }
 
     #[cold]
@@ -447,6 +464,16 @@ impl World {
             self.parked.push(index);
         }
         parks
+    }
+}
+
+/// What connections are among.
+#[inline(always)]
+fn surroundings<'a>(network: &'a Model, core: &'a mut Core<'_>) -> Surroundings<'a> {
+    Surroundings {
+        roads: network.roads(),
+        now: core.now(),
+        choice: core.choice(),
     }
 }
 
@@ -462,9 +489,9 @@ impl Host for World {
             bytes: packet.bytes.len() as u32,
         };
         if packet.via == Via::Connection && passage.from != passage.to {
-            return self.send_connected(core, packet, &passage);
+            return self.send_connected(core, packet, passage);
         }
-        self.send_datagram(core, packet, &passage);
+        self.send_datagram(core, packet, passage);
         false
     }
 
@@ -473,17 +500,16 @@ impl Host for World {
     }
 
     fn connect(&mut self, mut core: Core<'_>, from: NodeId, to: NodeId) {
-        let now = core.now();
-        let roads = self.network.roads();
-        self.connections.open(roads, core.choice(), now, from, to);
-        self.apply(&mut core);
+        let mut around = surroundings(&self.network, &mut core);
+        self.connections.open(&mut around, from, to);
+        self.apply(&mut core, None);
     }
 
     fn disconnect(&mut self, mut core: Core<'_>, from: NodeId, to: NodeId) {
         let now = core.now();
-        let roads = self.network.roads();
-        self.connections.close(roads, core.choice(), now, from, to);
-        self.apply(&mut core);
+        let mut around = surroundings(&self.network, &mut core);
+        self.connections.close(&mut around, from, to);
+        self.apply(&mut core, None);
         if !self.news.is_empty() {
             // Processes are told when this poll is over.
             let who = self.network.roads().owner(from);
@@ -501,14 +527,10 @@ impl Host for World {
             Due::Packet(index) if self.network.has_trouble() && self.is_parked(index) => None,
             Due::Packet(index) => self.packets.take(index),
             Due::Head(end) => {
-                let now = core.now();
-                let roads = self.network.roads();
-                let came = self.connections.due(roads, core.choice(), now, end);
-                self.apply(&mut core);
-                match came {
-                    Came::Load(freight) => self.packets.take(freight),
-                    Came::Nothing => None,
-                }
+                let mut around = surroundings(&self.network, &mut core);
+                let (packet, head) = self.connections.due(&mut around, end);
+                self.apply(&mut core, head);
+                packet
             }
             _ => None,
         }

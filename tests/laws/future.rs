@@ -18,6 +18,8 @@ pub(crate) struct Run<'a> {
     lineages: FxHashMap<Pid, Lineage>,
     /// The node of each lineage, as [`Run::group`] counts them.
     nodes: FxHashMap<Lineage, usize>,
+    /// The way of each packet.
+    ways: FxHashMap<(Lineage, u32), (usize, usize)>,
     /// Who took each packet out of a mailbox, or ended with it unread; `None` where nobody ever could.
     takers: FxHashMap<MessageId, Option<Pid>>,
 }
@@ -28,6 +30,7 @@ impl<'a> Run<'a> {
             outcome,
             lineages: FxHashMap::default(),
             nodes: FxHashMap::default(),
+            ways: FxHashMap::default(),
             takers: FxHashMap::default(),
         };
         for (index, name) in outcome.names.iter().enumerate() {
@@ -48,6 +51,10 @@ impl<'a> Run<'a> {
                     };
                     run.nodes.insert(lineage, run.group(pid.node()));
                     run.lineages.insert(pid, lineage);
+                }
+                Event::Packet { id, to, .. } => {
+                    let way = (run.group(id.from.node()), run.group(to));
+                    run.ways.insert((run.lineages[&id.from], id.nth()), way);
                 }
                 Event::Receive { id, by } | Event::Unread { id, by } => {
                     run.takers.insert(id, Some(by));
@@ -230,12 +237,14 @@ impl Future {
         let Site { kind, who, nth } = draw.site;
         let touched = |since: Option<&u64>| since.is_some_and(|since| *since <= at);
         let group = run.nodes.get(&who);
+        let way = run.ways.get(&(who, nth as u32));
         let of_plan = self.planned.is_some_and(|planned| {
             let window = (nth ^ planned.nth) & ((1 << 40) - 1) == 0;
             let of_who = who == planned.who || kind == Kind::CutSide;
             OF_THE_PLAN.contains(&kind) && window && of_who
         });
         self.own.contains(&draw.site)
+            || kind == Kind::Latency && way.is_some_and(|way| self.is_queue_touched(*way, at))
             || of_plan
             || is_of_machine(draw.site) && self.anything_is_touched(at)
             || touched(self.processes.get(&who))
@@ -284,7 +293,11 @@ impl Future {
 
     /// Whether anything was touched on which a connection of a node to a peer depends.
     fn is_way_touched(&self, node: NodeId, peer: NodeId, run: &Run<'_>, at: u64) -> bool {
-        let (a, b) = (run.group(node), run.group(peer));
+        self.is_queue_touched((run.group(node), run.group(peer)), at)
+    }
+
+    /// The same. A packet draws its latency when those before it have come, if ever.
+    fn is_queue_touched(&self, (a, b): (usize, usize), at: u64) -> bool {
         let since = [
             self.ways.get(&(a, b)),
             self.ways.get(&(b, a)),
@@ -325,11 +338,11 @@ impl Future {
                 }
                 Event::Packet { id, to, .. } => {
                     let packet = (run.lineages[&id.from], id.nth());
+                    let way = (run.group(id.from.node()), run.group(to));
                     if self.is_touched(id.from, run, at) {
                         more |= self.packets.insert(packet);
                     }
                     if self.packets.contains(&packet) {
-                        let way = (run.group(id.from.node()), run.group(to));
                         more |= self.touch_way(way, at);
                     }
                 }

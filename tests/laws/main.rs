@@ -8,7 +8,7 @@ mod future;
 mod shapes;
 
 use future::{Future, Run};
-use netsplit::choice::{Base, Edit, Kind, Oracle, Question, Recorded, Site, Tape};
+use netsplit::choice::{Base, Edit, Kind, Lineage, Oracle, Question, Recorded, Site, Tape};
 use netsplit::{Chance, Keep, Outcome, Scenario};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -258,6 +258,10 @@ fn nothing_of_others_changes(scenario: &Scenario, seeds: u64, taken_out: &[Kind]
             let Some(draw) = one_of(&first, *kind) else {
                 continue;
             };
+            if draw.site.who == Lineage::RUN {
+                // A cut: it may befall them all.
+                continue;
+            }
             let pair = |who| first.lineages.text(who).chars().next();
             let second = without(scenario, &first, &draw);
             let of_others = |outcome: &Outcome| -> BTreeMap<Site, u64> {

@@ -1,21 +1,20 @@
 //! What befalls connections: set-ups and silences that last too long, breaks, nodes that go down.
 
-use super::{Connections, Effect, State, What, own_site};
-use crate::choice::{Choice, Kind, Shape, Site};
+use super::{Connections, Effect, State, Surroundings, What, own_site};
+use crate::choice::{Kind, Shape, Site};
 use crate::kernel::time::Time;
-use crate::net::roads::Roads;
 use crate::trace::{Broken, NodeId};
 
-impl Connections {
+impl<F> Connections<F> {
     /// A set-up, or a silence, may have lasted too long.
-    pub(crate) fn late(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) {
+    pub(crate) fn late(&mut self, around: &mut Surroundings<'_>, end: u32) {
         let own = &self.ends[end as usize];
-        if own.patience.is_none_or(|patience| patience > now) {
+        if own.patience.is_none_or(|patience| patience > around.now) {
             return;
         }
-        if roads.machine(own.from).paused {
+        if around.roads.machine(own.from).paused {
             // It notices when it runs again.
-            let again = now + self.settings.set_up;
+            let again = around.now + self.settings.set_up;
             self.at(end).patience = Some(again);
             return self.effects.push(Effect::Late(end, again));
         }
@@ -23,124 +22,101 @@ impl Connections {
             State::Up => (own.epoch, Broken::Silent),
             _ => (own.epoch, Broken::NoAnswer),
         };
-        self.fall(now, end, why);
-        self.post(roads, choice, now, end, What::Close, epoch);
+        self.fall(end, why);
+        self.post(around, end, What::Close, epoch);
     }
 
     /// A node gives up one connection. What it has sent still arrives.
-    pub(crate) fn close(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        from: NodeId,
-        to: NodeId,
-    ) {
+    pub(crate) fn close(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) {
         let end = self.end(from, to);
         let own = &self.ends[end as usize];
         if own.state == State::Down {
             return;
         }
         let epoch = own.epoch;
-        self.post(roads, choice, now, end, What::Close, epoch);
-        let own = self.at(end);
-        let sent = std::mem::take(&mut own.queue);
-        let stalled = own.stalled;
-        self.fall(now, end, Broken::Closed);
-        let own = self.at(end);
-        (own.queue, own.stalled) = (sent, stalled);
+        self.post(around, end, What::Close, epoch);
+        self.leave(end, Broken::Closed);
     }
 
     /// A connection breaks in the middle: each side hears of it, unless it is silent for the one.
-    pub(crate) fn snap(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        from: NodeId,
-        to: NodeId,
-    ) {
+    pub(crate) fn snap(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) {
         let end = self.end(from, to);
         let own = &self.ends[end as usize];
         if own.state == State::Down {
             return;
         }
         let epoch = own.epoch;
-        self.fall(now, end, Broken::Closed);
-        self.post(roads, choice, now, end, What::Close, epoch);
+        self.fall(end, Broken::Closed);
+        self.post(around, end, What::Close, epoch);
     }
 
-    /// A node goes down, with its connections. With `quiet` nobody is told; with `flush` what it has sent
-    /// still arrives.
-    pub(crate) fn stop(
-        &mut self,
-        roads: &Roads,
-        choice: &mut Choice,
-        now: Time,
-        node: NodeId,
-        leaves: Leaves,
-    ) {
-        let open = |end: &u32| {
-            let own = &self.ends[*end as usize];
-            (own.state != State::Down).then_some((*end, own.to))
+    /// A node goes down, with its connections.
+    pub(crate) fn stop(&mut self, around: &mut Surroundings<'_>, node: NodeId, leaves: Leaves) {
+        let open = |end: u32| {
+            let own = &self.ends[end as usize];
+            (own.state != State::Down).then_some((end, own.to))
         };
-        let own: Vec<_> = self.own(node).iter().filter_map(open).collect();
+        let own: Vec<_> = self.own(node).filter_map(open).collect();
         for (end, to) in own {
             match leaves {
-                Leaves::Orderly => self.close(roads, choice, now, node, to),
-                Leaves::Abruptly => self.snap(roads, choice, now, node, to),
-                Leaves::Silently => self.fall(now, end, Broken::Closed),
+                Leaves::Orderly => self.close(around, node, to),
+                Leaves::Abruptly => self.snap(around, node, to),
+                Leaves::Silently => self.fall(end, Broken::Closed),
             }
         }
     }
 
     /// A node is back that left silently: peers that still believe in a connection hear that it is none.
-    pub(crate) fn back(&mut self, roads: &Roads, choice: &mut Choice, now: Time, node: NodeId) {
-        let believed = |end: &u32| {
-            let (own, other) = (&self.ends[*end as usize], &self.ends[*end as usize ^ 1]);
+    pub(crate) fn back(&mut self, around: &mut Surroundings<'_>, node: NodeId) {
+        let believed = |end: u32| {
+            let (own, other) = (&self.ends[end as usize], &self.ends[end as usize ^ 1]);
             let half_open = own.state == State::Down && other.state != State::Down;
-            half_open.then_some((*end, other.epoch))
+            half_open.then_some((end, other.epoch))
         };
-        let believed: Vec<_> = self.own(node).iter().filter_map(believed).collect();
+        let believed: Vec<_> = self.own(node).filter_map(believed).collect();
         for (end, epoch) in believed {
-            self.post(roads, choice, now, end, What::Close, epoch);
+            self.post(around, end, What::Close, epoch);
         }
     }
 
     /// What a fault holds back comes now.
     pub fn release_held(&mut self, now: Time) {
         for end in 0..self.ends.len() as u32 {
-            let own = self.at(end);
-            let mut moved = false;
+            let own = &mut self.ends[end as usize];
             for load in &mut own.waiting {
                 load.not_before = Time::ZERO;
             }
-            for frame in own.queue.iter_mut().filter(|frame| frame.held) {
-                (frame.held, frame.at, moved) = (false, now, true);
+            let is_held = own.queue.front().is_some_and(|head| head.not_before > now);
+            for frame in own.queue.iter_mut().filter(|frame| frame.not_before > now) {
+                (frame.at, frame.not_before) = (now, Time::ZERO);
             }
-            if moved && !own.stalled {
-                self.arm(end, now);
+            if is_held && !own.stalled {
+                self.arm_anew(end);
             }
         }
     }
 
     /// What stands in the way has changed: what was stalled moves, who hears nothing begins to wait.
-    pub(crate) fn roads_changed(&mut self, roads: &Roads, choice: &mut Choice, now: Time) {
+    pub(crate) fn roads_changed(&mut self, around: &mut Surroundings<'_>) {
         for end in 0..self.ends.len() as u32 {
-            let own = &self.ends[end as usize];
-            let (from, to, state) = (own.from, own.to, own.state);
+            let (roads, now) = (around.roads, around.now);
+            let own = &mut self.ends[end as usize];
+            let (from, to) = (own.from, own.to);
             if own.stalled && !roads.blocks(from, to) {
-                self.at(end).stalled = false;
+                own.stalled = false;
                 let least_ns = roads.path(from, to).latency.least_ns();
-                self.arm(end, now.plus_nanos(least_ns));
+                if let Some(head) = own.queue.front_mut() {
+                    head.not_before = now.plus_nanos(least_ns);
+                }
+                self.arm_anew(end);
             }
-            if state != State::Up {
+            let own = &self.ends[end as usize];
+            if own.state != State::Up {
                 continue;
             }
-            let own = &self.ends[end as usize];
             match (roads.is_deaf(from, to), own.patience) {
                 (true, None) => {
-                    let by = now.plus_nanos(self.silence_ns(roads, choice, end));
+                    let by = now.plus_nanos(self.silence_ns(around, end));
                     self.at(end).patience = Some(by);
                     self.effects.push(Effect::Late(end, by));
                 }
@@ -152,14 +128,14 @@ impl Connections {
 
     /// How long until a silence that begins now is noticed: ticks come four times in the tick time, and
     /// the fourth that is missing in a row is one too many.
-    fn silence_ns(&mut self, roads: &Roads, choice: &mut Choice, end: u32) -> u64 {
+    fn silence_ns(&mut self, around: &mut Surroundings<'_>, end: u32) -> u64 {
         let tick_ns = self.settings.tick.as_nanos() as u64;
         let own = self.at(end);
         own.count += 1;
         let (from, to, count) = (own.from, own.to, own.count);
-        let nth = own_site(roads, from, to, count);
-        let site = Site::new(Kind::Tick, roads.owner(from), nth);
-        tick_ns / 4 * 3 + choice.draw(site, Shape::UpTo(tick_ns / 2))
+        let nth = own_site(around.roads, from, to, count);
+        let site = Site::new(Kind::Tick, around.roads.owner(from), nth);
+        tick_ns / 4 * 3 + around.choice.draw(site, Shape::UpTo(tick_ns / 2))
     }
 }
 
