@@ -71,7 +71,10 @@ impl Run<'_> {
                 Fault::Stop { .. } => runs && !state.stopping,
                 Fault::Pause { .. } | Fault::Slow { .. } => runs,
                 // One at a time: the old one must have ended before its successor is written off.
-                Fault::Zombie { .. } => runs && !system.nodes.iter().any(|n| n.moved == Some(node)),
+                Fault::Zombie { .. } => {
+                    let mut others = system.nodes.iter();
+                    runs && !others.any(|other| other.up && other.moved == Some(node))
+                }
                 Fault::Break { a, b } => {
                     let (a, b) = (*a, *b);
                     let (world, _) = system.world();
