@@ -174,7 +174,7 @@ pub(crate) fn both_ways(
 ) {
     // What comes at one moment comes in an order that is drawn.
     assert!(!(at.as_millis() as u64).is_multiple_of(PERIOD_MS));
-    const HORIZON: Duration = millis(14_000);
+    const HORIZON: Duration = millis(14_020);
     for seed in 0..2 {
         let planned = cluster().faults(Faults::calm().at(at, fault.clone()));
         let planned = see(planned.horizon(HORIZON).quiet(Duration::ZERO), seed);
@@ -192,7 +192,7 @@ pub(crate) fn both_ways(
         assert_eq!(differ, None, "seed {seed}");
         assert_eq!(planned.heard.len(), scripted.heard.len(), "seed {seed}");
         assert_eq!(planned.told, scripted.told, "seed {seed}");
-        assert_eq!(planned.ticked, scripted.ticked, "seed {seed}");
+        assert!(planned.ticked == scripted.ticked, "seed {seed}");
     }
 }
 
