@@ -184,8 +184,14 @@ impl Run<'_> {
         }
     }
 
-    fn cut(&mut self, number: u32, cut: Cut) {
+    fn cut(&mut self, number: u32, mut cut: Cut) {
         with(|system| {
+            for old in &system.nodes {
+                if let Some(newer) = old.moved {
+                    cut.join(old.id, newer);
+                    cut.join(newer, old.id);
+                }
+            }
             let (world, mut core) = system.world();
             world.network.cut(number, cut);
             world.roads_changed(&mut core);
@@ -339,6 +345,7 @@ impl Run<'_> {
                 .network
                 .set_machine(old, |machine| machine.outdated = true);
             Arc::make_mut(&mut world.ids).insert(name.clone(), newer);
+            world.network.join_cuts(old, newer);
             world.network.cut(number, Cut::between([old], others));
             world.roads_changed(&mut core);
             let clock = world.clocks[old.index()];
