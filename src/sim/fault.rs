@@ -91,7 +91,8 @@ pub enum Fault<N = NodeId> {
         /// By how many nanoseconds; back where it is negative.
         by_ns: i64,
     },
-    /// A node's clock drifts from now on.
+    /// A node's clock drifts from now on, over its reboots too, until the faults stop. Timers that it sets
+    /// go by that clock; those that were set before fire when they would have.
     Drift {
         /// Which.
         node: N,
