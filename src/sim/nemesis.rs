@@ -156,8 +156,14 @@ impl Run<'_> {
         match fault {
             Fault::Pause { node, .. } => self.resume(with(|system| system.home(node))),
             Fault::Slow { node, .. } => with(|system| {
-                let group = system.nodes[system.home(node).index()].group;
-                system.kernel.set_step_cost(group, 0);
+                // As slow as another fault still makes it; and so is the machine whose place it took.
+                let node = system.home(node);
+                let cost = nanos(system.slowed(node).unwrap_or_default());
+                let same = |other: NodeId| system.home(other) == node;
+                let groups = system.nodes.iter().filter(|n| same(n.id)).map(|n| n.group);
+                for group in groups.collect::<Vec<_>>() {
+                    system.kernel.set_step_cost(group, cost);
+                }
             }),
             Fault::Cut { .. } | Fault::Zombie { .. } => self.mend(number),
             _ => {}
@@ -227,6 +233,7 @@ impl Run<'_> {
             let boot = state.lineage.boot(state.incarnation());
             let event = how(state.incarnation());
             system.node_ends(node.index(), event);
+            system.forget_faults(node);
             let (world, mut core) = system.world();
             world.leave(&mut core, node, leaves);
             if down_ns < u64::MAX {
@@ -409,6 +416,46 @@ impl Run<'_> {
                 self.go_down(node, crashed(node), Leaves::Abruptly, u64::MAX);
             } else if boots {
                 self.boot(node);
+            }
+        }
+    }
+}
+
+impl System {
+    /// The faults that have begun and are not over, of nodes by what stands for them now.
+    fn active_faults(&mut self) -> Vec<(u32, Fault)> {
+        let (world, _) = self.world();
+        let faults = world.active.iter().map(|number| {
+            let planned = &world.plan.faults()[*number as usize];
+            (*number, planned.fault.clone())
+        });
+        let mut faults: Vec<(u32, Fault)> = faults.collect();
+        for (_, fault) in &mut faults {
+            let Ok(of_home) = fault.map(|node| Ok::<_, std::convert::Infallible>(self.home(*node)));
+            *fault = of_home;
+        }
+        faults
+    }
+
+    /// How slow the last of the faults makes a node that are not over.
+    fn slowed(&mut self, slow: NodeId) -> Option<Duration> {
+        let steps = self
+            .active_faults()
+            .into_iter()
+            .filter_map(|(_, fault)| match fault {
+                Fault::Slow { node, step, .. } if node == slow => Some(step),
+                _ => None,
+            });
+        steps.last()
+    }
+
+    /// A node that goes down is neither paused nor slow any more.
+    fn forget_faults(&mut self, down: NodeId) {
+        for (number, fault) in self.active_faults() {
+            if let Fault::Pause { node, .. } | Fault::Slow { node, .. } = fault
+                && node == down
+            {
+                self.world().0.active.remove(&number);
             }
         }
     }

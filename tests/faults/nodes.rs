@@ -367,3 +367,44 @@ fn the_verbs_of_a_script_are_the_faults_of_a_plan_until_they_are_ended() {
         assert!(steps(sim) >= before + 10);
     }));
 }
+
+#[test]
+fn a_pause_that_a_crash_has_ended_does_not_end_the_next_one() {
+    let faults = Faults::calm()
+        .at(millis(1_050), Fault::pause("b", secs(4)))
+        .at(millis(2_050), Fault::crash("b", millis(500)))
+        .at(millis(3_050), Fault::pause("b", secs(5)));
+    let seen = crate::world::see(abc().faults(faults).quiet(secs(0)), 1);
+    let b = seen.node("b");
+    assert!(!seen.ticks(b, 2_550..3_050).is_empty());
+    assert_eq!(seen.ticks(b, 3_060..8_050), [0; 0]);
+    assert!(seen.ticks(b, 8_050..9_050).len() >= 9);
+}
+
+#[test]
+fn a_node_stays_as_slow_as_the_fault_that_is_not_over_makes_it() {
+    let faults = Faults::calm()
+        .at(millis(1_050), Fault::slow("b", millis(700), secs(2)))
+        .at(millis(2_050), Fault::slow("b", millis(400), secs(5)));
+    let seen = crate::world::see(abc().faults(faults).quiet(secs(0)), 1);
+    let ticks = |window| seen.ticks(seen.node("b"), window).len();
+    assert!(ticks(3_050..7_050) <= 10);
+    assert!(ticks(12_050..13_050) >= 9);
+    let faults = Faults::calm()
+        .at(millis(1_050), Fault::slow("b", millis(700), secs(12)))
+        .at(millis(2_050), Fault::crash("b", millis(500)));
+    let seen = crate::world::see(abc().faults(faults).quiet(secs(0)), 1);
+    let ticks = seen.ticks(seen.node("b"), 3_050..4_050).len();
+    assert!(ticks >= 9, "it is as fast as before when it has rebooted");
+}
+
+#[test]
+fn a_machine_that_was_slow_when_it_was_written_off_is_fast_again() {
+    let faults = Faults::calm()
+        .at(millis(1_050), Fault::slow("b", millis(400), secs(4)))
+        .at(millis(3_050), Fault::zombie("b", secs(9)));
+    let seen = crate::world::see(abc().faults(faults).quiet(secs(0)), 1);
+    let old = seen.first_node("b");
+    assert!(seen.ticks(old, 3_050..5_050).len() <= 5);
+    assert!(seen.ticks(old, 6_050..7_050).len() >= 9);
+}
