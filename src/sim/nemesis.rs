@@ -345,7 +345,9 @@ impl Run<'_> {
                 .map(|n| n.id)
                 .filter(|n| *n != old)
                 .collect();
-            let owner = system.nodes[newer.index()].lineage;
+            // Not the name, for which the old one draws: the boot that comes now.
+            let state = &system.nodes[newer.index()];
+            let owner = state.lineage.boot(state.boots);
             let (world, mut core) = system.world();
             world.add_machine(Some(old), owner);
             world
