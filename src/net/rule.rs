@@ -353,7 +353,7 @@ impl fmt::Display for PacketFault {
             write!(f, " to {to}")?;
         }
         if let Some(window) = &self.during {
-            write!(f, " from {:?} to {:?}", window.start, window.end)?;
+            write!(f, " between {:?} and {:?}", window.start, window.end)?;
         }
         if let Some(nth) = self.nth {
             write!(f, ", number {nth} of them")?;

@@ -538,21 +538,49 @@ impl Rates {
     }
 }
 
+/// A rate in percent, to three places.
+fn percent(rate: f64) -> f64 {
+    (rate * 100_000.0).round() / 1000.0
+}
+
+/// What the draws of a swarm decide about, counted from 1.
+const SWARM: [&str; 6 + Class::COUNT] = [
+    "lost packets",
+    "duplicates",
+    "packets held back",
+    "crashes",
+    "power cuts",
+    "stops",
+    "pauses",
+    "nodes written off",
+    "cuts of the network",
+    "broken connections",
+    "steps of clocks",
+    "slow boots",
+    "late timers",
+    "drifting clocks",
+];
+
+/// What the `nth` draw of a swarm is about.
+pub(crate) fn swarm_kind(nth: u64) -> Option<&'static str> {
+    SWARM.get((nth as usize).checked_sub(1)?).copied()
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         for (word, rates) in [("lose", self.loss), ("duplicate", self.duplicate)] {
             if rates[0] > 0.0 && rates.iter().all(|rate| *rate == rates[0]) {
-                parts.push(format!("{word} {} %", rates[0] * 100.0));
+                parts.push(format!("{word} {} %", percent(rates[0])));
                 continue;
             }
             let kinds = PacketKind::ALL.iter().zip(rates);
             for (kind, rate) in kinds.filter(|(_, rate)| *rate > 0.0) {
-                parts.push(format!("{word} {} % of kind {kind}", rate * 100.0));
+                parts.push(format!("{word} {} % of kind {kind}", percent(rate)));
             }
         }
         if self.reorder > 0.0 {
-            let share = self.reorder * 100.0;
+            let share = percent(self.reorder);
             parts.push(format!("hold back {share} % up to {:?}", self.hold));
         }
         for class in Class::ALL {
@@ -568,7 +596,7 @@ impl fmt::Display for Faults {
             parts.push(format!("{word} every {every:?}{lasts}"));
         }
         if self.slow > 0.0 {
-            let (share, step) = (self.slow * 100.0, self.slow_step);
+            let (share, step) = (percent(self.slow), self.slow_step);
             parts.push(format!("{share} % of boots slow, up to {step:?} a step"));
         }
         if !self.timers_late.is_zero() {

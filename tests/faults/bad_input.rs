@@ -297,11 +297,11 @@ fn a_fault_aimed_at_no_packet_is_refused() {
         ),
         (
             hold().during(secs(5)..secs(2)),
-            "the window of `hold from 5s to 2s` holds no moment: it must end after it begins",
+            "the window of `hold between 5s and 2s` holds no moment: it must end after it begins",
         ),
         (
             hold().during(secs(2)..secs(2)),
-            "the window of `hold from 2s to 2s` holds no moment: it must end after it begins",
+            "the window of `hold between 2s and 2s` holds no moment: it must end after it begins",
         ),
         (
             hold().nth(0),
@@ -346,7 +346,7 @@ fn what_would_begin_when_faults_have_stopped_is_refused() {
     let scenario = two().faults(in_time).finally("it ends", |_| true);
     assert_eq!(scenario.validate(), Ok(()));
     let fault = PacketFault::hold().during(secs(6)..secs(7));
-    let said = "its faults: the window of `hold from 6s to 7s` begins when faults have stopped, at 6s: \
+    let said = "its faults: the window of `hold between 6s and 7s` begins when faults have stopped, at 6s: \
                 see `quiet(…)`";
     assert_eq!(refused(Faults::calm().packets(fault.clone())), said);
     assert_eq!(fault.check(), Ok(()), "by itself it makes sense");
@@ -368,7 +368,7 @@ fn what_would_begin_when_faults_have_stopped_is_refused() {
         .violation
         .expect("a panic")
         .detail;
-    let said = "the window of `hold from 1s to 3s` is over: it is 3.000 s already";
+    let said = "the window of `hold between 1s and 3s` is over: it is 3.000 s already";
     assert!(detail.contains(said), "{detail}");
 }
 

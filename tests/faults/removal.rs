@@ -205,6 +205,12 @@ fn a_failure_under_chaos_shrinks_to_the_one_fault_that_makes_it() {
         let kinds: Vec<String> = edits.iter().map(|edit| edit.kind.to_string()).collect();
         // The fault; and that its kind is in the swarm of this run, where it is planned.
         assert!(kinds.len() <= 3, "{name}: {}", shrunk.tape);
+        for edit in edits.iter().filter(|edit| edit.kind == Kind::Swarm) {
+            assert!(
+                edit.note.starts_with("the swarm of this run has "),
+                "{edit}"
+            );
+        }
         assert!(
             kinds.iter().any(|kind| causes.contains(&kind.as_str())),
             "{name}: {}",
