@@ -441,14 +441,12 @@ impl System {
 
     /// How slow the last of the faults makes a node that are not over.
     fn slowed(&mut self, slow: NodeId) -> Option<Duration> {
-        let steps = self
-            .active_faults()
-            .into_iter()
-            .filter_map(|(_, fault)| match fault {
-                Fault::Slow { node, step, .. } if node == slow => Some(step),
-                _ => None,
-            });
-        steps.last()
+        let latest_first = self.active_faults().into_iter().rev();
+        let mut steps = latest_first.filter_map(|(_, fault)| match fault {
+            Fault::Slow { node, step, .. } if node == slow => Some(step),
+            _ => None,
+        });
+        steps.next()
     }
 
     /// A node that goes down is neither paused nor slow any more.

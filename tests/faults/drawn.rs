@@ -382,8 +382,8 @@ fn drawn_steps_of_clocks_add_up_on_the_wall() {
                 Fault::ClockStep { node: other, by_ns } if other == node => Some(by_ns),
                 _ => None,
             });
-            let own = seen.ticked.iter().filter(|ticked| ticked.by.node() == node);
-            let last = own.last().expect("a tick");
+            let mut own = seen.ticked.iter().filter(|ticked| ticked.by.node() == node);
+            let last = own.next_back().expect("a tick");
             let start_ns = secs(1_704_067_200).as_nanos() as i128;
             let wall_ns = last.wall.as_nanos() as i128 - start_ns;
             let ahead_ns = wall_ns - i128::from(last.at.as_nanos());

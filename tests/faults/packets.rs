@@ -112,8 +112,11 @@ fn moments(came: &[Came], letter: &Letter) -> Vec<u64> {
     copies.map(|(_, at_ms)| *at_ms).collect()
 }
 
-/// Every way to aim, and what it hits.
-fn aims() -> Vec<(fn(PacketFault) -> PacketFault, fn(&Letter) -> bool)> {
+/// A way to aim, and whether it hits a letter.
+type Aim = (fn(PacketFault) -> PacketFault, fn(&Letter) -> bool);
+
+/// Every way to aim.
+fn aims() -> Vec<Aim> {
     vec![
         (|fault| fault, |_| true),
         (
