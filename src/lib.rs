@@ -73,6 +73,13 @@ pub mod report;
 pub mod sim;
 pub mod trace;
 
+/// The pages of the guide whose code runs as it stands there.
+#[cfg(all(doctest, feature = "sim"))]
+mod guide {
+    #[doc = include_str!("../docs/guide/faults.md")]
+    mod faults {}
+}
+
 use std::time::Duration;
 
 pub use choice::{Distribution, Rate, Tape};

@@ -5,6 +5,7 @@
 //! and books are on and ranks are drawn, as in every run. Sizes and units are those of the systems that
 //! these numbers are compared with in `docs/PERFORMANCE.md`.
 
+mod chaos;
 mod cluster;
 mod local;
 mod meter;
@@ -32,6 +33,7 @@ const WORKLOADS: &[Workload] = &[
     ("W6", 1_000_000, local::sleepers),
     ("W7", 100_000, cluster::seeds),
     ("W8", 3_600, cluster::heartbeats),
+    ("chaos", 1_000, chaos::seeds),
     ("nodes10", 6_000, cluster::nodes10),
     ("nodes1000", 60, cluster::nodes1000),
 ];

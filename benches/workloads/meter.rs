@@ -23,7 +23,7 @@ pub(crate) struct Clock {
 /// What was spent since then.
 #[derive(Clone, Copy)]
 pub(crate) struct Spent {
-    wall_s: f64,
+    pub(crate) wall_s: f64,
     cpu_s: f64,
 }
 

@@ -5,6 +5,7 @@ use super::distribution::{Distribution, Rate, spread};
 use super::site::{Kind, Lineage, Lineages, Site, Sort};
 use super::source::{Stream, key, keyed};
 use super::tape::{Drift, Tape, TapeOracle};
+use rustc_hash::FxHashSet;
 use std::fmt;
 
 /// What outcomes a draw can have, and how a seed's bits choose among them.
@@ -307,7 +308,9 @@ impl Choice {
         parent.child(n)
     }
 
-    /// What was recorded, the names that go with it, and what did not fit.
+    /// What was recorded, the names that go with it, and what did not fit. What stands in one place for
+    /// whatever comes again (the rank of a packet that was parked meanwhile) is asked again, answered as
+    /// before, and recorded once.
     #[must_use]
     pub fn finish(self) -> (Vec<Recorded>, Lineages, Vec<Drift>) {
         match self.asked {
@@ -317,7 +320,10 @@ impl Choice {
                     .oracle
                     .map(|oracle| oracle.drift())
                     .unwrap_or_default();
-                (asked.record.unwrap_or_default(), asked.names, drift)
+                let mut record = asked.record.unwrap_or_default();
+                let mut sites = FxHashSet::default();
+                record.retain(|draw| sites.insert((draw.site, draw.outcome)));
+                (record, asked.names, drift)
             }
         }
     }

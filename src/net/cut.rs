@@ -4,7 +4,8 @@ use crate::trace::NodeId;
 use std::fmt;
 
 /// A cut through the network: nothing passes from the one side to the other and, unless it is one-way,
-/// nothing back. Nodes on neither side reach both: they are a bridge.
+/// nothing back. Nodes on neither side reach both: they are a bridge. One on both sides reaches neither.
+/// Where a node is written off it holds for both machines of that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut<N = NodeId> {
     from: Vec<N>,
@@ -35,10 +36,14 @@ impl<N: Ord> Cut<N> {
         self.from.iter().chain(&self.to)
     }
 
-    /// Whether it has nodes on both sides.
+    /// Whether there is anything between its sides: two nodes, one on each.
     #[must_use]
     pub fn divides(&self) -> bool {
-        !self.from.is_empty() && !self.to.is_empty()
+        let mut pairs = self
+            .from
+            .iter()
+            .flat_map(|a| self.to.iter().map(move |b| (a, b)));
+        pairs.any(|(a, b)| a != b)
     }
 
     /// The same cut, with its nodes named otherwise.
@@ -63,6 +68,17 @@ fn sorted<N: Ord>(nodes: impl IntoIterator<Item = N>) -> Vec<N> {
 }
 
 impl Cut {
+    /// Another machine stands on the side of this node.
+    pub(crate) fn join(&mut self, node: NodeId, other: NodeId) {
+        for side in [&mut self.from, &mut self.to] {
+            if side.binary_search(&node).is_ok()
+                && let Err(place) = side.binary_search(&other)
+            {
+                side.insert(place, other);
+            }
+        }
+    }
+
     /// Whether nothing passes from this node to that one.
     #[must_use]
     pub fn blocks(&self, from: NodeId, to: NodeId) -> bool {
@@ -98,6 +114,20 @@ mod tests {
         assert!(!cut.blocks(a, bridge) && !cut.blocks(bridge, b) && !cut.blocks(a, a));
         let one_way = Cut::one_way([a], [b]);
         assert!(one_way.blocks(a, b) && !one_way.blocks(b, a));
+    }
+
+    #[test]
+    fn one_that_joins_is_cut_off_as_the_node_is() {
+        let [a, b, other] = [1, 2, 0].map(NodeId::new);
+        let mut cut = Cut::one_way([a], [b]);
+        cut.join(b, other);
+        assert!(cut.blocks(a, other) && !cut.blocks(other, a) && !cut.blocks(b, other));
+    }
+
+    #[test]
+    fn a_cut_divides_where_two_nodes_stand_apart() {
+        assert!(Cut::between(["a"], ["b"]).divides() && Cut::between(["a", "b"], ["b"]).divides());
+        assert!(!Cut::between([], ["b"]).divides() && !Cut::between(["b"], ["b"]).divides());
     }
 
     #[test]

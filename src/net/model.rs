@@ -164,6 +164,11 @@ impl Model {
         self.roads.cut(number, cut);
     }
 
+    /// The cuts that there are hold for a machine that takes this one's place, too.
+    pub fn join_cuts(&mut self, old: NodeId, newer: NodeId) {
+        self.roads.join_cuts(old, newer);
+    }
+
     /// Ends a cut; whether it was there.
     pub fn mend(&mut self, number: u32) -> bool {
         self.roads.mend(number)

@@ -115,6 +115,13 @@ impl Roads {
         self.note_trouble();
     }
 
+    /// The cuts that there are hold for a machine that takes this one's place, too.
+    pub(super) fn join_cuts(&mut self, old: NodeId, newer: NodeId) {
+        self.cuts
+            .iter_mut()
+            .for_each(|(_, cut)| cut.join(old, newer));
+    }
+
     /// Ends a cut; whether it was there.
     pub(super) fn mend(&mut self, number: u32) -> bool {
         let before = self.cuts.len();

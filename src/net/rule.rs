@@ -48,15 +48,37 @@ pub enum RuleError {
     /// A rate outside 0 to 1.
     #[error("the rate of `{0}`: {1}")]
     Rate(Box<PacketFault>, #[source] RateError),
-    /// A window that ends before it begins.
-    #[error("the window of `{0}` ends before it begins")]
+    /// A window that ends before it begins, or when it does.
+    #[error("the window of `{0}` holds no moment: it must end after it begins")]
     Window(Box<PacketFault>),
+    /// A window that begins when the faults have stopped.
+    #[error("the window of `{fault}` begins when faults have stopped, at {end:?}: see `quiet(…)`")]
+    TooLate {
+        /// The fault.
+        fault: Box<PacketFault>,
+        /// When faults stop.
+        end: Duration,
+    },
+    /// A window that is over when a script begins the fault.
+    #[error("the window of `{fault}` is over: it is {now} already")]
+    Over {
+        /// The fault.
+        fault: Box<PacketFault>,
+        /// The virtual time.
+        now: Time,
+    },
     /// It is aimed at the 0th packet.
     #[error("`{0}`: packets are counted from 1")]
     Zeroth(Box<PacketFault>),
     /// A delay of nothing.
     #[error("the delay of `{0}` must be longer than 0")]
     NoDelay(Box<PacketFault>),
+    /// An answer of another kind than `reply`.
+    #[error("`{0}`: answers are of kind reply, and of no other")]
+    NoAnswer(Box<PacketFault>),
+    /// From a node to itself.
+    #[error("`{0}`: what a node sends to itself is no packet, so no fault can befall it")]
+    Itself(Box<PacketFault>),
     /// It names a node that is not there.
     #[error("`{0}` names the node `{1}`, which the cluster does not have")]
     Node(Box<PacketFault>, String),
@@ -99,7 +121,8 @@ impl PacketFault {
         PacketFault::new(Action::Hold)
     }
 
-    /// No answer to a call arrives, and nothing says so: who asks waits until its timeout.
+    /// No answer to a call arrives, and nothing says so: who asks waits until its timeout. Answers are of
+    /// kind [`PacketKind::Reply`].
     #[must_use]
     pub const fn never_answer() -> PacketFault {
         PacketFault::new(Action::NeverAnswer)
@@ -126,7 +149,8 @@ impl PacketFault {
         self
     }
 
-    /// Only packets that are sent in this window of virtual time, its end excluded.
+    /// Only packets that are sent in this window of virtual time, its end excluded. In a plan none reaches
+    /// into the quiet end of the run, in which there are no faults.
     #[must_use]
     pub fn during(mut self, window: Range<Duration>) -> PacketFault {
         self.during = Some(window);
@@ -134,7 +158,7 @@ impl PacketFault {
     }
 
     /// Only the `nth` of the packets at which it is otherwise aimed, counted from 1 in the order in which
-    /// they are sent in the run.
+    /// they are sent in the run; where fewer are sent, none.
     #[must_use]
     pub fn nth(mut self, nth: u64) -> PacketFault {
         self.nth = Some(nth);
@@ -151,6 +175,7 @@ impl PacketFault {
 
     /// The same with numbers for names.
     pub(crate) fn rule(&self, id: impl Fn(&str) -> Option<NodeId>) -> Result<Rule, RuleError> {
+        self.check_aim()?;
         let rate = |p| Rate::new(p).map_err(|error| RuleError::Rate(Box::new(self.clone()), error));
         let node = |name: &Option<String>| match name {
             None => Ok(None),
@@ -169,12 +194,6 @@ impl PacketFault {
             Action::Hold | Action::NeverAnswer => (Rate::ALWAYS, 0),
         };
         let window = self.during.clone().unwrap_or(Duration::ZERO..Duration::MAX);
-        if window.end < window.start {
-            return Err(RuleError::Window(Box::new(self.clone())));
-        }
-        if self.nth == Some(0) {
-            return Err(RuleError::Zeroth(Box::new(self.clone())));
-        }
         Ok(Rule {
             action: self.action,
             rate,
@@ -186,6 +205,47 @@ impl PacketFault {
             nth: self.nth,
             seen: 0,
         })
+    }
+}
+
+impl PacketFault {
+    /// Refuses it where its window begins when faults have stopped.
+    pub(crate) fn before(&self, end: Duration) -> Result<(), RuleError> {
+        match &self.during {
+            Some(window) if window.start >= end => Err(RuleError::TooLate {
+                fault: Box::new(self.clone()),
+                end,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses it where its window is over.
+    pub(crate) fn after(&self, now: Time) -> Result<(), RuleError> {
+        match &self.during {
+            Some(window) if Time::ZERO + window.end <= now => Err(RuleError::Over {
+                fault: Box::new(self.clone()),
+                now,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is anything at which it is aimed.
+    fn check_aim(&self) -> Result<(), RuleError> {
+        let fault = || Box::new(self.clone());
+        let other_kind = self.kind.is_some_and(|kind| kind != PacketKind::Reply);
+        if self.during.as_ref().is_some_and(Range::is_empty) {
+            Err(RuleError::Window(fault()))
+        } else if self.nth == Some(0) {
+            Err(RuleError::Zeroth(fault()))
+        } else if self.action == Action::NeverAnswer && other_kind {
+            Err(RuleError::NoAnswer(fault()))
+        } else if self.from.is_some() && self.from == self.to {
+            Err(RuleError::Itself(fault()))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -293,7 +353,7 @@ impl fmt::Display for PacketFault {
             write!(f, " to {to}")?;
         }
         if let Some(window) = &self.during {
-            write!(f, " from {:?} to {:?}", window.start, window.end)?;
+            write!(f, " between {:?} and {:?}", window.start, window.end)?;
         }
         if let Some(nth) = self.nth {
             write!(f, ", number {nth} of them")?;

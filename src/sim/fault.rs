@@ -7,6 +7,15 @@ use std::time::Duration;
 
 /// A fault. By hand it names nodes by their names; in a run, by their ids.
 ///
+/// Where its node is not in the state for it, it is a fault without effect: nothing happens, and a line of
+/// the trace says so. So it is with whatever befalls a node that is down, except for its machine's clocks
+/// and the network around it; with a pause, a stop or a write-off of a node that is paused; with a stop
+/// of one that is stopping; with a write-off of one whose old machine still runs; and with the break of a
+/// connection that is not there.
+///
+/// What makes no sense in any state ([`FaultError`](super::FaultError)) is refused before the run: a name
+/// that no node has, a fault that lasts no time, a cut that has not a node on each side.
+///
 /// ```
 /// use netsplit::{Cut, Fault, Faults, millis, secs};
 /// let faults = Faults::calm()
@@ -21,7 +30,8 @@ pub enum Fault<N = NodeId> {
     Crash {
         /// Which.
         node: N,
-        /// At its how-manieth call of the host from then on; 0: at once, between two steps.
+        /// At its how-manieth call of the host from then on; 0: at once, between two steps. Where the
+        /// node makes fewer calls before the faults stop, or goes down otherwise, it does not come.
         call: u64,
         /// How long it stays down; for good where nothing is said.
         down_for: Option<Duration>,
@@ -38,7 +48,7 @@ pub enum Fault<N = NodeId> {
     Stop {
         /// Which.
         node: N,
-        /// After so long it is killed.
+        /// After so long it is killed; 0: its processes have this one moment.
         grace: Duration,
         /// How long it stays down; for good where nothing is said.
         down_for: Option<Duration>,
@@ -51,11 +61,11 @@ pub enum Fault<N = NodeId> {
         /// For how long.
         lasts: Duration,
     },
-    /// Each step of a node costs time.
+    /// Each step of a node costs time, until it is over or the node goes down.
     Slow {
         /// Which.
         node: N,
-        /// How much a step.
+        /// How much a step; 0 makes it fast.
         step: Duration,
         /// For how long.
         lasts: Duration,
@@ -74,7 +84,7 @@ pub enum Fault<N = NodeId> {
         cut: Cut<N>,
         /// For how long.
         lasts: Duration,
-        /// It heals and comes again after each such while.
+        /// It heals and comes again after each such while, of 1 ms at least.
         flap: Option<Duration>,
     },
     /// The connection between two nodes breaks; both hear of it.
@@ -84,18 +94,20 @@ pub enum Fault<N = NodeId> {
         /// The other.
         b: N,
     },
-    /// A node's wall clock steps.
+    /// A node's wall clock steps, whether it is up or down; not further back than to 1970.
     ClockStep {
         /// Which.
         node: N,
-        /// By how many nanoseconds; back where it is negative.
+        /// By how many nanoseconds; back where it is negative; not 0.
         by_ns: i64,
     },
-    /// A node's clock drifts from now on.
+    /// A node's clock drifts from now on, over its reboots too, until the faults stop. Timers that it sets
+    /// go by that clock; those that were set before fire when they would have.
     Drift {
         /// Which.
         node: N,
-        /// By how many parts in a billion it is too fast, or too slow where it is negative.
+        /// By how many parts in a billion it is too fast, or too slow where it is negative: less than a
+        /// billion, either way. 0: it is right again.
         ppb: i64,
     },
 }
@@ -329,6 +341,18 @@ impl Fault {
     }
 }
 
+/// How long something lasts; the longest duration stands for no end.
+struct While(Duration);
+
+impl fmt::Display for While {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Duration::MAX => f.write_str("until it is ended"),
+            lasts => write!(f, "for {lasts:?}"),
+        }
+    }
+}
+
 impl<N: fmt::Display> fmt::Display for Fault<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let down = |f: &mut fmt::Formatter<'_>, down_for: &Option<Duration>| match down_for {
@@ -359,18 +383,16 @@ impl<N: fmt::Display> fmt::Display for Fault<N> {
                 write!(f, "{node} is asked to stop within {grace:?}")?;
                 down(f, down_for)
             }
-            Fault::Pause { node, lasts } => write!(f, "{node} is paused for {lasts:?}"),
+            Fault::Pause { node, lasts } => write!(f, "{node} is paused {}", While(*lasts)),
             Fault::Slow { node, step, lasts } => {
-                write!(f, "{node} is slow, {step:?} a step, for {lasts:?}")
+                write!(f, "{node} is slow, {step:?} a step, {}", While(*lasts))
             }
             Fault::Zombie { node, lasts } => {
-                write!(
-                    f,
-                    "{node} is written off and runs on, cut off for {lasts:?}"
-                )
+                let cut_off = While(*lasts);
+                write!(f, "{node} is written off and runs on, cut off {cut_off}")
             }
             Fault::Cut { cut, lasts, flap } => {
-                write!(f, "cut {cut} for {lasts:?}")?;
+                write!(f, "cut {cut} {}", While(*lasts))?;
                 match flap {
                     Some(period) => write!(f, ", flapping every {period:?}"),
                     None => Ok(()),

@@ -49,6 +49,14 @@ impl Class {
         }
     }
 
+    /// Whether it would be nothing if it lasted no time; one that goes down can reboot at once.
+    const fn needs_length(self) -> bool {
+        matches!(
+            self,
+            Class::Pause | Class::Zombie | Class::Cut | Class::ClockStep
+        )
+    }
+
     /// The kind of the draw that says when it comes.
     pub(crate) const fn kind(self) -> Kind {
         match self {
@@ -103,7 +111,7 @@ pub enum FaultError {
     #[error("the rate of `{0}`: {1}")]
     Rate(&'static str, #[source] RateError),
     /// A duration that must not be zero.
-    #[error("the duration of `{0}` must be longer than 0")]
+    #[error("the duration of `{0}` must be longer than 0: leave it out where it should never come")]
     Zero(&'static str),
     /// A fault aimed at packets.
     #[error(transparent)]
@@ -116,12 +124,24 @@ pub enum FaultError {
         /// The name.
         node: String,
     },
-    /// A cut without a node on one of its sides, or a connection of a node with itself.
-    #[error("`{0}` has nothing between which it could lie")]
+    /// A cut that has not two nodes to cut apart, or a connection of a node with itself.
+    #[error("`{0}` has nothing between which it could lie: name two nodes, one on each side")]
     NoSides(Box<Fault<String>>),
     /// A fault that lasts no time.
     #[error("`{0}` ends when it begins: it must last longer than 0")]
     NoTime(Box<Fault<String>>),
+    /// A step of a clock by nothing.
+    #[error("`{0}` changes nothing: let it step by more than 0")]
+    NoStep(Box<Fault<String>>),
+    /// A cut that flaps without pause: the run would do nothing else.
+    #[error("`{0}` flaps too fast: give it a period of at least 1ms")]
+    FlapsTooFast(Box<Fault<String>>),
+    /// A drift with which a clock would stand still, or go back.
+    #[error("`{0}` is more than a clock can drift: give it less than a million parts in a million")]
+    Drift(Box<Fault<String>>),
+    /// The same in a profile.
+    #[error("clocks that drift by up to {0} parts in a million: give them less than a million")]
+    DriftRate(u32),
     /// A fault that would begin when the faults have stopped.
     #[error("`{fault}` would begin at {at:?}, and faults stop at {end:?}: see `quiet(…)`")]
     TooLate {
@@ -286,7 +306,8 @@ impl Faults {
     }
 
     /// Writes each node off, on average once in `every`: a new incarnation takes its place, and the old one
-    /// runs on, cut off for `lasts` on average.
+    /// runs on, cut off for `lasts` on average. A node is written off again only where its old one has
+    /// ended, which it does when the faults stop: so each at most once in a run.
     #[must_use]
     pub fn zombie(self, every: Duration, lasts: Duration) -> Faults {
         self.often(Class::Zombie, every, lasts)
@@ -294,13 +315,15 @@ impl Faults {
 
     /// Cuts the network between nodes that are not clients, on average once in `every`, for `lasts` on
     /// average. The form is drawn: one node off, halves, a minority of a third, halves with a bridge, or
-    /// one node that hears or is heard only; one cut in five flaps.
+    /// one node that hears or is heard only; one cut in five flaps. Where there are fewer than two such
+    /// nodes there is nothing to cut.
     #[must_use]
     pub fn partition(self, every: Duration, lasts: Duration) -> Faults {
         self.often(Class::Cut, every, lasts)
     }
 
-    /// Breaks a connection of each node, on average once in `every`: with whom is drawn.
+    /// Breaks a connection of each node, on average once in `every`: with whom is drawn, among those that
+    /// are not clients. Where the two have none it is a fault without effect.
     #[must_use]
     pub fn break_connections(self, every: Duration) -> Faults {
         self.often(Class::Break, every, Duration::ZERO)
@@ -312,7 +335,8 @@ impl Faults {
         self.often(Class::ClockStep, every, most)
     }
 
-    /// Lets the clock of each node drift by up to so many parts in a million, drawn once a run.
+    /// Lets the clock of each node drift by up to so many parts in a million, drawn once a run: less than a
+    /// million.
     #[must_use]
     pub fn drift(mut self, most_parts_per_million: u32) -> Faults {
         self.drift_ppm = most_parts_per_million;
@@ -391,8 +415,14 @@ impl Faults {
             };
             let (word, _) = class.words();
             let windows = long(word, every)? as f64 / WINDOW_NS as f64;
+            if class.needs_length() {
+                long(word, lasts)?;
+            }
             let rate = rate(word, 1.0 - libm::exp(-1.0 / windows))?;
             often[class as usize] = Some(Often { rate, lasts });
+        }
+        if self.drift_ppm >= MILLION {
+            return Err(FaultError::DriftRate(self.drift_ppm));
         }
         Ok(Rates {
             packets: PacketFaults {
@@ -412,26 +442,28 @@ impl Faults {
     }
 }
 
+/// A clock that drifts by so many parts in a million stands still, or is twice as fast.
+const MILLION: u32 = 1_000_000;
+/// The least period of a cut that flaps.
+const FLAP_LEAST: Duration = Duration::from_millis(1);
+
 /// Refuses a fault that makes no sense in any cluster.
 pub(crate) fn checked(fault: &Fault<String>) -> Result<(), FaultError> {
-    let divides = match fault {
-        Fault::Cut { cut, .. } => cut.divides(),
-        Fault::Break { a, b } => a != b,
-        _ => true,
-    };
-    let flaps_for_ever = matches!(
-        fault,
+    let boxed = || Box::new(fault.clone());
+    if fault.lasts() == Some(Duration::ZERO) {
+        return Err(FaultError::NoTime(boxed()));
+    }
+    match fault {
+        Fault::Cut { cut, .. } if !cut.divides() => Err(FaultError::NoSides(boxed())),
         Fault::Cut {
-            flap: Some(Duration::ZERO),
-            ..
+            flap: Some(period), ..
+        } if *period < FLAP_LEAST => Err(FaultError::FlapsTooFast(boxed())),
+        Fault::Break { a, b } if a == b => Err(FaultError::NoSides(boxed())),
+        Fault::ClockStep { by_ns: 0, .. } => Err(FaultError::NoStep(boxed())),
+        Fault::Drift { ppb, .. } if ppb.unsigned_abs() >= u64::from(MILLION) * 1000 => {
+            Err(FaultError::Drift(boxed()))
         }
-    );
-    if !divides {
-        Err(FaultError::NoSides(Box::new(fault.clone())))
-    } else if fault.lasts() == Some(Duration::ZERO) || flaps_for_ever {
-        Err(FaultError::NoTime(Box::new(fault.clone())))
-    } else {
-        Ok(())
+        _ => Ok(()),
     }
 }
 
@@ -516,21 +548,49 @@ impl Rates {
     }
 }
 
+/// A rate in percent, to three places.
+fn percent(rate: f64) -> f64 {
+    (rate * 100_000.0).round() / 1000.0
+}
+
+/// What the draws of a swarm decide about, counted from 1.
+const SWARM: [&str; 6 + Class::COUNT] = [
+    "lost packets",
+    "duplicates",
+    "packets held back",
+    "crashes",
+    "power cuts",
+    "stops",
+    "pauses",
+    "nodes written off",
+    "cuts of the network",
+    "broken connections",
+    "steps of clocks",
+    "slow boots",
+    "late timers",
+    "drifting clocks",
+];
+
+/// What the `nth` draw of a swarm is about.
+pub(crate) fn swarm_kind(nth: u64) -> Option<&'static str> {
+    SWARM.get((nth as usize).checked_sub(1)?).copied()
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         for (word, rates) in [("lose", self.loss), ("duplicate", self.duplicate)] {
             if rates[0] > 0.0 && rates.iter().all(|rate| *rate == rates[0]) {
-                parts.push(format!("{word} {} %", rates[0] * 100.0));
+                parts.push(format!("{word} {} %", percent(rates[0])));
                 continue;
             }
             let kinds = PacketKind::ALL.iter().zip(rates);
             for (kind, rate) in kinds.filter(|(_, rate)| *rate > 0.0) {
-                parts.push(format!("{word} {} % of kind {kind}", rate * 100.0));
+                parts.push(format!("{word} {} % of kind {kind}", percent(rate)));
             }
         }
         if self.reorder > 0.0 {
-            let share = self.reorder * 100.0;
+            let share = percent(self.reorder);
             parts.push(format!("hold back {share} % up to {:?}", self.hold));
         }
         for class in Class::ALL {
@@ -546,7 +606,7 @@ impl fmt::Display for Faults {
             parts.push(format!("{word} every {every:?}{lasts}"));
         }
         if self.slow > 0.0 {
-            let (share, step) = (self.slow * 100.0, self.slow_step);
+            let (share, step) = (percent(self.slow), self.slow_step);
             parts.push(format!("{share} % of boots slow, up to {step:?} a step"));
         }
         if !self.timers_late.is_zero() {

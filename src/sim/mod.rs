@@ -19,8 +19,8 @@ mod world;
 
 pub use crate::process::{Called, Wait, Waiting};
 pub use fault::Fault;
-pub(crate) use faults::WINDOW_NS;
 pub use faults::{FaultError, Faults};
+pub(crate) use faults::{WINDOW_NS, swarm_kind};
 pub use outcome::{Outcome, RunError, Violation};
 pub use plan::{Plan, Planned};
 pub use property::Verdict;

@@ -71,7 +71,10 @@ impl Run<'_> {
                 Fault::Stop { .. } => runs && !state.stopping,
                 Fault::Pause { .. } | Fault::Slow { .. } => runs,
                 // One at a time: the old one must have ended before its successor is written off.
-                Fault::Zombie { .. } => runs && !system.nodes.iter().any(|n| n.moved == Some(node)),
+                Fault::Zombie { .. } => {
+                    let mut others = system.nodes.iter();
+                    runs && !others.any(|other| other.up && other.moved == Some(node))
+                }
                 Fault::Break { a, b } => {
                     let (a, b) = (*a, *b);
                     let (world, _) = system.world();
@@ -153,8 +156,14 @@ impl Run<'_> {
         match fault {
             Fault::Pause { node, .. } => self.resume(with(|system| system.home(node))),
             Fault::Slow { node, .. } => with(|system| {
-                let group = system.nodes[system.home(node).index()].group;
-                system.kernel.set_step_cost(group, 0);
+                // As slow as another fault still makes it; and so is the machine whose place it took.
+                let node = system.home(node);
+                let cost = nanos(system.slowed(node).unwrap_or_default());
+                let same = |other: NodeId| system.home(other) == node;
+                let groups = system.nodes.iter().filter(|n| same(n.id)).map(|n| n.group);
+                for group in groups.collect::<Vec<_>>() {
+                    system.kernel.set_step_cost(group, cost);
+                }
             }),
             Fault::Cut { .. } | Fault::Zombie { .. } => self.mend(number),
             _ => {}
@@ -181,8 +190,14 @@ impl Run<'_> {
         }
     }
 
-    fn cut(&mut self, number: u32, cut: Cut) {
+    fn cut(&mut self, number: u32, mut cut: Cut) {
         with(|system| {
+            for old in &system.nodes {
+                if let Some(newer) = old.moved {
+                    cut.join(old.id, newer);
+                    cut.join(newer, old.id);
+                }
+            }
             let (world, mut core) = system.world();
             world.network.cut(number, cut);
             world.roads_changed(&mut core);
@@ -220,6 +235,7 @@ impl Run<'_> {
             // Another boots in the place of a node that was written off.
             let reboots = down_ns < u64::MAX && state.moved.is_none();
             system.node_ends(node.index(), event);
+            system.forget_faults(node);
             let (world, mut core) = system.world();
             world.leave(&mut core, node, leaves);
             if reboots {
@@ -331,13 +347,16 @@ impl Run<'_> {
                 .map(|n| n.id)
                 .filter(|n| *n != old)
                 .collect();
-            let owner = system.nodes[newer.index()].lineage;
+            // Not the name, for which the old one draws: the boot that comes now.
+            let state = &system.nodes[newer.index()];
+            let owner = state.lineage.boot(state.boots);
             let (world, mut core) = system.world();
             world.add_machine(Some(old), owner);
             world
                 .network
                 .set_machine(old, |machine| machine.outdated = true);
             Arc::make_mut(&mut world.ids).insert(name.clone(), newer);
+            world.network.join_cuts(old, newer);
             world.network.cut(number, Cut::between([old], others));
             world.roads_changed(&mut core);
             let clock = world.clocks[old.index()];
@@ -401,6 +420,44 @@ impl Run<'_> {
                 self.go_down(node, crashed(node), Leaves::Abruptly, u64::MAX);
             } else if boots {
                 self.boot(node);
+            }
+        }
+    }
+}
+
+impl System {
+    /// The faults that have begun and are not over, of nodes by what stands for them now.
+    fn active_faults(&mut self) -> Vec<(u32, Fault)> {
+        let (world, _) = self.world();
+        let faults = world.active.iter().map(|number| {
+            let planned = &world.plan.faults()[*number as usize];
+            (*number, planned.fault.clone())
+        });
+        let mut faults: Vec<(u32, Fault)> = faults.collect();
+        for (_, fault) in &mut faults {
+            let Ok(of_home) = fault.map(|node| Ok::<_, std::convert::Infallible>(self.home(*node)));
+            *fault = of_home;
+        }
+        faults
+    }
+
+    /// How slow the last of the faults makes a node that are not over.
+    fn slowed(&mut self, slow: NodeId) -> Option<Duration> {
+        let latest_first = self.active_faults().into_iter().rev();
+        let mut steps = latest_first.filter_map(|(_, fault)| match fault {
+            Fault::Slow { node, step, .. } if node == slow => Some(step),
+            _ => None,
+        });
+        steps.next()
+    }
+
+    /// A node that goes down is neither paused nor slow any more.
+    fn forget_faults(&mut self, down: NodeId) {
+        for (number, fault) in self.active_faults() {
+            if let Fault::Pause { node, .. } | Fault::Slow { node, .. } = fault
+                && node == down
+            {
+                self.world().0.active.remove(&number);
             }
         }
     }

@@ -485,9 +485,9 @@ impl Scenario {
         let faults_end = horizon - quiet;
         let by_hand = self.planned(&ids, faults_end)?;
         for fault in self.faults.aimed() {
-            let mut rule = fault
-                .rule(|name| ids.get(name).copied())
-                .map_err(FaultError::from)?;
+            let rule = fault.rule(|name| ids.get(name).copied());
+            let rule = rule.and_then(|rule| fault.before(faults_end).map(|()| rule));
+            let mut rule = rule.map_err(FaultError::from)?;
             rule.end_by(Time::ZERO + faults_end);
             model.add_rule(rule);
         }

@@ -252,13 +252,16 @@ impl<'r, 'a> Sim<'r, 'a> {
         self.must(Fault::pause(node, EVER));
     }
 
-    /// Ends what [`Sim::pause`] began.
+    /// Ends what [`Sim::pause`] began; nothing where the node is not paused.
+    ///
+    /// # Panics
+    /// Where the cluster has no such node.
     pub fn resume(&mut self, node: &str) {
         let id = named(node);
         self.end(|fault| matches!(fault, Fault::Pause { node, .. } if *node == id));
     }
 
-    /// Makes a node slow: each of its steps costs so much; 0 makes it fast again.
+    /// Makes a node slow until it goes down: each of its steps costs so much; 0 makes it fast again.
     pub fn slow(&mut self, node: &str, step: Duration) {
         self.must(Fault::slow(node, step, EVER));
     }
@@ -270,6 +273,9 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     /// Cuts the network between two sets of nodes, until it is healed. Nodes in neither reach both.
+    ///
+    /// # Panics
+    /// Where the cluster has no node of such a name, or there are not two nodes to be cut apart.
     pub fn partition<'n>(
         &mut self,
         a: impl IntoIterator<Item = &'n str>,
@@ -288,6 +294,9 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     /// Cuts one node off from all others, until it is healed.
+    ///
+    /// # Panics
+    /// Where the cluster has no such node, or no other.
     pub fn isolate(&mut self, node: &str) {
         let names = self.run.names.clone();
         let others = names
@@ -318,6 +327,9 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     /// Lets the clock of a node drift from now on, by so many parts in a million; too slow where negative.
+    ///
+    /// # Panics
+    /// Where the cluster has no such node, or it is a million or more, either way.
     pub fn drift(&mut self, node: &str, parts_per_million: i32) {
         self.must(Fault::drift(node, parts_per_million));
     }
@@ -325,9 +337,10 @@ impl<'r, 'a> Sim<'r, 'a> {
     /// From now on this befalls packets, until [`Sim::release`].
     ///
     /// # Panics
-    /// Where it makes no sense, or names a node that is not there.
+    /// Where it makes no sense, its window is over, or it names a node that is not there.
     pub fn packets(&mut self, fault: &PacketFault) {
-        match fault.rule(find) {
+        let rule = fault.rule(find);
+        match rule.and_then(|rule| fault.after(self.now()).map(|()| rule)) {
             Ok(rule) => with(|system| system.world().0.network.add_rule(rule)),
             Err(error) => panic!("{error}"),
         }

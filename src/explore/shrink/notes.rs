@@ -2,7 +2,7 @@
 
 use crate::choice::{Edit, Kind, Lineage, Recorded, Site};
 use crate::kernel::Time;
-use crate::sim::{Fault, Outcome};
+use crate::sim::{Fault, Outcome, swarm_kind};
 use crate::trace::{Entry, Event, Log, NodeId, Pid, TextId, set_names};
 use rustc_hash::FxHashMap;
 use std::time::Duration;
@@ -129,7 +129,10 @@ impl Story<'_> {
                 let who = self.outcome.lineages.text(who);
                 Some(format!("the clock of {who} drifts"))
             }
-            Kind::Swarm => Some(format!("faults of kind {nth} of the swarm are on")),
+            Kind::Swarm => {
+                let kind = swarm_kind(nth)?;
+                Some(format!("the swarm of this run has {kind}"))
+            }
             Kind::Tick => {
                 let who = self.outcome.lineages.text(who);
                 Some(format!(
