@@ -320,7 +320,7 @@ impl<F> Connections<F> {
         own.count += 1;
         let roads = around.roads;
         let who = roads.owner(own.from);
-        let nth = own_site(roads, own.from, own.to, own.count);
+        let nth = own_site(roads, own.to, own.count);
         let ways = (own.from, own.to);
         let again_ns = roads.again_ns(around.choice, ways, (who, nth), Rate::NEVER);
         let least_ns = roads.path(own.from, own.to).latency.least_ns();
@@ -582,9 +582,9 @@ impl<F> Frame<F> {
 }
 
 /// The how-manieth draw of a machine's own on the way to a peer: apart from those of its processes, and
-/// named by what the two are called, whichever numbers they have in this run.
-fn own_site(roads: &Roads, from: NodeId, to: NodeId, count: u32) -> u64 {
-    let (from, to) = (roads.machine(from), roads.machine(to));
-    let peer = u64::from(to.before & 0xFF) << 16 | (to.name.index() as u64 & 0xFFFF);
-    1 << 63 | u64::from(from.before & 0xFF) << 48 | peer << 24 | u64::from(count & 0xFF_FFFF)
+/// named by what the peer is called, whichever number it has in this run.
+fn own_site(roads: &Roads, to: NodeId, count: u32) -> u64 {
+    let to = roads.machine(to);
+    let peer = u64::from(to.before & 0x7FFF) << 48 | (to.name.index() as u64 & 0xFF_FFFF) << 24;
+    1 << 63 | peer | u64::from(count & 0xFF_FFFF)
 }

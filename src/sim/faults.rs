@@ -503,13 +503,14 @@ const LEVELS: u64 = 3;
 
 impl Rates {
     /// How often a class comes; `None` where it never does and nobody but the seed is asked. A tape may
-    /// have a fault that the profile does not.
+    /// have a fault that the profile, or the run of a swarm, does not.
     pub(crate) fn often(&self, class: Class, choice: &Choice) -> Option<Often> {
         let never = Often {
             rate: Rate::NEVER,
             lasts: Duration::from_secs(1),
         };
-        self.often[class as usize].or((!choice.is_seeded()).then_some(never))
+        let often = self.often[class as usize].unwrap_or(never);
+        (!often.rate.is_never() || !choice.is_seeded()).then_some(often)
     }
 
     /// The rates of one run: of a swarm, each kind is on or off, at a level that is drawn.
@@ -537,7 +538,7 @@ impl Rates {
         self.packets.reorder = scaled(self.packets.reorder, held);
         for often in &mut self.often {
             let by = level();
-            *often = often.filter(|_| by > 0.0).map(|often| Often {
+            *often = often.map(|often| Often {
                 rate: scaled(often.rate, by),
                 ..often
             });

@@ -5,7 +5,7 @@ use netsplit::choice::{Base, Edit, Kind, Recorded, Sort, Tape};
 use netsplit::explore::{SHRINK_TRIES, Strategy, shrink};
 use netsplit::sim::Planned;
 use netsplit::{
-    Address, Chance, Context, Faults, Keep, Outcome, Pid, Scenario, Time, View, millis, secs,
+    Address, Chance, Context, Fault, Faults, Keep, Outcome, Pid, Scenario, Time, View, millis, secs,
 };
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ fn taking_one_drawn_fault_away_leaves_all_others_as_they_were() {
 }
 
 #[test]
-fn taking_a_kind_out_of_the_swarm_takes_its_faults_and_no_others() {
+fn taking_a_kind_out_of_the_swarm_leaves_the_faults_that_the_tape_has() {
     let scenario = chaos::five();
     for seed in 0..4 {
         let keep = Keep {
@@ -103,17 +103,13 @@ fn taking_a_kind_out_of_the_swarm_takes_its_faults_and_no_others() {
             let edit = less.edits.remove(index);
             let outcome = scenario.run_with(Chance::Tape(less), Keep::default());
             let outcome = outcome.expect("a scenario that can be run");
-            let (all, left) = (first.plan.faults(), outcome.plan.faults());
-            let sort = |planned: &Planned| std::mem::discriminant(&planned.fault);
-            let missing = all.iter().filter(|planned| !left.contains(planned));
-            let mut sorts: Vec<_> = missing.clone().map(sort).collect();
-            sorts.dedup();
-            assert!(sorts.len() <= 1, "without {edit}");
-            assert_eq!(left.len() + missing.count(), all.len(), "without {edit}");
-            assert!(
-                left.iter().all(|planned| !sorts.contains(&sort(planned))),
-                "without {edit}"
-            );
+            // How much a clock drifts is a share of what the swarm allows.
+            let dated = |outcome: &Outcome| -> Vec<Planned> {
+                let faults = outcome.plan.faults().iter().cloned();
+                let is_drift = |planned: &Planned| matches!(planned.fault, Fault::Drift { .. });
+                faults.filter(|planned| !is_drift(planned)).collect()
+            };
+            assert_eq!(dated(&outcome), dated(&first), "without {edit}");
         }
     }
 }

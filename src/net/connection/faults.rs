@@ -88,7 +88,7 @@ impl<F> Connections<F> {
             }
             let is_held = own.queue.front().is_some_and(|head| head.not_before > now);
             for frame in own.queue.iter_mut().filter(|frame| frame.not_before > now) {
-                (frame.at, frame.not_before) = (now, Time::ZERO);
+                (frame.at, frame.not_before, frame.drawn) = (now, Time::ZERO, true);
             }
             if is_held && !own.stalled {
                 self.arm_anew(end);
@@ -133,7 +133,7 @@ impl<F> Connections<F> {
         let own = self.at(end);
         own.count += 1;
         let (from, to, count) = (own.from, own.to, own.count);
-        let nth = own_site(around.roads, from, to, count);
+        let nth = own_site(around.roads, to, count);
         let site = Site::new(Kind::Tick, around.roads.owner(from), nth);
         tick_ns / 4 * 3 + around.choice.draw(site, Shape::UpTo(tick_ns / 2))
     }
