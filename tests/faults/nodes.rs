@@ -437,3 +437,13 @@ fn a_timer_that_is_due_while_its_node_is_paused_sends_when_it_goes_on() {
     let (came, _) = at_end::<Vec<(u64, u64)>>(script, "came", 1);
     assert_eq!(came, [(300, 300), (1_000, 3_500), (5_000, 5_000)]);
 }
+
+#[test]
+fn the_grace_of_a_stop_does_not_end_the_next_one() {
+    let stop = |at_ms| (millis(at_ms), Fault::stop("b", secs(4), millis(500)));
+    let stops = [stop(1_000), stop(4_500)].into_iter();
+    let faults = stops.fold(Faults::calm(), |faults, (at, stop)| faults.at(at, stop));
+    // It stops within 2.5 s; the grace of the first would be over at 5 s.
+    let (came, _) = at_end::<Vec<u64>>(stopping(2_500).faults(faults), "came", 1);
+    assert_eq!(came, [3_500, 7_000]);
+}
