@@ -408,3 +408,42 @@ fn a_machine_that_was_slow_when_it_was_written_off_is_fast_again() {
     assert!(seen.ticks(old, 3_050..5_050).len() <= 5);
     assert!(seen.ticks(old, 6_050..7_050).len() >= 9);
 }
+
+#[test]
+fn a_timer_that_is_due_while_its_node_is_paused_sends_when_it_goes_on() {
+    let cluster = || {
+        Scenario::new("timers").node("b", |ctx: Context<u64>| async move {
+            for after in [300, 1_000, 5_000] {
+                ctx.send_after(ctx.address(), after, millis(after));
+            }
+            loop {
+                let after = ctx.receive_message().await;
+                let came = (after, ctx.now().as_nanos() / 1_000_000);
+                ctx.observe("came", |all: &mut Vec<(u64, u64)>| all.push(came));
+            }
+        })
+    };
+    let pause = Fault::pause("b", secs(3));
+    let planned = cluster().faults(Faults::calm().at(millis(500), pause.clone()));
+    let (came, _) = at_end::<Vec<(u64, u64)>>(planned, "came", 1);
+    assert_eq!(came, [(300, 300), (1_000, 3_500), (5_000, 5_000)]);
+    let script = cluster().script(move |sim| {
+        sim.run_for(millis(500));
+        sim.pause("b");
+        sim.run_for(secs(3));
+        sim.resume("b");
+        sim.run_for(secs(3));
+    });
+    let (came, _) = at_end::<Vec<(u64, u64)>>(script, "came", 1);
+    assert_eq!(came, [(300, 300), (1_000, 3_500), (5_000, 5_000)]);
+}
+
+#[test]
+fn the_grace_of_a_stop_does_not_end_the_next_one() {
+    let stop = |at_ms| (millis(at_ms), Fault::stop("b", secs(4), millis(500)));
+    let stops = [stop(1_000), stop(4_500)].into_iter();
+    let faults = stops.fold(Faults::calm(), |faults, (at, stop)| faults.at(at, stop));
+    // It stops within 2.5 s; the grace of the first would be over at 5 s.
+    let (came, _) = at_end::<Vec<u64>>(stopping(2_500).faults(faults), "came", 1);
+    assert_eq!(came, [3_500, 7_000]);
+}
