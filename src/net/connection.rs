@@ -428,7 +428,7 @@ impl Connections {
         match what {
             What::Hello => self.hello(roads, choice, now, here, epoch),
             What::Welcome if own.state == State::Calling && own.epoch == epoch => {
-                self.up(roads, now, here, epoch);
+                self.up(roads, choice, now, here, epoch);
             }
             What::Close if own.state != State::Down && own.epoch == epoch => {
                 let why = if own.state == State::Up {
@@ -464,7 +464,7 @@ impl Connections {
         }
         self.drop_namesakes(roads, now, node, peer);
         self.post(roads, choice, now, here, What::Welcome, epoch);
-        self.up(roads, now, here, epoch);
+        self.up(roads, choice, now, here, epoch);
     }
 
     /// Whether `peer` runs beside a newer one of its name, to which `node` has a connection.
@@ -494,7 +494,8 @@ impl Connections {
         }
     }
 
-    fn up(&mut self, roads: &Roads, now: Time, end: u32, epoch: u32) {
+    fn up(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32, epoch: u32) {
+        self.drop_frames(now, end, |what| what == What::Hello);
         let own = self.at(end);
         (own.state, own.epoch, own.patience) = (State::Up, epoch, None);
         let (from, to) = (own.from, own.to);
@@ -503,13 +504,20 @@ impl Connections {
         for load in waiting {
             self.launch(roads, now, end, load);
         }
+        // The peer may have fallen silent since it called.
+        self.hearken(roads, choice, now, end);
     }
 
-    /// One end is no more: what it had under way is lost.
+    /// One end is no more: what it had under way is lost, and a call of it that has not come never does:
+    /// who takes a call must find the caller still there.
     fn fall(&mut self, now: Time, end: u32, why: Broken) {
-        self.drop_loads(now, end);
+        self.drop_frames(now, end, |what| matches!(what, What::Load(_) | What::Hello));
         let own = self.at(end);
         let waiting = std::mem::take(&mut own.waiting);
+        let why = match own.state {
+            State::Calling if why == Broken::Closed => Broken::NoAnswer,
+            _ => why,
+        };
         (own.state, own.patience, own.bytes) = (State::Down, None, 0);
         let (from, to) = (own.from, own.to);
         self.effects
@@ -518,19 +526,19 @@ impl Connections {
         self.effects.push(Effect::Down(from, to, why));
     }
 
-    fn drop_loads(&mut self, now: Time, end: u32) {
-        let own = self.at(end);
-        let mut lost = Vec::new();
-        own.queue.retain(|frame| match frame.what {
-            What::Load(freight) => {
-                lost.push(Effect::Lost(freight));
-                false
+    /// Takes back what is under way and of this sort.
+    fn drop_frames(&mut self, now: Time, end: u32, is_dropped: impl Fn(What) -> bool) {
+        let own = &mut self.ends[end as usize];
+        let before = own.queue.len();
+        let effects = &mut self.effects;
+        own.queue.retain(|frame| {
+            let dropped = is_dropped(frame.what);
+            if let (true, What::Load(freight)) = (dropped, frame.what) {
+                effects.push(Effect::Lost(freight));
             }
-            _ => true,
+            !dropped
         });
-        let moved = !lost.is_empty() && !own.stalled;
-        self.effects.append(&mut lost);
-        if moved {
+        if own.queue.len() < before && !own.stalled {
             self.arm(end, now);
         }
     }

@@ -38,8 +38,8 @@ impl Connections {
     ) {
         let end = self.end(from, to);
         let own = &self.ends[end as usize];
-        if own.state == State::Down {
-            return;
+        if own.state != State::Up {
+            return self.snap(roads, choice, now, from, to);
         }
         let epoch = own.epoch;
         self.post(roads, choice, now, end, What::Close, epoch);
@@ -128,25 +128,31 @@ impl Connections {
     pub(crate) fn roads_changed(&mut self, roads: &Roads, choice: &mut Choice, now: Time) {
         for end in 0..self.ends.len() as u32 {
             let own = &self.ends[end as usize];
-            let (from, to, state) = (own.from, own.to, own.state);
+            let (from, to) = (own.from, own.to);
             if own.stalled && !roads.blocks(from, to) {
                 self.at(end).stalled = false;
                 let least_ns = roads.path(from, to).latency.least_ns();
                 self.arm(end, now.plus_nanos(least_ns));
             }
-            if state != State::Up {
-                continue;
+            self.hearken(roads, choice, now, end);
+        }
+    }
+
+    /// An end that believes in a connection, and hears nothing of its peer, begins to wait; or waits no
+    /// more.
+    pub(super) fn hearken(&mut self, roads: &Roads, choice: &mut Choice, now: Time, end: u32) {
+        let own = &self.ends[end as usize];
+        if own.state != State::Up {
+            return;
+        }
+        match (roads.is_deaf(own.from, own.to), own.patience) {
+            (true, None) => {
+                let by = now.plus_nanos(self.silence_ns(roads, choice, end));
+                self.at(end).patience = Some(by);
+                self.effects.push(Effect::Late(end, by));
             }
-            let own = &self.ends[end as usize];
-            match (roads.is_deaf(from, to), own.patience) {
-                (true, None) => {
-                    let by = now.plus_nanos(self.silence_ns(roads, choice, end));
-                    self.at(end).patience = Some(by);
-                    self.effects.push(Effect::Late(end, by));
-                }
-                (false, Some(_)) => self.at(end).patience = None,
-                _ => {}
-            }
+            (false, Some(_)) => self.at(end).patience = None,
+            _ => {}
         }
     }
 
