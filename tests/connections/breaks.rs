@@ -159,13 +159,13 @@ fn the_tick_time_can_be_set() {
 #[test]
 fn a_connection_that_comes_up_to_a_machine_that_has_just_lost_its_power_is_noticed_too() {
     steady(pair, |sim| {
-        // Its call is on the way.
-        sim.run_for(millis(2));
+        // The call of `a` has come to `b`, and the answer is on its way.
+        sim.run_for(millis(7));
         let since = sim.now();
-        sim.power_cut("a");
+        sim.power_cut("b");
         sim.run_for(secs(100));
-        assert_eq!(heard(sim, "b"), ["up a", "down a"]);
-        assert_within_tick_time(sim, "b", "down a", since);
+        assert_eq!(heard(sim, "a"), ["up b", "down b"]);
+        assert_within_tick_time(sim, "a", "down b", since);
     });
 }
 

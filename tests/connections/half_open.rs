@@ -23,7 +23,7 @@ fn sender(scenario: Scenario, later: &'static [(u64, u64)]) -> Scenario {
 
 #[test]
 fn node_down_comes_before_the_new_node_up_where_one_side_has_given_up_already() {
-    let scenario = sender(Scenario::new("half open"), &[(2, 90), (3, 90)]);
+    let scenario = sender(Scenario::new("half open"), &[(2, 90), (3, 91)]);
     check(scenario.script(|sim| {
         sim.run_for(secs(1));
         sim.partition(["a"], ["b"]);

@@ -211,6 +211,31 @@ fn a_set_up_that_was_given_up_makes_no_connection_when_the_network_heals() {
 }
 
 #[test]
+fn a_set_up_that_is_called_off_is_heard_of_by_nobody() {
+    let declare = |s| {
+        ear(s, "a").client("client", |ctx: Context| async move {
+            let a = ctx.node_named("a").expect("a node");
+            ctx.monitor_nodes(true);
+            ctx.monitor_node(a);
+            Address::named("a", "ear").send(1u64);
+            ctx.disconnect(a);
+            // There was no connection to lose; but who watches the node is told that there is none.
+            assert_eq!(ctx.receive().await, Received::Info(Info::NodeDown(a)));
+            assert_eq!(ctx.receive_within(secs(60)).await, None);
+            ctx.count("done");
+        })
+    };
+    uneven(declare, |sim| {
+        sim.run_for(secs(100));
+        assert_eq!(
+            sim.view(|view| (view.counter("done"), view.books().dead)),
+            (1, 1)
+        );
+        assert_eq!(heard(sim, "a"), [""; 0]);
+    });
+}
+
+#[test]
 fn the_time_of_a_set_up_can_be_set() {
     let network = Network::default().set_up_time(secs(2));
     let scenario = sends(ear(Scenario::new("short"), "a"), "a", 1..2);
@@ -228,7 +253,7 @@ fn crossing(scenario: Scenario) -> Scenario {
     let half = |scenario: Scenario, own: &'static str, other: &'static str| {
         scenario.node(own, move |ctx: Context<u64>| async move {
             ctx.register("ear").expect("a free name");
-            (1..=3).for_each(|n| Address::named(other, "ear").send(n));
+            (1..=3).for_each(|n| Address::<u64>::named(other, "ear").send(n));
             super::listen(&ctx, own).await;
         })
     };
