@@ -463,6 +463,7 @@ impl<F> Connections<F> {
     }
 
     fn up(&mut self, around: &mut Surroundings<'_>, end: u32, epoch: u32) {
+        self.drop_frames(end, |what| matches!(what, What::Hello));
         let own = &mut self.ends[end as usize];
         (own.state, own.epoch, own.patience) = (State::Up, epoch, None);
         self.effects.push(Effect::Up(own.from, own.to));
@@ -470,11 +471,14 @@ impl<F> Connections<F> {
             let head = own.launch(around, end, load);
             self.effects.extend(head.map(Effect::Head));
         }
+        // The peer may have fallen silent since it called.
+        self.hearken(around, end);
     }
 
-    /// One end is no more: what it had under way is lost.
+    /// One end is no more: what it had under way is lost, and a call of it that has not come never does:
+    /// who takes a call must find the caller still there.
     fn fall(&mut self, end: u32, why: Broken) {
-        self.drop_loads(end);
+        self.drop_frames(end, |what| matches!(what, What::Load(_) | What::Hello));
         self.leave(end, why);
     }
 
@@ -482,6 +486,10 @@ impl<F> Connections<F> {
     fn leave(&mut self, end: u32, why: Broken) {
         let own = &mut self.ends[end as usize];
         let waiting = mem::take(&mut own.waiting).into_iter();
+        let why = match own.state {
+            State::Calling if why == Broken::Closed => Broken::NoAnswer,
+            _ => why,
+        };
         (own.state, own.patience, own.bytes) = (State::Down, None, 0);
         let (from, to) = (own.from, own.to);
         self.effects
@@ -490,16 +498,21 @@ impl<F> Connections<F> {
         self.effects.push(Effect::Down(from, to, why));
     }
 
-    fn drop_loads(&mut self, end: u32) {
+    /// Takes back what is under way and of this sort.
+    fn drop_frames(&mut self, end: u32, is_dropped: impl Fn(&What<F>) -> bool) {
         let own = &mut self.ends[end as usize];
-        let was_own = own.queue.front().is_some_and(Frame::is_own);
+        let Some(head) = own.queue.front() else {
+            return;
+        };
+        let drops_head = is_dropped(&head.what);
         for frame in mem::take(&mut own.queue) {
             match frame.what {
+                what if !is_dropped(&what) => own.queue.push_back(Frame { what, ..frame }),
                 What::Load(freight) => self.effects.push(Effect::Lost(freight)),
-                _ => own.queue.push_back(frame),
+                _ => {}
             }
         }
-        if !was_own && !own.stalled {
+        if drops_head && !own.stalled {
             self.arm_anew(end);
         }
     }
@@ -571,13 +584,6 @@ impl<F> End<F> {
             who: head.who,
             nth: head.nth,
         })
-    }
-}
-
-impl<F> Frame<F> {
-    /// Whether it is one of the connection's own.
-    fn is_own(&self) -> bool {
-        !matches!(self.what, What::Load(_))
     }
 }
 

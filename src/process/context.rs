@@ -320,9 +320,8 @@ impl<M: Message> Context<M> {
     /// Closes the connection to a node, where there is one. What was sent before still arrives.
     pub fn disconnect(&self, node: NodeId) {
         let _ = act(|system, current| {
-            let own = current.pid.node();
-            let (host, core) = system.core();
-            host.disconnect(core, own, node);
+            system.disconnect(current.pid.node(), node);
+            system.fence_the_doomed(current);
         });
     }
 

@@ -272,6 +272,23 @@ impl System {
 
     /// A node has lost its connection to a peer, or could not set one up: what lay across it breaks.
     pub(crate) fn node_down(&mut self, node: NodeId, peer: NodeId, why: Broken) {
+        self.disconnected(node, peer, why);
+        self.settle();
+    }
+
+    /// A node closes its connection to a peer. What its processes begin from now on, in the same step too,
+    /// belongs to the next one.
+    pub(crate) fn disconnect(&mut self, node: NodeId, peer: NodeId) {
+        if peer == node {
+            return;
+        }
+        let (host, core) = self.core();
+        if let Some(why) = host.disconnect(core, node, peer) {
+            self.disconnected(node, peer, why);
+        }
+    }
+
+    fn disconnected(&mut self, node: NodeId, peer: NodeId, why: Broken) {
         self.kernel.trace.emit(Event::NodeDown { node, peer, why });
         if !self.nodes[node.index()].up {
             return;
@@ -284,7 +301,6 @@ impl System {
         }
         let was_up = matches!(why, Broken::Closed | Broken::Silent | Broken::Replaced);
         self.tell_listeners(node, peer, &Info::NodeDown(peer), was_up);
-        self.settle();
     }
 
     /// What one process has with processes of a lost peer.

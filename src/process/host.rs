@@ -5,7 +5,7 @@ use super::message::Labeled;
 use super::system::Process;
 use crate::choice::{Choice, Lineage};
 use crate::kernel::{Drawn, Due, Kernel, Key, Reached, Time, What};
-use crate::trace::{Event, MessageId, NodeId, PacketKind, Pid, Trace};
+use crate::trace::{Broken, Event, MessageId, NodeId, PacketKind, Pid, Trace};
 use std::any::Any;
 
 /// A message on its way between nodes: bytes with a tag.
@@ -82,8 +82,8 @@ pub trait Host: Any {
     /// Sets up a connection, where there is none.
     fn connect(&mut self, core: Core<'_>, from: NodeId, to: NodeId);
 
-    /// Closes a connection, where there is one.
-    fn disconnect(&mut self, core: Core<'_>, from: NodeId, to: NodeId);
+    /// Closes a connection, where there is one: how it ended for this node.
+    fn disconnect(&mut self, core: Core<'_>, from: NodeId, to: NodeId) -> Option<Broken>;
 
     /// The nodes to which this one has a connection, as far as it knows.
     fn peers(&self, node: NodeId) -> Vec<NodeId>;

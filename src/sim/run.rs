@@ -260,7 +260,7 @@ impl Run<'_> {
 
     fn host_event(&mut self, due: Due) {
         match due {
-            Due::Packet(_) | Due::Head(_) | Due::News => {}
+            Due::Packet(_) | Due::Head(_) => {}
             Due::Late(end) => with(|system| {
                 let (world, mut core) = system.world();
                 world.late(&mut core, end);

@@ -31,8 +31,6 @@ pub(crate) enum Due {
     Reboot(NodeId),
     /// The time to stop is over for a node.
     GraceOver(NodeId),
-    /// A connection was closed by a process that was polled: others are told now.
-    News,
     /// From now on no more faults.
     Quiet,
 }
@@ -53,8 +51,7 @@ impl Due {
             Due::Flap(index) => (4, index),
             Due::Reboot(node) => (5, node.index() as u32),
             Due::GraceOver(node) => (6, node.index() as u32),
-            Due::News => (7, 0),
-            Due::Quiet => (8, 0),
+            Due::Quiet => (7, 0),
         };
         CONTROL | sort << SORT | number
     }
@@ -73,7 +70,6 @@ impl Due {
             4 => Due::Flap(number),
             5 => Due::Reboot(NodeId::new(number as usize)),
             6 => Due::GraceOver(NodeId::new(number as usize)),
-            7 => Due::News,
             _ => Due::Quiet,
         }
     }
@@ -505,16 +501,12 @@ impl Host for World {
         self.apply(&mut core, None);
     }
 
-    fn disconnect(&mut self, mut core: Core<'_>, from: NodeId, to: NodeId) {
-        let now = core.now();
+    fn disconnect(&mut self, mut core: Core<'_>, from: NodeId, to: NodeId) -> Option<Broken> {
         let mut around = surroundings(&self.network, &mut core);
         self.connections.close(&mut around, from, to);
         self.apply(&mut core, None);
-        if !self.news.is_empty() {
-            // Processes are told when this poll is over.
-            let who = self.network.roads().owner(from);
-            core.arm(now, who, SITE_END - 1, Due::News.number());
-        }
+        // The processes of this node hear of it now; those of the peer, when a packet tells.
+        self.news.pop().and_then(|(_, _, why)| why)
     }
 
     fn peers(&self, node: NodeId) -> Vec<NodeId> {

@@ -30,8 +30,8 @@ impl<F> Connections<F> {
     pub(crate) fn close(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) {
         let end = self.end(from, to);
         let own = &self.ends[end as usize];
-        if own.state == State::Down {
-            return;
+        if own.state != State::Up {
+            return self.snap(around, from, to);
         }
         let epoch = own.epoch;
         self.post(around, end, What::Close, epoch);
@@ -110,19 +110,25 @@ impl<F> Connections<F> {
                 }
                 self.arm_anew(end);
             }
-            let own = &self.ends[end as usize];
-            if own.state != State::Up {
-                continue;
+            self.hearken(around, end);
+        }
+    }
+
+    /// An end that believes in a connection, and hears nothing of its peer, begins to wait; or waits no
+    /// more.
+    pub(super) fn hearken(&mut self, around: &mut Surroundings<'_>, end: u32) {
+        let own = &self.ends[end as usize];
+        if own.state != State::Up {
+            return;
+        }
+        match (around.roads.is_deaf(own.from, own.to), own.patience) {
+            (true, None) => {
+                let by = around.now.plus_nanos(self.silence_ns(around, end));
+                self.at(end).patience = Some(by);
+                self.effects.push(Effect::Late(end, by));
             }
-            match (roads.is_deaf(from, to), own.patience) {
-                (true, None) => {
-                    let by = now.plus_nanos(self.silence_ns(around, end));
-                    self.at(end).patience = Some(by);
-                    self.effects.push(Effect::Late(end, by));
-                }
-                (false, Some(_)) => self.at(end).patience = None,
-                _ => {}
-            }
+            (false, Some(_)) => self.at(end).patience = None,
+            _ => {}
         }
     }
 

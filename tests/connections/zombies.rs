@@ -1,0 +1,127 @@
+//! Two live incarnations of one name: the one that was written off, and the one in its place.
+
+use super::{ear, heard, listen};
+use netsplit::{Address, Context, NodeId, Pid, Scenario, Sim, check, millis, secs};
+
+/// A node `a` whose processes send their pid to `b` once a second, and `b`, which notes whose came.
+fn beats(name: &str) -> Scenario {
+    let scenario = Scenario::new(name).node("a", |ctx: Context<u64>| async move {
+        ctx.register("ear").expect("a free name");
+        ctx.spawn(|sender: Context| async move {
+            loop {
+                Address::<Pid>::named("b", "beats").send(sender.pid());
+                sender.sleep(secs(1)).await;
+            }
+        });
+        let key = if ctx.node() == NodeId::new(0) {
+            "old"
+        } else {
+            "new"
+        };
+        listen(&ctx, key).await;
+    });
+    scenario.node("b", |ctx: Context<Pid>| async move {
+        ctx.register("beats").expect("a free name");
+        ctx.spawn(|own: Context<u64>| async move {
+            own.register("ear").expect("a free name");
+            listen(&own, "b").await;
+        });
+        loop {
+            let node = ctx.receive_message().await.node();
+            ctx.observe("beats", |all: &mut Vec<NodeId>| all.push(node));
+        }
+    })
+}
+
+/// Who has been heard since the last look.
+fn since(sim: &Sim<'_, '_>, before: &mut usize) -> Vec<NodeId> {
+    let all = sim.observed::<Vec<NodeId>>("beats").unwrap_or_default();
+    let mut newer = all[*before..].to_vec();
+    *before = all.len();
+    newer.dedup();
+    newer
+}
+
+#[test]
+fn a_successor_has_a_node_id_of_its_own_and_takes_the_place_of_the_old_one() {
+    check(beats("successor").script(|sim| {
+        let mut seen = 0;
+        sim.run_for(secs(5));
+        let old = since(sim, &mut seen);
+        sim.zombie("a");
+        sim.run_for(secs(5));
+        let new = since(sim, &mut seen);
+        assert_eq!((old.len(), new.len()), (1, 1));
+        assert_ne!(old, new);
+        // The old one is given up before the new one is there: both have one name.
+        assert_eq!(heard(sim, "b"), ["up a", "down a", "up a"]);
+        assert_eq!(heard(sim, "new"), ["up b"]);
+    }));
+}
+
+#[test]
+fn the_old_one_finds_no_way_back_while_the_new_one_is_connected() {
+    check(beats("way back").script(|sim| {
+        let mut seen = 0;
+        sim.run_for(secs(5));
+        sim.zombie("a");
+        sim.run_for(secs(30));
+        since(sim, &mut seen);
+        sim.heal();
+        sim.run_for(secs(30));
+        let twin = sim.view(|view| view.node("a"));
+        assert_eq!(since(sim, &mut seen), [twin]);
+        assert_eq!(heard(sim, "b"), ["up a", "down a", "up a"]);
+        let old = heard(sim, "old");
+        assert_eq!(
+            old,
+            ["up b", "down b"],
+            "it hears that it was given up, and is refused from then on"
+        );
+    }));
+}
+
+#[test]
+fn what_is_sent_to_the_name_goes_to_the_new_one_and_what_is_sent_to_a_pid_to_its_own() {
+    let scenario = Scenario::new("whom").node("a", |ctx: Context<u64>| async move {
+        ctx.register("ear").expect("a free name");
+        let key = if ctx.node() == NodeId::new(0) {
+            "old"
+        } else {
+            "new"
+        };
+        Address::<Pid>::named("b", "b").send(ctx.pid());
+        listen(&ctx, key).await;
+    });
+    let scenario = scenario.client("b", |ctx: Context<Pid>| async move {
+        ctx.register("b").expect("a free name");
+        let [old, new] = [ctx.receive_message().await, ctx.receive_message().await];
+        assert_ne!(old.node(), new.node());
+        Address::<u64>::named("a", "ear").send(1);
+        Address::<u64>::of(new).send(2);
+        Address::<u64>::of(old).send(3);
+    });
+    check(scenario.script(|sim| {
+        sim.run_for(secs(1));
+        sim.zombie("a");
+        sim.run_for(secs(5));
+        assert_eq!(heard(sim, "new"), ["up b", "1", "2"]);
+        assert_eq!(heard(sim, "old"), ["up b"]);
+    }));
+}
+
+#[test]
+fn two_sides_that_each_believe_in_another_one_of_a_name_live_side_by_side() {
+    // Who is cut off together with the old one stays with it.
+    let scenario = ear(beats("sides"), "c");
+    check(scenario.script(|sim| {
+        sim.run_for(millis(500));
+        sim.zombie("a");
+        sim.run_for(secs(100));
+        assert_eq!(sim.view(|view| view.boots("a")), 2);
+        sim.quiet();
+        sim.run_for(secs(1));
+        assert!(sim.is_up("a"));
+        assert_eq!(heard(sim, "c"), [""; 0]);
+    }));
+}

@@ -1,0 +1,245 @@
+//! Rules 1 to 11 of the OTP contract, across nodes: a test is named by its rule.
+//!
+//! Every test runs under many seeds in calm weather, so under many drawn orders and latencies, and under as
+//! many in rough weather: packets lost (and sent again), delayed and duplicated, nodes slow, timers late,
+//! clocks adrift. A connection makes of all that a delay, so a rule holds there word for word. What a rule
+//! promises where connections break and nodes crash is said by tests of their own, under
+//! [`Faults::chaos`] and faults by hand.
+
+mod chaos;
+mod exits;
+mod gen_server;
+mod gen_server_calls;
+mod links;
+mod monitors;
+mod nodes;
+mod signals;
+
+use netsplit::trace::{DeadReason, Event};
+use netsplit::{
+    Address, Chance, Context, ExitReason, Faults, Info, IntoExit, Keep, Message, Outcome,
+    PacketFault, Pid, Received, ReplyTo, Scenario, millis, secs,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many seeds each test runs in calm weather, and as many in rough.
+const SEEDS: u64 = 200;
+
+/// How long an answer may take: nothing here fails for being slow.
+const LONG: Duration = secs(600);
+
+/// What only delays, on a connection.
+fn rough() -> Faults {
+    Faults::calm()
+        .lose(0.2)
+        .duplicate(0.5)
+        .reorder(0.2, secs(1))
+        .packets(PacketFault::delay(0.2, secs(1)))
+        .slow(0.5, millis(3))
+        .late_timers(millis(5))
+        .drift(200)
+}
+
+/// Runs `process` as a client beside the node `far`, on which [`start`] starts processes that run `role`.
+fn across<M: Message, N: Message, F>(
+    role: impl Fn(Context<N>) -> F + Clone + Send + Sync + 'static,
+    process: impl AsyncFn(&Context<M>) + Send + Sync + 'static,
+) -> Vec<Outcome>
+where
+    F: Future<Output: IntoExit> + 'static,
+{
+    with_client(host(Scenario::new("across"), "far", role), process)
+}
+
+/// A node on which [`start`] starts processes that run `role`.
+fn host<N: Message, F>(
+    scenario: Scenario,
+    node: &str,
+    role: impl Fn(Context<N>) -> F + Clone + Send + Sync + 'static,
+) -> Scenario
+where
+    F: Future<Output: IntoExit> + 'static,
+{
+    scenario.node(node, move |ctx: Context<ReplyTo<Pid>>| {
+        let role = role.clone();
+        async move {
+            ctx.register("host").expect("a free name");
+            loop {
+                let asked = ctx.receive_message().await;
+                let started = ctx.spawn(role.clone());
+                asked.reply(started.pid().expect("a spawned process has a pid"));
+            }
+        }
+    })
+}
+
+/// Starts a process on a node of [`host`].
+async fn start_on<N: Message>(node: &str) -> Address<N> {
+    let host = Address::<ReplyTo<Pid>>::named(node, "host");
+    Address::of(host.call(|to| to, LONG).await.expect("its host lives"))
+}
+
+/// Starts a process on the node `far`.
+async fn start<N: Message>() -> Address<N> {
+    start_on("far").await
+}
+
+fn pid<N>(address: Address<N>) -> Pid
+where
+    N: Message,
+{
+    address.pid().expect("a process has a pid")
+}
+
+/// Runs `scenario` with `process` as its client, named `client`, under all seeds of both weathers; it must
+/// come to its end each time.
+fn with_client<M: Message>(
+    scenario: Scenario,
+    process: impl AsyncFn(&Context<M>) + Send + Sync + 'static,
+) -> Vec<Outcome> {
+    let process = Arc::new(process);
+    let scenario = scenario
+        .client("client", move |ctx: Context<M>| {
+            let process = process.clone();
+            async move {
+                ctx.register("client").expect("a free name");
+                process(&ctx).await;
+                ctx.observe("ended", |ended: &mut bool| *ended = true);
+            }
+        })
+        .finally("the client comes to its end", |view| {
+            view.observed("ended") == Some(&true)
+        })
+        .horizon(secs(7200))
+        .quiet(Duration::ZERO);
+    let mut outcomes = all_seeds(&scenario);
+    outcomes.extend(all_seeds(&scenario.faults(rough())));
+    outcomes
+}
+
+/// The address of the client, for messages of the type that it takes.
+fn client<M: Message>() -> Address<M> {
+    Address::named("client", "client")
+}
+
+/// Runs `scenario` once a seed; every run must be clean.
+fn all_seeds(scenario: &Scenario) -> Vec<Outcome> {
+    let keep = Keep {
+        log: true,
+        ..Keep::default()
+    };
+    let run = |seed| {
+        let outcome = scenario
+            .run_with(Chance::Seed(seed), keep)
+            .unwrap_or_else(|error| panic!("the scenario cannot be run: {error}"));
+        if let Some(violation) = &outcome.violation {
+            let (property, detail) = (&violation.property, &violation.detail);
+            panic!("seed {seed}: violated \"{property}\": {detail}");
+        }
+        if let Some(error) = &outcome.error {
+            panic!("seed {seed}: {error}");
+        }
+        outcome
+    };
+    (0..SEEDS).map(run).collect()
+}
+
+/// The events of a run, as its log has them.
+fn events(outcome: &Outcome) -> impl Iterator<Item = Event> {
+    let log = outcome.log.as_ref().expect("every run here keeps its log");
+    log.entries().iter().map(|entry| entry.event)
+}
+
+/// Why the dead letters of a run found nobody, in their order.
+fn dead_letters(outcome: &Outcome) -> Vec<DeadReason> {
+    let why = |event| match event {
+        Event::DeadLetter { why, .. } => Some(why),
+        _ => None,
+    };
+    events(outcome).filter_map(why).collect()
+}
+
+/// A process that takes everything and does nothing.
+async fn idle<M: Message>(ctx: Context<M>) {
+    loop {
+        ctx.receive().await;
+    }
+}
+
+/// The same, for exits too.
+async fn trapper(ctx: Context<u64>) {
+    ctx.trap_exit(true);
+    idle(ctx).await;
+}
+
+/// A process that ends for the reason that it is sent.
+async fn ends_as_told(ctx: Context<ExitReason>) -> ExitReason {
+    ctx.receive_message().await
+}
+
+/// A process of `far` that is gone.
+async fn dead_pid<M: Message>(ctx: &Context<M>) -> Pid {
+    let gone = pid(start::<u64>().await);
+    let monitor = ctx.monitor(gone);
+    ctx.send_exit(gone, ExitReason::Kill);
+    ctx.receive_info(|info| matches!(info, Info::Down { monitor: m, .. } if *m == monitor))
+        .await;
+    gone
+}
+
+/// The reason of the next `Down`, whatever else waits in the mailbox.
+async fn next_down<M: Message>(ctx: &Context<M>) -> ExitReason {
+    match ctx
+        .receive_info(|info| matches!(info, Info::Down { .. }))
+        .await
+    {
+        Info::Down { reason, .. } => reason,
+        other => unreachable!("{other:?} was not asked for"),
+    }
+}
+
+/// Sender and reason of the next trapped exit, whatever else waits in the mailbox.
+async fn next_exit<M: Message>(ctx: &Context<M>) -> (Pid, ExitReason) {
+    match ctx
+        .receive_info(|info| matches!(info, Info::Exit { .. }))
+        .await
+    {
+        Info::Exit { from, reason } => (from, reason),
+        other => unreachable!("{other:?} was not asked for"),
+    }
+}
+
+/// Nothing comes, however late packets are.
+async fn nothing_comes<M: Message>(ctx: &Context<M>) {
+    let came = ctx.receive_within(secs(200)).await;
+    assert!(came.is_none(), "{came:?} came");
+}
+
+/// Lets everything that is under way arrive.
+async fn settle<M: Message>(ctx: &Context<M>) {
+    ctx.sleep(secs(200)).await;
+}
+
+/// Whether a process of another node is alive: a monitor of a dead one tells so.
+async fn lives<M: Message>(ctx: &Context<M>, far: Pid) -> bool {
+    let monitor = ctx.monitor(far);
+    settle(ctx).await;
+    let before = ctx.mailbox_len();
+    ctx.demonitor(monitor, true);
+    ctx.mailbox_len() == before
+}
+
+fn error(text: &str) -> ExitReason {
+    ExitReason::error(text)
+}
+
+/// A line about something received.
+fn line<M: Message>(received: &Received<M>) -> String {
+    match received {
+        Received::Message(message) => format!("{message:?}"),
+        Received::Info(Info::Exit { reason, .. }) => format!("exit {reason}"),
+        Received::Info(Info::Down { reason, .. }) => format!("down {reason}"),
+        Received::Info(other) => format!("{other:?}"),
+    }
+}
