@@ -56,7 +56,7 @@ fn otp_01_each_sender_keeps_its_own_order_whatever_others_send_across_nodes() {
     };
     let scenario = host(host(Scenario::new("senders"), "far", role), "other", role);
     with_client(scenario, async |ctx: &Context<(u64, u64)>| {
-        for who in 0..6 {
+        for who in 0..6u64 {
             let node = if who % 2 == 0 { "far" } else { "other" };
             start_on(node).await.send(who);
         }
