@@ -19,8 +19,8 @@ use std::fmt;
 pub(crate) enum Signal {
     /// A link begins.
     Link { from: Pid, to: Pid },
-    /// It ends.
-    Unlink { from: Pid, to: Pid },
+    /// It ends. The other end confirms it, by this number.
+    Unlink { from: Pid, to: Pid, number: u32 },
     /// One end of a link has ended.
     LinkExit {
         from: Pid,
@@ -52,6 +52,8 @@ pub(crate) enum Signal {
     },
     /// A call waits no longer.
     CallOver { by: Pid, alias: u32, of: Target },
+    /// An unlink has come to the other end.
+    Unlinked { from: Pid, to: Pid, number: u32 },
 }
 
 impl fmt::Debug for Signal {
@@ -67,6 +69,7 @@ impl fmt::Debug for Signal {
             Signal::Down { of, reason, .. } => write!(f, "{of} is down: {reason}"),
             Signal::CallDown { reason, .. } => write!(f, "the call fails: {reason}"),
             Signal::CallOver { .. } => f.write_str("the call waits no longer"),
+            Signal::Unlinked { to, .. } => write!(f, "unlinked from {to}"),
         }
     }
 }
@@ -163,8 +166,11 @@ impl System {
         self.kernel.trace.books.received(node, packet.id);
         match signal {
             Signal::Link { from, to } => self.link_from(from, to),
-            Signal::Unlink { from, to } => {
-                self.forget_link(to, from);
+            Signal::Unlink { from, to, number } => self.unlink_from(from, to, number),
+            Signal::Unlinked { from, to, number } => {
+                if self.unlinking.get(&(to, from)) == Some(&number) {
+                    self.unlinking.remove(&(to, from));
+                }
             }
             Signal::LinkExit { from, to, reason } => {
                 if self.forget_link(to, from) {
@@ -195,7 +201,32 @@ impl System {
         }
     }
 
+    /// The current process ends its end of a link to another node. As in OTP, until the other end confirms
+    /// that, a link that comes from there is one that the unlink ends: it was sent before.
+    pub(crate) fn unlink_abroad(&mut self, current: Current, to: Pid) {
+        let from = current.pid;
+        if let Some(process) = self.process(current.slot) {
+            process.counts += 1;
+            let number = process.counts;
+            self.unlinking.insert((from, to), number);
+            self.signal(from, Target::Pid(to), &Signal::Unlink { from, to, number });
+        }
+    }
+
+    fn unlink_from(&mut self, from: Pid, to: Pid, number: u32) {
+        self.forget_link(to, from);
+        let confirmed = Signal::Unlinked {
+            from: to,
+            to: from,
+            number,
+        };
+        self.signal(to, Target::Pid(from), &confirmed);
+    }
+
     fn link_from(&mut self, from: Pid, to: Pid) {
+        if self.unlinking.contains_key(&(to, from)) {
+            return;
+        }
         match self.resolve(Target::Pid(to)) {
             Ok((_, slot)) => {
                 if let Some(process) = self.process(slot) {
@@ -293,6 +324,8 @@ impl System {
         if !self.nodes[node.index()].up {
             return;
         }
+        self.unlinking
+            .retain(|(own, other), _| (own.node(), other.node()) != (node, peer));
         // What is addressed to the name of a node that was replaced goes to the new one.
         let before = self.nodes.iter().find(|old| old.moved == Some(peer));
         let peers: SmallVec<[NodeId; 2]> = [peer].into_iter().chain(before.map(|n| n.id)).collect();

@@ -261,6 +261,7 @@ impl System {
         }
         self.kernel.trace.emit(Event::Link { from, to });
         if to.node() != from.node() {
+            self.unlinking.remove(&(from, to));
             if let Some(process) = self.process(current.slot)
                 && process.extra().links.insert(to)
             {
@@ -292,7 +293,7 @@ impl System {
         if to.node() == from.node() {
             self.forget_link(to, from);
         } else if was_linked {
-            self.signal(from, Target::Pid(to), &Signal::Unlink { from, to });
+            self.unlink_abroad(current, to);
         }
     }
 
@@ -425,6 +426,7 @@ impl System {
             }
             self.finish(slot, ExitReason::Killed);
         }
+        self.unlinking.retain(|(own, _), _| own.node() != node);
         self.drop_delayed_of(node);
         self.nodes[index].fuse = u64::MAX;
     }

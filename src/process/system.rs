@@ -186,6 +186,8 @@ pub(crate) struct System {
     pub(crate) moved: bool,
     /// Whether any node's clock runs otherwise than the run's.
     pub(crate) drifts: bool,
+    /// Processes that have unlinked one of another node, which has not confirmed it, and the number of that.
+    pub(crate) unlinking: FxHashMap<(Pid, Pid), u32>,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
     pub(crate) graveyard: Vec<Remains>,
     /// The wakers of others that are to be called before the next poll.
@@ -296,6 +298,7 @@ impl System {
             pauses: false,
             moved: false,
             drifts: false,
+            unlinking: FxHashMap::default(),
             dying: Vec::new(),
             graveyard: Vec::new(),
             others: Vec::new(),

@@ -98,8 +98,35 @@ fn with_client<M: Message>(
     scenario: Scenario,
     process: impl AsyncFn(&Context<M>) + Send + Sync + 'static,
 ) -> Vec<Outcome> {
+    let scenario = ends_with(scenario, process);
+    let mut outcomes = all_seeds(&scenario, Keep::default());
+    outcomes.extend(all_seeds(&scenario.faults(rough()), Keep::default()));
+    outcomes
+}
+
+/// [`across`] in calm weather, with logs.
+fn logged<M: Message, N: Message, F>(
+    role: impl Fn(Context<N>) -> F + Clone + Send + Sync + 'static,
+    process: impl AsyncFn(&Context<M>) + Send + Sync + 'static,
+) -> Vec<Outcome>
+where
+    F: Future<Output: IntoExit> + 'static,
+{
+    let scenario = ends_with(host(Scenario::new("logged"), "far", role), process);
+    let keep = Keep {
+        log: true,
+        ..Keep::default()
+    };
+    all_seeds(&scenario.horizon(secs(1000)), keep)
+}
+
+/// The scenario with `process` as its client, which must come to its end.
+fn ends_with<M: Message>(
+    scenario: Scenario,
+    process: impl AsyncFn(&Context<M>) + Send + Sync + 'static,
+) -> Scenario {
     let process = Arc::new(process);
-    let scenario = scenario
+    scenario
         .client("client", move |ctx: Context<M>| {
             let process = process.clone();
             async move {
@@ -112,10 +139,7 @@ fn with_client<M: Message>(
             view.observed("ended") == Some(&true)
         })
         .horizon(secs(7200))
-        .quiet(Duration::ZERO);
-    let mut outcomes = all_seeds(&scenario);
-    outcomes.extend(all_seeds(&scenario.faults(rough())));
-    outcomes
+        .quiet(Duration::ZERO)
 }
 
 /// The address of the client, for messages of the type that it takes.
@@ -124,11 +148,7 @@ fn client<M: Message>() -> Address<M> {
 }
 
 /// Runs `scenario` once a seed; every run must be clean.
-fn all_seeds(scenario: &Scenario) -> Vec<Outcome> {
-    let keep = Keep {
-        log: true,
-        ..Keep::default()
-    };
+fn all_seeds(scenario: &Scenario, keep: Keep) -> Vec<Outcome> {
     let run = |seed| {
         let outcome = scenario
             .run_with(Chance::Seed(seed), keep)

@@ -1,8 +1,8 @@
 //! Rule 5 across nodes: monitors.
 
 use super::{
-    LONG, across, client, dead_pid, ends_as_told, error, idle, lives, next_down, nothing_comes,
-    pid, settle, start,
+    LONG, across, client, dead_pid, ends_as_told, error, idle, lives, logged, next_down,
+    nothing_comes, pid, settle, start,
 };
 use netsplit::{
     Address, CallError, Context, ExitReason, Info, MonitorRef, Pid, Received, ReplyTo, millis,
@@ -149,7 +149,7 @@ fn otp_05_demonitor_twice_is_as_good_as_once_across_nodes() {
 
 #[test]
 fn otp_05_a_monitor_dies_with_who_holds_it_across_nodes() {
-    let outcomes = across(ends_as_told, async |ctx: &Context<()>| {
+    let outcomes = logged(ends_as_told, async |ctx: &Context<()>| {
         let far = start::<ExitReason>().await;
         let (of, told) = (pid(far), ctx.address());
         ctx.spawn(move |watcher: Context| async move {

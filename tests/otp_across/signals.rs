@@ -1,7 +1,7 @@
 //! Rule 1 across nodes: signals of every sort from one process to another arrive in the order sent.
 
 use super::{
-    LONG, across, client, dead_letters, dead_pid, error, host, idle, line, next_exit,
+    LONG, across, client, dead_letters, dead_pid, error, host, idle, line, logged, next_exit,
     nothing_comes, pid, settle, start, start_on, with_client,
 };
 use netsplit::trace::DeadReason;
@@ -110,7 +110,7 @@ fn otp_01_messages_and_exit_signals_of_a_pair_keep_their_order_across_nodes() {
 #[test]
 fn otp_01_what_is_sent_before_a_kill_is_unread_and_what_is_sent_after_it_is_dead_across_nodes() {
     let role = |own: Context<u64>| async move { own.sleep(LONG).await };
-    let outcomes = across(role, async |ctx: &Context| {
+    let outcomes = logged(role, async |ctx: &Context| {
         let far = start::<u64>().await;
         far.send(1);
         far.send(2);
@@ -260,7 +260,7 @@ fn otp_01_a_call_made_after_a_kill_finds_nobody_across_nodes() {
 
 #[test]
 fn otp_01_a_message_to_a_dead_process_is_a_dead_letter_and_no_error_across_nodes() {
-    let outcomes = across(idle::<u64>, async |ctx: &Context| {
+    let outcomes = logged(idle::<u64>, async |ctx: &Context| {
         let gone = dead_pid(ctx).await;
         Address::<u64>::of(gone).send(1);
         Address::<u64>::named("far", "nobody").send(1);
