@@ -1,0 +1,165 @@
+//! Each pod is its own queue.
+//!
+//! Who signs up shall have a voucher; a pod sees to it. The account service picks a pod, POSTs the message
+//! to it, and then writes a receipt that names the pod: receipts are for looking things up, so "POST
+//! first". The pod answers at once, processes the message, and writes `ack` on the receipt. What a pod has
+//! missed while it was down it finds in the table: when it boots it asks for all its messages. It looks as
+//! if the table knew everything.
+//!
+//! But all its messages are those with an `ack`, too, and a pod that boots processes them once more. A
+//! filter on the status does not help for long: a pod that crashes between processing and `ack` has a
+//! message that is processed and does not say so. And a message is lost where the pod has crashed and asks
+//! for its messages while the receipt of one is still on its way.
+
+use netsplit::{
+    Address, CallError, Context, ExitReason, Faults, Flow, GenServer, Message, NodeId, ReplyTo,
+    Scenario, Server, View, millis, secs,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+type User = u32;
+
+/// A message, POSTed to a pod: this user shall have a voucher. Answered when the pod has it.
+type Post = (User, ReplyTo<()>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Status {
+    Sent,
+    Failed,
+    Ack,
+}
+
+/// A statement, which the database executes by itself and then answers.
+#[derive(Debug, Serialize, Deserialize)]
+enum Statement {
+    /// What came of the POST of a message to a pod.
+    InsertReceipt(User, NodeId, Status, ReplyTo<()>),
+    UpdateReceipt(User, Status, ReplyTo<()>),
+    /// The messages of all receipts that name this pod.
+    SelectReceipts(NodeId, ReplyTo<Vec<User>>),
+    InsertVoucher(User, ReplyTo<()>),
+}
+
+#[derive(Default)]
+struct Db {
+    receipts: BTreeMap<User, (NodeId, Status)>,
+    /// How many vouchers each user has.
+    vouchers: BTreeMap<User, u32>,
+}
+
+impl GenServer for Db {
+    type Args = ();
+    type Message = Statement;
+
+    async fn init((): (), _: &mut Context<Statement>) -> Result<Db, ExitReason> {
+        Ok(Db::default())
+    }
+
+    async fn handle(&mut self, statement: Statement, _: &mut Context<Statement>) -> Flow {
+        match statement {
+            Statement::InsertReceipt(user, pod, status, done) => {
+                self.receipts.insert(user, (pod, status));
+                done.reply(());
+            }
+            Statement::UpdateReceipt(user, status, done) => {
+                if let Some(receipt) = self.receipts.get_mut(&user) {
+                    receipt.1 = status;
+                }
+                done.reply(());
+            }
+            Statement::SelectReceipts(pod, rows) => {
+                let its = self.receipts.iter().filter(|(_, receipt)| receipt.0 == pod);
+                rows.reply(its.map(|(user, _)| *user).collect());
+            }
+            Statement::InsertVoucher(user, done) => {
+                *self.vouchers.entry(user).or_default() += 1;
+                done.reply(());
+            }
+        }
+        Flow::Next
+    }
+}
+
+const DB: &str = "db";
+const PODS: [&str; 2] = ["pod_1", "pod_2"];
+const POD: &str = "pod";
+const USERS: User = 20;
+const TIMEOUT: Duration = secs(1);
+const ONCE: &str = "no message is processed twice";
+const PROCESSED: &str = "every message is processed";
+
+async fn execute<R: Message>(
+    statement: impl FnOnce(ReplyTo<R>) -> Statement,
+) -> Result<R, CallError> {
+    Address::named(DB, DB).call(statement, TIMEOUT).await
+}
+
+async fn accounts(ctx: Context) -> Result<(), ExitReason> {
+    for user in 1..=USERS {
+        let pod = Address::<Post>::named(PODS[user as usize % PODS.len()], POD);
+        let posted = pod.call(|received| (user, received), TIMEOUT).await;
+        let status = posted.map_or(Status::Failed, |()| Status::Sent);
+        let pod = pod.target().node();
+        execute(|done| Statement::InsertReceipt(user, pod, status, done)).await?;
+        ctx.sleep(millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn pod(ctx: Context<Post>) -> Result<(), ExitReason> {
+    ctx.register(POD).map_err(ExitReason::error)?;
+    for user in execute(|rows| Statement::SelectReceipts(ctx.node(), rows)).await? {
+        process(user).await?;
+    }
+    loop {
+        let (user, received) = ctx.receive_message().await;
+        received.reply(());
+        process(user).await?;
+    }
+}
+
+async fn process(user: User) -> Result<(), CallError> {
+    execute(|done| Statement::InsertVoucher(user, done)).await?;
+    execute(|done| Statement::UpdateReceipt(user, Status::Ack, done)).await
+}
+
+fn no_message_is_processed_twice(view: &View) -> Result<(), String> {
+    let twice = |db: &Db| {
+        let (user, vouchers) = db.vouchers.iter().find(|(_, vouchers)| **vouchers > 1)?;
+        let receipt = match db.receipts.get(user) {
+            Some((pod, status)) => format!("its receipt, for {pod}, says {status:?}"),
+            None => "it has no receipt yet".to_owned(),
+        };
+        Some(format!(
+            "message {user} has made {vouchers} vouchers; {receipt}"
+        ))
+    };
+    let found = view.server(DB, DB, twice);
+    found.ok().flatten().map_or(Ok(()), Err)
+}
+
+fn every_message_is_processed(view: &View) -> Result<(), String> {
+    let lost = |db: &Db| (1..=USERS).find(|user| !db.vouchers.contains_key(user));
+    match view.server(DB, DB, lost) {
+        Ok(None) => Ok(()),
+        Ok(Some(user)) => Err(format!("message {user} was never processed")),
+        Err(unreadable) => Err(format!("the database: {unreadable}")),
+    }
+}
+
+/// The scenario.
+pub(crate) fn scenario() -> Scenario {
+    let scenario = Scenario::new("notify/pod_mailbox")
+        .summary("POST first, then a receipt; a pod that boots asks for all its messages")
+        .broken(ONCE)
+        .node(DB, |ctx| Server::<Db>::with(()).name(DB).run(ctx))
+        .client("accounts", accounts)
+        .faults(Faults::calm().crash(secs(1), millis(100)).spare(DB))
+        .always(ONCE, no_message_is_processed_twice)
+        .finally(PROCESSED, every_message_is_processed)
+        .horizon(secs(4));
+    let pods = PODS.iter();
+    pods.fold(scenario, |scenario, name| scenario.node(name, pod))
+}
