@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     netsplit::cli::main([
-        notify::pod_mailbox::scenario(),
+        notify::pod_mailbox::all(),
+        notify::pod_mailbox::unacked(),
         notify::pod_outbox::scenario(),
         notify::heartbeats::slow(),
         notify::heartbeats::hung(),

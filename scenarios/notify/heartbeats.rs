@@ -56,7 +56,7 @@ struct Design {
 /// Heartbeats tell everything.
 const TRUST_IN_HEARTBEATS: Design = Design {
     may_write: |_, _| true,
-    patience: Duration::MAX,
+    patience: secs(3600),
 };
 /// Heartbeats are for speed only: the database knows which retry counts.
 const FENCES: Design = Design {
@@ -297,7 +297,9 @@ pub(crate) fn slow() -> Scenario {
 
 /// The same broken form: a pod whose work hangs.
 pub(crate) fn hung() -> Scenario {
-    let lost = PacketFault::never_answer().from(DB).nth(17);
+    let lost = PacketFault::never_answer()
+        .from(DB)
+        .during(millis(700)..millis(730));
     scenario("notify/heartbeats_hung", TRUST_IN_HEARTBEATS)
         .summary("a pod whose work hangs has a heartbeat: healthy, but not processing")
         .broken(DONE)

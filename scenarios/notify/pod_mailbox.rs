@@ -6,10 +6,10 @@
 //! missed while it was down it finds in the table: when it boots it asks for all its messages. It looks as
 //! if the table knew everything.
 //!
-//! But all its messages are those with an `ack`, too, and a pod that boots processes them once more. A
-//! filter on the status does not help for long: a pod that crashes between processing and `ack` has a
-//! message that is processed and does not say so. And a message is lost where the pod has crashed and asks
-//! for its messages while the receipt of one is still on its way.
+//! But all its messages are those with an `ack`, too: a pod that boots processes them once more. A filter on
+//! the status is added, and helps a little: still a pod can crash between processing and `ack`, and then
+//! it has processed a message of which the table does not know. And a message is lost where a pod crashes
+//! with it, boots, and asks for its messages while the receipt of this one is still on its way.
 
 use netsplit::{
     Address, CallError, Context, ExitReason, Faults, Flow, GenServer, Message, NodeId, ReplyTo,
@@ -38,15 +38,28 @@ enum Statement {
     InsertReceipt(User, NodeId, Status, ReplyTo<()>),
     UpdateReceipt(User, Status, ReplyTo<()>),
     /// The messages of all receipts that name this pod.
-    SelectReceipts(NodeId, ReplyTo<Vec<User>>),
+    SelectAll(NodeId, ReplyTo<Vec<User>>),
+    /// Of those the ones without an ack.
+    SelectUnacked(NodeId, ReplyTo<Vec<User>>),
     InsertVoucher(User, ReplyTo<()>),
 }
+
+/// What a pod asks for when it boots.
+type Missed = fn(NodeId, ReplyTo<Vec<User>>) -> Statement;
 
 #[derive(Default)]
 struct Db {
     receipts: BTreeMap<User, (NodeId, Status)>,
     /// How many vouchers each user has.
     vouchers: BTreeMap<User, u32>,
+}
+
+impl Db {
+    fn receipts_of(&self, pod: NodeId, wanted: fn(Status) -> bool) -> Vec<User> {
+        let receipts = self.receipts.iter();
+        let its = receipts.filter(|(_, (of, status))| *of == pod && wanted(*status));
+        its.map(|(user, _)| *user).collect()
+    }
 }
 
 impl GenServer for Db {
@@ -69,9 +82,9 @@ impl GenServer for Db {
                 }
                 done.reply(());
             }
-            Statement::SelectReceipts(pod, rows) => {
-                let its = self.receipts.iter().filter(|(_, receipt)| receipt.0 == pod);
-                rows.reply(its.map(|(user, _)| *user).collect());
+            Statement::SelectAll(pod, rows) => rows.reply(self.receipts_of(pod, |_| true)),
+            Statement::SelectUnacked(pod, rows) => {
+                rows.reply(self.receipts_of(pod, |status| status != Status::Ack));
             }
             Statement::InsertVoucher(user, done) => {
                 *self.vouchers.entry(user).or_default() += 1;
@@ -108,9 +121,9 @@ async fn accounts(ctx: Context) -> Result<(), ExitReason> {
     Ok(())
 }
 
-async fn pod(ctx: Context<Post>) -> Result<(), ExitReason> {
+async fn pod(ctx: Context<Post>, missed: Missed) -> Result<(), ExitReason> {
     ctx.register(POD).map_err(ExitReason::error)?;
-    for user in execute(|rows| Statement::SelectReceipts(ctx.node(), rows)).await? {
+    for user in execute(|rows| missed(ctx.node(), rows)).await? {
         process(user).await?;
     }
     loop {
@@ -149,17 +162,33 @@ fn every_message_is_processed(view: &View) -> Result<(), String> {
     }
 }
 
-/// The scenario.
-pub(crate) fn scenario() -> Scenario {
-    let scenario = Scenario::new("notify/pod_mailbox")
-        .summary("POST first, then a receipt; a pod that boots asks for all its messages")
-        .broken(ONCE)
+fn scenario(name: &str, missed: Missed) -> Scenario {
+    let scenario = Scenario::new(name)
         .node(DB, |ctx| Server::<Db>::with(()).name(DB).run(ctx))
         .client("accounts", accounts)
-        .faults(Faults::calm().crash(secs(1), millis(100)).spare(DB))
-        .always(ONCE, no_message_is_processed_twice)
-        .finally(PROCESSED, every_message_is_processed)
+        .faults(Faults::calm().crash(secs(1), millis(20)).spare(DB))
         .horizon(secs(4));
-    let pods = PODS.iter();
-    pods.fold(scenario, |scenario, name| scenario.node(name, pod))
+    PODS.iter().fold(scenario, |scenario, name| {
+        scenario.node(name, move |ctx| pod(ctx, missed))
+    })
+}
+
+/// As it was built.
+pub(crate) fn all() -> Scenario {
+    scenario("notify/pod_mailbox", Statement::SelectAll)
+        .summary(
+            "POST first, then a receipt; a pod that boots asks for all its messages, acked or not",
+        )
+        .broken(ONCE)
+        .always(ONCE, no_message_is_processed_twice)
+}
+
+/// With the filter; some messages are still processed twice, and some not at all.
+pub(crate) fn unacked() -> Scenario {
+    scenario("notify/pod_mailbox_filtered", Statement::SelectUnacked)
+        .summary(
+            "a pod that boots asks for what has no ack: a receipt that comes later is never seen",
+        )
+        .broken(PROCESSED)
+        .finally(PROCESSED, every_message_is_processed)
 }
