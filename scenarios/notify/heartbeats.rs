@@ -158,20 +158,25 @@ async fn dispatcher(ctx: Context<ToDispatcher>, patience: Duration) -> Result<()
 
 // ---- pods
 
-async fn pod(ctx: Context<Job>, patience: Duration) {
+async fn pod(ctx: Context<Job>, patience: Duration) -> Result<(), ExitReason> {
+    ctx.register("worker").map_err(ExitReason::error)?;
     let me = ctx.address();
     let dispatcher = Address::named(DISPATCHER, DISPATCHER);
-    ctx.spawn_link(move |ctx: Context| async move {
-        loop {
-            dispatcher.send_as(PacketKind::Heartbeat, ToDispatcher::Heartbeat(me));
-            ctx.sleep(HEARTBEAT_EVERY).await;
-        }
-    });
+    ctx.spawn_link(move |ctx| heart(ctx, me));
     loop {
         let job = ctx.receive_message().await;
         if work(&ctx, job, patience).await.is_ok() {
             dispatcher.send(ToDispatcher::Finished(me, job));
         }
+    }
+}
+
+async fn heart(ctx: Context, worker: Address<Job>) -> Result<(), ExitReason> {
+    ctx.register("heart").map_err(ExitReason::error)?;
+    let dispatcher = Address::named(DISPATCHER, DISPATCHER);
+    loop {
+        dispatcher.send_as(PacketKind::Heartbeat, ToDispatcher::Heartbeat(worker));
+        ctx.sleep(HEARTBEAT_EVERY).await;
     }
 }
 

@@ -13,7 +13,7 @@
 
 use netsplit::{
     Address, CallError, Context, ExitReason, Faults, Flow, GenServer, Message, NodeId, ReplyTo,
-    Scenario, Server, View, millis, secs,
+    Scenario, Server, Time, View, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,9 +47,17 @@ enum Statement {
 /// What a pod asks for when it boots.
 type Missed = fn(NodeId, ReplyTo<Vec<User>>) -> Statement;
 
+struct Receipt {
+    pod: NodeId,
+    status: Status,
+    written: Time,
+}
+
 #[derive(Default)]
 struct Db {
-    receipts: BTreeMap<User, (NodeId, Status)>,
+    receipts: BTreeMap<User, Receipt>,
+    /// When each pod has asked for its messages last.
+    asked: BTreeMap<NodeId, Time>,
     /// How many vouchers each user has.
     vouchers: BTreeMap<User, u32>,
 }
@@ -57,8 +65,25 @@ struct Db {
 impl Db {
     fn receipts_of(&self, pod: NodeId, wanted: fn(Status) -> bool) -> Vec<User> {
         let receipts = self.receipts.iter();
-        let its = receipts.filter(|(_, (of, status))| *of == pod && wanted(*status));
+        let its = receipts.filter(|(_, receipt)| receipt.pod == pod && wanted(receipt.status));
         its.map(|(user, _)| *user).collect()
+    }
+
+    /// What it knows of a message, for a person.
+    fn tell(&self, user: User) -> String {
+        let Some(Receipt {
+            pod,
+            status,
+            written,
+        }) = self.receipts.get(&user)
+        else {
+            return "it has no receipt".to_owned();
+        };
+        let asked = self.asked.get(pod).map_or(Time::ZERO, |at| *at);
+        format!(
+            "its receipt for {pod} says {status:?}, and was written at {written}; {pod} asked for its \
+             messages at {asked}"
+        )
     }
 }
 
@@ -70,15 +95,26 @@ impl GenServer for Db {
         Ok(Db::default())
     }
 
-    async fn handle(&mut self, statement: Statement, _: &mut Context<Statement>) -> Flow {
+    async fn handle(&mut self, statement: Statement, ctx: &mut Context<Statement>) -> Flow {
+        if let Statement::SelectAll(pod, _) | Statement::SelectUnacked(pod, _) = &statement {
+            self.asked.insert(*pod, ctx.now());
+        }
         match statement {
             Statement::InsertReceipt(user, pod, status, done) => {
-                self.receipts.insert(user, (pod, status));
+                let written = ctx.now();
+                self.receipts.insert(
+                    user,
+                    Receipt {
+                        pod,
+                        status,
+                        written,
+                    },
+                );
                 done.reply(());
             }
             Statement::UpdateReceipt(user, status, done) => {
                 if let Some(receipt) = self.receipts.get_mut(&user) {
-                    receipt.1 = status;
+                    receipt.status = status;
                 }
                 done.reply(());
             }
@@ -141,10 +177,7 @@ async fn process(user: User) -> Result<(), CallError> {
 fn no_message_is_processed_twice(view: &View) -> Result<(), String> {
     let twice = |db: &Db| {
         let (user, vouchers) = db.vouchers.iter().find(|(_, vouchers)| **vouchers > 1)?;
-        let receipt = match db.receipts.get(user) {
-            Some((pod, status)) => format!("its receipt, for {pod}, says {status:?}"),
-            None => "it has no receipt yet".to_owned(),
-        };
+        let receipt = db.tell(*user);
         Some(format!(
             "message {user} has made {vouchers} vouchers; {receipt}"
         ))
@@ -154,12 +187,15 @@ fn no_message_is_processed_twice(view: &View) -> Result<(), String> {
 }
 
 fn every_message_is_processed(view: &View) -> Result<(), String> {
-    let lost = |db: &Db| (1..=USERS).find(|user| !db.vouchers.contains_key(user));
-    match view.server(DB, DB, lost) {
-        Ok(None) => Ok(()),
-        Ok(Some(user)) => Err(format!("message {user} was never processed")),
-        Err(unreadable) => Err(format!("the database: {unreadable}")),
-    }
+    let lost = |db: &Db| {
+        let user = (1..=USERS).find(|user| !db.vouchers.contains_key(user))?;
+        let receipt = db.tell(user);
+        Some(format!("message {user} was never processed; {receipt}"))
+    };
+    let found = view
+        .server(DB, DB, lost)
+        .map_err(|unreadable| unreadable.to_string())?;
+    found.map_or(Ok(()), Err)
 }
 
 fn scenario(name: &str, missed: Missed) -> Scenario {
@@ -191,4 +227,7 @@ pub(crate) fn unacked() -> Scenario {
         )
         .broken(PROCESSED)
         .finally(PROCESSED, every_message_is_processed)
+        .sometimes("a message is processed twice", |view| {
+            no_message_is_processed_twice(view).is_err()
+        })
 }
