@@ -13,6 +13,7 @@
 //! database knows which retry is the newest, and takes nothing from an older one; then an event may be taken
 //! from a pod at any time, also for the reason that its work takes too long.
 
+use super::storm;
 use netsplit::{
     Address, CallError, Context, ExitReason, Faults, Flow, GenServer, NodeId, PacketFault,
     PacketKind, Received, ReplyTo, Scenario, Server, Time, View, millis, secs,
@@ -316,5 +317,6 @@ pub(crate) fn hung() -> Scenario {
 pub(crate) fn fenced() -> Scenario {
     scenario("notify/heartbeats_fenced", FENCES)
         .summary("the same heartbeats, and a database that takes nothing from an older retry")
-        .faults(Faults::chaos().spare(DISPATCHER).spare(DB))
+        .faults(storm().spare(DISPATCHER).spare(DB))
+        .horizon(secs(20))
 }

@@ -8,9 +8,10 @@
 //! So a POST may fail, a pod may crash anywhere, stay away for ever, or come back under another name, and
 //! two pods may work on one message: whoever is first processes it, and the other does nothing.
 
+use super::storm;
 use netsplit::{
-    Address, CallError, Context, ExitReason, Faults, Flow, GenServer, Message, ReplyTo, Scenario,
-    Server, View, millis, secs,
+    Address, CallError, Context, ExitReason, Flow, GenServer, Message, ReplyTo, Scenario, Server,
+    View, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,7 +122,8 @@ pub(crate) fn scenario() -> Scenario {
         )
         .node(DB, |ctx| Server::<Db>::with(()).name(DB).run(ctx))
         .client("accounts", accounts)
-        .faults(Faults::chaos().spare(DB))
+        .faults(storm().spare(DB))
+        .horizon(secs(20))
         .always("no message is processed twice", |view| {
             let once = |db: &Db| db.vouchers.values().all(|vouchers| *vouchers == 1);
             view.server(DB, DB, once).unwrap_or(true)

@@ -12,10 +12,9 @@
 //! The cure: no service waits. It passes the request on together with the place where the answer goes,
 //! and whoever does the last part of the work answers.
 
+use super::storm;
 use netsplit::sim::print_ring;
-use netsplit::{
-    Address, Context, ExitReason, Faults, Message, ReplyTo, Scenario, View, millis, secs,
-};
+use netsplit::{Address, Context, ExitReason, Message, ReplyTo, Scenario, View, millis, secs};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -143,5 +142,5 @@ pub(crate) fn waiting() -> Scenario {
 pub(crate) fn passing_on() -> Scenario {
     scenario("notify/passing_on", Manner::PassOn)
         .summary("the same services pass the place for the answer on: nobody waits in a ring")
-        .faults(Faults::chaos())
+        .faults(storm())
 }
