@@ -1,5 +1,6 @@
 //! The gallery: systems that people built, as scenarios. Run `netsplit list` to see them.
 
+mod notify;
 mod protocols;
 mod supe;
 
@@ -7,6 +8,14 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     netsplit::cli::main([
+        notify::pod_mailbox::all(),
+        notify::pod_mailbox::unacked(),
+        notify::pod_outbox::scenario(),
+        notify::heartbeats::slow(),
+        notify::heartbeats::hung(),
+        notify::heartbeats::fenced(),
+        notify::waiting::waiting(),
+        notify::waiting::passing_on(),
         supe::duplicate_ack::scenario(),
         supe::acked_by_id::scenario(),
         protocols::call::late_reply(),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A node, by the order in which the scenario declares it. At most 16,383: one number means nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// Within a run it prints as the node's name, as `Debug` too: so messages that hold one can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeId(pub(crate) u16);
 
 impl NodeId {
@@ -163,6 +165,12 @@ pub fn node_name(node: NodeId) -> String {
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&node_name(*self))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -329,9 +337,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_prints_its_node_slot_and_generation() {
+    fn a_pid_prints_its_node_slot_and_generation_and_a_node_its_name() {
         let names: Names = vec!["a".to_owned()].into();
         let before = set_names(Some(names));
+        assert_eq!(format!("{0} {0:?}", NodeId(0)), "a a");
         assert_eq!(Pid::new(NodeId(0), 0, 17, 0).to_string(), "<a.17.0>");
         assert_eq!(Pid::new(NodeId(0), 2, 17, 3).to_string(), "<a#2.17.3>");
         set_names(before);
