@@ -38,7 +38,7 @@ impl Page {
         assert!(!blocks.is_empty(), "{}: it has no code", self.path);
         let sources: Vec<String> = sources.iter().map(|source| flush(source)).collect();
         for block in blocks {
-            let wanted = format!("\n{}\n", flush(block));
+            let wanted = flush(block);
             let is_held = sources.iter().any(|source| source.contains(&wanted));
             assert!(is_held, "{}: no test runs this:\n{block}", self.path);
         }
@@ -48,7 +48,7 @@ impl Page {
 /// The lines of a text without their indentation.
 fn flush(text: &str) -> String {
     let lines: Vec<&str> = text.trim().lines().map(str::trim).collect();
-    format!("\n{}\n", lines.join("\n")).trim_end().to_owned() + "\n"
+    format!("\n{}\n", lines.join("\n"))
 }
 
 #[test]

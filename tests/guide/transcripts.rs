@@ -56,8 +56,12 @@ impl Shell {
                 "--",
                 arguments @ ..,
             ] => shop(arguments),
-            ["cargo", "test", .., name, "--", "--exact", "--nocapture"]
-            | ["cargo", "test", name] => test(name),
+            ["cargo", "test", "--test", "shop", "--", "--nocapture"] => {
+                test("scenario::every_order_is_sold_once")
+            }
+            ["cargo", "test", ..] if line.contains(" every_order_is_sold_once") => {
+                test("forgetful::every_order_is_sold_once")
+            }
             _ => panic!("no page can show `{line}`"),
         };
         let variables = variables.iter().filter_map(|word| word.split_once('='));
@@ -116,9 +120,9 @@ fn shop(arguments: &[&str]) -> Command {
     command
 }
 
-/// A reader's own test: the shop's, or the forgetful one's.
+/// A reader's own test.
 fn test(name: &str) -> Command {
-    let mut command = this(&format!("forgetful::{name}"));
+    let mut command = this(name);
     command
         .env("CARGO", "cargo")
         .env("CARGO_PKG_NAME", "netsplit");
@@ -165,7 +169,10 @@ fn a_child_is_a_command_line() {
 fn steady(line: &str) -> String {
     let is_figure = |word: &str| word.bytes().all(|b| b.is_ascii_digit() || b == b',');
     let words: Vec<&str> = line.split(' ').collect();
-    let is_fast = |index: usize| words.get(index + 1) == Some(&"seeds/s");
+    let is_fast = |index: usize| {
+        let unit = words.get(index + 1);
+        unit.is_some_and(|unit| unit.starts_with("seeds/s"))
+    };
     let words = words.iter().enumerate();
     let words = words.map(|(index, word)| match is_figure(word) && is_fast(index) {
         true => "#",
