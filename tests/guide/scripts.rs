@@ -139,7 +139,7 @@ fn standing_still() {
         sim.slow("a", millis(150)); // each step costs more than there is between two ticks
         sim.run_for(secs(3));
         let slow = sum(sim);
-        sim.slow("a", Duration::from_nanos(1)); // next to nothing
+        sim.slow("a", Duration::ZERO); // fast again
         sim.run_for(secs(3));
         assert!(sum(sim) > slow + 30, "it has caught up");
     }));
