@@ -165,20 +165,35 @@ fn a_child_is_a_command_line() {
     println!(">>>{}", code.expect("an exit code"));
 }
 
-/// A line without what differs from one machine to the next: how fast it was.
+/// A line without what differs from one machine to the next: how long it took, and how fast it was.
 fn steady(line: &str) -> String {
-    let is_figure = |word: &str| word.bytes().all(|b| b.is_ascii_digit() || b == b',');
-    let words: Vec<&str> = line.split(' ').collect();
-    let is_fast = |index: usize| {
-        let unit = words.get(index + 1);
-        unit.is_some_and(|unit| unit.starts_with("seeds/s"))
-    };
-    let words = words.iter().enumerate();
-    let words = words.map(|(index, word)| match is_figure(word) && is_fast(index) {
-        true => "#",
-        false => word,
-    });
-    words.collect::<Vec<&str>>().join(" ").trim_end().to_owned()
+    let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    for index in 1..words.len() {
+        if words[index].starts_with("seeds/s") {
+            "#".clone_into(&mut words[index - 1]);
+        }
+    }
+    let mut line = words.join(" ");
+    for key in ["wall_s", "events_per_s", "seeds_per_s"] {
+        line = without_value(&line, key);
+    }
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        // A row of the gallery's table.
+        [before @ .., time, "s", _] if time.parse::<f64>().is_ok() => before.join(" "),
+        _ => line.trim_end().to_owned(),
+    }
+}
+
+/// A line of JSON without the value of this key.
+fn without_value(line: &str, key: &str) -> String {
+    match line.split_once(&format!("\"{key}\":")) {
+        None => line.to_owned(),
+        Some((before, after)) => {
+            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit() || ".e-+".contains(c));
+            format!("{before}\"{key}\":#{rest}")
+        }
+    }
 }
 
 /// A line without its figures.
