@@ -97,7 +97,7 @@ pub enum ShrinkError {
 ///     })
 ///     .client("talker", |_: Context| async move {
 ///         for _ in 0..100 {
-///             Address::named("listener", "listener").send(1u32);
+///             Address::named("listener", "listener").send_datagram(1u32);
 ///         }
 ///     })
 ///     .finally("nothing is lost", |view| view.observed("sum") == Some(&100u32))
