@@ -24,11 +24,14 @@ fn the_code_of_the_readme_is_run() {
 }
 
 /// A reader's own binary; that it is a command line is held by the transcripts.
-const MAIN: &str = r"
+const MAIN: &str = r#"
+#[path = "../../tests/shop.rs"]
+mod shop;
+
 fn main() -> std::process::ExitCode {
     netsplit::cli::main([shop::scenario()])
 }
-";
+"#;
 
 #[test]
 fn the_first_test_has_at_most_thirty_lines() {

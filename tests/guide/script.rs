@@ -14,11 +14,9 @@ async fn shop(ctx: Context<(u32, ReplyTo<()>)>) {
 async fn buyer(ctx: Context) {
     let till = Address::<(u32, ReplyTo<()>)>::named("shop", "till");
     let asked = till.call(|receipt| (7, receipt), millis(500)).await;
-    ctx.count(if asked.is_ok() {
-        "receipts"
-    } else {
-        "timeouts"
-    });
+    if asked.is_err() {
+        ctx.count("timeouts");
+    }
 }
 
 #[test]
