@@ -13,4 +13,5 @@ mod readme;
 mod scenario;
 mod script;
 mod scripts;
+mod tape;
 mod transcripts;

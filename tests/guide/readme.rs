@@ -1,26 +1,15 @@
 //! The README's code is that of the tests, and its tape is what its shop shrinks to.
 
 use super::pages::README;
-use super::scenario::scenario;
 use netsplit::explore::{SHRINK_TRIES, Strategy, shrink};
-use netsplit::{Chance, Keep, Tape};
 
 const SCRIPT: &str = include_str!("script.rs");
 const SCENARIO: &str = include_str!("scenario.rs");
 const FORGETFUL: &str = include_str!("forgetful.rs");
 
 #[test]
-fn an_order_that_was_sold_twice_is_sold_once() {
-    let tape: Tape = include_str!("twice.tape").parse().expect("a tape");
-    let outcome = scenario().run_with(Chance::Tape(tape), Keep::default());
-    let outcome = outcome.expect("a scenario that can be run");
-    assert_eq!(outcome.drift, [], "the tape no longer fits");
-    assert_eq!(outcome.violation, None);
-}
-
-#[test]
 fn the_code_of_the_readme_is_run() {
-    README.is_held_by(&[SCRIPT, SCENARIO, include_str!("readme.rs"), MAIN]);
+    README.is_held_by(&[SCRIPT, SCENARIO, include_str!("tape.rs"), MAIN]);
 }
 
 /// A reader's own binary; that it is a command line is held by the transcripts.
