@@ -1,15 +1,15 @@
 //! Deterministic simulation of clusters of Erlang/OTP-style actors.
 //!
-//! A whole cluster (processes, mailboxes, links, monitors, servers, nodes, network) runs on one thread
-//! under a virtual clock, and everything that chance decides is drawn from a seed: scheduling, latency,
-//! loss, duplicates, crashes. The same seed gives the same run, bit for bit, so every failure can be
-//! replayed, cut down to its few essential faults, and kept as a test.
+//! A whole cluster (processes, mailboxes, links, monitors, servers, nodes, connections, network) runs on
+//! one thread under a virtual clock, and everything that chance decides is drawn from a seed: scheduling,
+//! latency, loss, duplicates, cuts, crashes, pauses, clocks. The same seed gives the same run, bit for bit,
+//! so every failure can be replayed, cut down to its few essential faults, and kept as a test.
 //!
-//! A [`Scenario`] declares nodes and what they boot, clients and their workload, [`Faults`], properties
-//! and a horizon. A node boots a process, which is an async function over its [`Context`], or a
-//! [`GenServer`]. [`check`] runs many seeds of a scenario on all cores from a `#[test]`; [`cli::main`]
-//! makes a command line of a list of scenarios; [`Scenario::run`] is the run of one seed, and
-//! [`explore::shrink`] cuts its failure down to the draws that it needs.
+//! A [`Scenario`] declares nodes and what they boot, clients and their workload, [`Faults`], properties and
+//! a horizon, or a script that drives the run ([`Sim`]). A node boots a process, which is an async function
+//! over its [`Context`], or a [`GenServer`]. [`check`] runs many seeds of a scenario on all cores from a
+//! `#[test]`; [`cli::main`] makes a command line of a list of scenarios; [`Scenario::run`] is the run of one
+//! seed, and [`explore::shrink`] cuts its failure down to the draws that it needs.
 //!
 //! ```
 //! use netsplit::{Address, Context, Faults, Scenario, secs};
@@ -26,14 +26,15 @@
 //!     .client("client", |_: Context| async move {
 //!         let counter = Address::<u64>::named("server", "counter");
 //!         for _ in 0..10 {
-//!             counter.send(1);
+//!             counter.send_datagram(1);
 //!         }
 //!     })
 //!     .finally("nothing is lost", |view| view.observed("sum") == Some(&10u64))
 //!     .horizon(secs(1));
 //!
 //! assert!(scenario.run(1).unwrap().is_ok());
-//! // Datagrams may be lost, and this design does not send them again: some seed shows it.
+//! // Datagrams may be lost, and this design does not send them again: some seed shows it. With `send`,
+//! // which goes over a connection, a lost packet would come later.
 //! let lossy = scenario.faults(Faults::calm().lose(0.05));
 //! assert!((0..100).any(|seed| lossy.run(seed).unwrap().violation.is_some()));
 //! ```

@@ -1,6 +1,8 @@
 //! Scripts: a test drives the run itself.
 
-use netsplit::{Address, Context, Info, Received, ReplyTo, Scenario, check, millis, secs};
+use netsplit::{
+    Address, Context, Fault, Faults, Info, Received, ReplyTo, Scenario, check, millis, secs,
+};
 
 async fn counter(ctx: Context<u64>) {
     ctx.register("counter").expect("a free name");
@@ -90,5 +92,21 @@ fn a_zombie_lives_beside_its_successor() {
         sim.heal();
         sim.run_for(secs(1));
         sim.quiet();
+    }));
+}
+
+#[test]
+fn no_planned_fault_begins_after_all_was_made_quiet() {
+    let faults = Faults::calm().at(secs(2), Fault::crash("a", secs(1)));
+    let scenario = Scenario::new("quiet").node("a", counter).faults(faults);
+    check(scenario.clone().script(|sim| {
+        sim.run_for(secs(1));
+        sim.quiet();
+        sim.run_for(secs(5));
+        assert_eq!(sim.view(|view| view.boots("a")), 1);
+    }));
+    check(scenario.script(|sim| {
+        sim.run_for(secs(5));
+        assert_eq!(sim.view(|view| view.boots("a")), 2);
     }));
 }

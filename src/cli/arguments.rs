@@ -149,3 +149,55 @@ pub(crate) struct Which {
     #[arg(long, value_name = "FILE")]
     pub(crate) tape: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+    use std::collections::BTreeSet;
+
+    const PAGE: &str = include_str!("../../docs/guide/command-line.md");
+
+    /// The part of the page that is about a command.
+    fn about(command: &str) -> &'static str {
+        let (_, rest) = PAGE
+            .split_once(&format!("\n## `{command}`\n"))
+            .unwrap_or_else(|| panic!("the page has no part about `{command}`"));
+        rest.split("\n## ").next().unwrap_or_default()
+    }
+
+    /// What stands in a text as an option.
+    fn options(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+        let long = words.filter(|word| word.starts_with("--") && word.len() > 2);
+        long.collect()
+    }
+
+    #[test]
+    fn every_command_and_option_stands_in_the_guide_with_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            let about = about(name);
+            let table = about.lines().filter(|line| line.starts_with("| `--"));
+            let call = format!("$ netsplit {name}");
+            let calls = PAGE.lines().filter(|line| line.starts_with(&call));
+            let examples = calls.collect::<Vec<&str>>().join("\n");
+            assert!(!examples.is_empty(), "`{name}` has no example");
+            let known: BTreeSet<String> = command
+                .get_arguments()
+                .filter_map(|argument| Some(format!("--{}", argument.get_long()?)))
+                .filter(|option| option != "--help")
+                .collect();
+            let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+            let told = table.map(|row| row.split('|').nth(1));
+            let told: BTreeSet<&str> = told.flatten().flat_map(options).collect();
+            assert_eq!(told, known, "the table of `{name}`");
+            let shown = options(&examples);
+            let not_shown: Vec<&&str> = known.difference(&shown).collect();
+            assert!(
+                not_shown.is_empty(),
+                "`{name}` without an example: {not_shown:?}"
+            );
+        }
+    }
+}

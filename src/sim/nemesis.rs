@@ -393,6 +393,7 @@ impl Run<'_> {
     /// Faults stop, and all is healed: cuts are mended, what was paused or slow goes on, what is to reboot
     /// boots, what was written off ends, clocks no longer drift.
     pub(super) fn quiet(&mut self) {
+        self.is_quiet = true;
         let active = with(|system| {
             system.kernel.trace.emit(Event::Quiet);
             let (world, mut core) = system.world();

@@ -77,6 +77,8 @@ pub(crate) struct Run<'a> {
     /// The nodes that are not the cluster's: added by a script, or in another's place.
     pub(super) more: Vec<Node>,
     pub(super) names: Names,
+    /// Faults have stopped: what is still planned does not begin.
+    pub(super) is_quiet: bool,
     watch: Watch<'a>,
     violation: Option<Violation>,
     error: Option<RunError>,
@@ -145,6 +147,7 @@ impl Cluster {
                 cluster: self,
                 more: Vec::new(),
                 names: self.names.clone(),
+                is_quiet: false,
                 watch: Watch::new(&self.properties, healed(self.calm, self.faults_end)),
                 violation: None,
                 error: None,
@@ -265,6 +268,7 @@ impl Run<'_> {
                 let (world, mut core) = system.world();
                 world.late(&mut core, end);
             }),
+            Due::Planned(_) if self.is_quiet => {}
             Due::Planned(number) => self.begin_fault(number),
             Due::Over(number) => self.end_fault(number),
             Due::Flap(number) => self.flap(number),

@@ -375,8 +375,8 @@ impl Scenario {
 
     /// A script that drives the run, in place of the horizon: see [`Sim`]. It runs once for each seed, and
     /// ends the run when it ends; a panic of it fails the seed. Nodes can be declared beforehand or by the
-    /// script, and `finally` is looked at when it has ended. The profile's faults come as they are drawn up
-    /// to the horizon, or until [`Sim::quiet`].
+    /// script, and `finally` is looked at when it has ended. The profile's faults come as they are drawn, up
+    /// to the quiet end of the horizon, or until [`Sim::quiet`].
     #[must_use]
     pub fn script(mut self, script: impl Fn(&mut Sim<'_, '_>) + Send + Sync + 'static) -> Scenario {
         self.script = Some(Arc::new(script));

@@ -68,7 +68,14 @@ impl Story<'_> {
         let Site { kind, who, nth } = draw.site;
         let time = Duration::from_nanos(draw.outcome);
         match kind {
-            Kind::Loss => Some(format!("{} is lost", self.packet(who, nth)?)),
+            Kind::Loss => {
+                let (packet, times) = (self.packet(who, nth)?, draw.outcome);
+                Some(match (self.is_lost_for_good(who, nth), times) {
+                    (true, _) => format!("{packet} is lost"),
+                    (false, 1) => format!("{packet} is lost, and sent again"),
+                    (false, _) => format!("{packet} is lost {times} times, and sent again"),
+                })
+            }
             Kind::Duplicate => Some(format!("{} comes twice", self.packet(who, nth)?)),
             Kind::Latency => Some(format!(
                 "{} takes {time:?} more than the least",
@@ -198,6 +205,17 @@ impl Story<'_> {
         let at = Time::from_nanos(entry.at_ns);
         let text = self.shown(text);
         Some(format!("{kind} {nth} from {from} to {to}{text} at {at}"))
+    }
+
+    /// Whether a packet never arrives: on a connection a lost one is sent again.
+    fn is_lost_for_good(&self, who: Lineage, nth: u64) -> bool {
+        let is_it = |entry: &Entry| match entry.event {
+            Event::Lost { id, .. } => {
+                self.pids.get(&who) == Some(&id.from) && u64::from(id.nth()) == nth
+            }
+            _ => false,
+        };
+        self.find(is_it).is_some()
     }
 
     fn shown(&self, text: TextId) -> String {
