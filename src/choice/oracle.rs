@@ -299,6 +299,14 @@ impl Choice {
         node.boot(n)
     }
 
+    /// The lineage of what a node sends to another to keep their connection.
+    pub fn way(&mut self, from: Lineage, to: Lineage) -> Lineage {
+        if let Some(asked) = self.asked.as_mut() {
+            asked.names.way(from, to);
+        }
+        from.way(to)
+    }
+
     /// The lineage of a process's `n`-th child.
     #[inline]
     pub fn child(&mut self, parent: Lineage, n: u32) -> Lineage {

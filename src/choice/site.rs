@@ -109,9 +109,13 @@ kinds! {
 /// Who draws, named by cause: a node, a boot of it, or a process by its line of descent.
 ///
 /// Written `parent` (the node), `parent#0` (its first boot, and that boot's root process),
-/// `parent#0/2/1` (the first child of the root's second child). Never by a slot in memory.
+/// `parent#0/2/1` (the first child of the root's second child), `parent->child` (the node itself, where it
+/// sets up, closes or watches its connection to another). Never by a slot in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lineage(u64);
+
+/// Between the ends of a connection.
+const WAY: &str = "->";
 
 impl Lineage {
     /// The run itself.
@@ -139,6 +143,12 @@ impl Lineage {
         Lineage(xxh3_64_with_seed(&u64::from(n).to_le_bytes(), self.0))
     }
 
+    /// What this node, or boot, sends to another to keep their connection.
+    #[must_use]
+    pub fn way(self, to: Lineage) -> Lineage {
+        Lineage(xxh3_64_with_seed(&to.0.to_le_bytes(), self.0 ^ 0x3A7))
+    }
+
     /// The number that stands for it.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
@@ -150,6 +160,10 @@ impl Lineage {
     pub fn parse(text: &str) -> Option<Lineage> {
         if text == "run" {
             return Some(Lineage::RUN);
+        }
+        // A name may end with a `-`.
+        if let Some((from, to)) = text.rsplit_once(WAY) {
+            return Some(Lineage::parse(from)?.way(Lineage::parse(to)?));
         }
         let (name, rest) = match text.split_once('#') {
             Some((name, rest)) => (name, Some(rest)),
@@ -203,6 +217,7 @@ enum Origin {
     Node(String),
     Boot(Lineage, u32),
     Child(Lineage, u32),
+    Way(Lineage, Lineage),
 }
 
 /// The names behind lineages, kept only while draws are recorded or a log is.
@@ -226,6 +241,20 @@ impl Lineages {
         self.0.insert(parent.child(n), Origin::Child(parent, n));
     }
 
+    /// Notes the way from one node to another.
+    pub fn way(&mut self, from: Lineage, to: Lineage) {
+        self.0.insert(from.way(to), Origin::Way(from, to));
+    }
+
+    /// The ends of a way.
+    #[must_use]
+    pub fn ends(&self, way: Lineage) -> Option<(Lineage, Lineage)> {
+        match self.0.get(&way)? {
+            Origin::Way(from, to) => Some((*from, *to)),
+            _ => None,
+        }
+    }
+
     /// The text of a lineage, as [`Lineage::parse`] reads it; `?` where it was never noted.
     #[must_use]
     pub fn text(&self, lineage: Lineage) -> String {
@@ -244,6 +273,9 @@ impl Lineages {
                         text.push_str(&format!("{n}"));
                     }
                     return text;
+                }
+                Some(Origin::Way(from, to)) => {
+                    return format!("{}{WAY}{}", self.text(*from), self.text(*to));
                 }
                 Some(Origin::Boot(up, n) | Origin::Child(up, n)) => {
                     steps.push(*n);
@@ -274,11 +306,20 @@ mod tests {
         names.child(node.boot(2).child(7), 1);
         let process = node.boot(2).child(7).child(1);
         assert_eq!(names.text(process), "parent#2/7/1");
+        names.node("a-");
+        let way = node.boot(2).way(Lineage::node("a-"));
+        names.way(node.boot(2), Lineage::node("a-"));
+        assert_eq!(names.text(way), "parent#2->a-");
+        let back = Lineage::node("a-").way(node);
+        names.way(Lineage::node("a-"), node);
+        assert_eq!(names.text(back), "a-->parent");
         for lineage in [
             node,
             node.boot(2),
             node.boot(2).child(7),
             process,
+            way,
+            back,
             Lineage::RUN,
         ] {
             assert_eq!(Lineage::parse(&names.text(lineage)), Some(lineage));

@@ -143,6 +143,8 @@ enum State {
 struct End<F> {
     from: NodeId,
     to: NodeId,
+    /// Who draws for its own packets.
+    who: Lineage,
     state: State,
     epoch: u32,
     queue: VecDeque<Frame<F>>,
@@ -226,19 +228,20 @@ impl<F> Connections<F> {
 
     /// Both ends of a pair lie side by side: the other end of `end` is `end ^ 1`.
     #[inline]
-    fn end(&mut self, from: NodeId, to: NodeId) -> u32 {
+    fn end(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) -> u32 {
         match self.known(from, to) {
             Some(end) => end,
-            None => self.new_pair(from, to),
+            None => self.new_pair(around, from, to),
         }
     }
 
     #[cold]
-    fn new_pair(&mut self, from: NodeId, to: NodeId) -> u32 {
+    fn new_pair(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) -> u32 {
         let index = self.ends.len() as u32;
-        self.ends.push(End::new(from, to));
-        self.ends.push(End::new(to, from));
         for (end, from, to) in [(index, from, to), (index + 1, to, from)] {
+            let roads = around.roads;
+            let who = around.choice.way(roads.owner(from), roads.owner(to));
+            self.ends.push(End::new(from, to, who));
             if self.of.len() <= from.index() {
                 self.of.resize_with(from.index() + 1, Vec::new);
             }
@@ -265,7 +268,7 @@ impl<F> Connections<F> {
         to: NodeId,
         load: Load<F>,
     ) -> (bool, Option<Head>) {
-        let end = self.end(from, to);
+        let end = self.end(around, from, to);
         let most = self.settings.buffer_bytes;
         let own = &mut self.ends[end as usize];
         own.bytes += load.bytes as usize;
@@ -283,13 +286,14 @@ impl<F> Connections<F> {
 
     /// Somebody waits until the connection takes more.
     pub(crate) fn wait(&mut self, from: NodeId, to: NodeId, waiter: Waiter) {
-        let end = self.end(from, to);
-        self.at(end).waiters.push(waiter);
+        if let Some(end) = self.known(from, to) {
+            self.at(end).waiters.push(waiter);
+        }
     }
 
     /// Sets a connection up, where there is none.
     pub(crate) fn open(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) {
-        let end = self.end(from, to);
+        let end = self.end(around, from, to);
         match self.ends[end as usize].state {
             State::Down => self.call(around, end),
             State::Calling | State::Up => {}
@@ -318,9 +322,7 @@ impl<F> Connections<F> {
     fn post(&mut self, around: &mut Surroundings<'_>, end: u32, what: What<F>, epoch: u32) {
         let own = &mut self.ends[end as usize];
         own.count += 1;
-        let roads = around.roads;
-        let who = roads.owner(own.from);
-        let nth = own_site(roads, own.to, own.count);
+        let (roads, who, nth) = (around.roads, own.who, u64::from(own.count));
         let ways = (own.from, own.to);
         let again_ns = roads.again_ns(around.choice, ways, (who, nth), Rate::NEVER);
         let least_ns = roads.path(own.from, own.to).latency.least_ns();
@@ -519,10 +521,11 @@ impl<F> Connections<F> {
 }
 
 impl<F> End<F> {
-    fn new(from: NodeId, to: NodeId) -> End<F> {
+    fn new(from: NodeId, to: NodeId, who: Lineage) -> End<F> {
         End {
             from,
             to,
+            who,
             state: State::Down,
             epoch: 0,
             queue: VecDeque::new(),
@@ -585,12 +588,4 @@ impl<F> End<F> {
             nth: head.nth,
         })
     }
-}
-
-/// The how-manieth draw of a machine's own on the way to a peer: apart from those of its processes, and
-/// named by what the peer is called, whichever number it has in this run.
-fn own_site(roads: &Roads, to: NodeId, count: u32) -> u64 {
-    let to = roads.machine(to);
-    let peer = u64::from(to.before & 0x7FFF) << 48 | (to.name.index() as u64 & 0xFF_FFFF) << 24;
-    1 << 63 | peer | u64::from(count & 0xFF_FFFF)
 }

@@ -24,8 +24,6 @@ pub struct Machine {
     pub outdated: bool,
     /// Machines of one name have one number here.
     pub name: NodeId,
-    /// How many of this name came before it.
-    pub before: u32,
 }
 
 /// The paths of a run, and what stands in the way.
@@ -60,14 +58,12 @@ impl Roads {
         let id = NodeId::new(self.machines.len());
         self.namesakes |= name.is_some();
         let name = name.map_or(id, |name| self.machine(name).name);
-        let before = self.machines.iter().filter(|m| m.name == name).count() as u32;
         self.machines.push(Machine {
             up: false,
             paused: false,
             dark: false,
             outdated: false,
             name,
-            before,
         });
         self.owners.push(owner);
         id

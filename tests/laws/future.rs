@@ -98,6 +98,12 @@ impl<'a> Run<'a> {
         lines.checked_sub(1).map_or(0, |line| entries[line].at_ns)
     }
 
+    /// The nodes between which a machine draws for what it sends and waits for by itself.
+    fn ends(&self, who: Lineage) -> Option<(usize, usize)> {
+        let (from, to) = self.outcome.lineages.ends(who)?;
+        Some((*self.nodes.get(&from)?, *self.nodes.get(&to)?))
+    }
+
     /// The first node of this one's name: runs may number those that were written off otherwise.
     fn group(&self, node: NodeId) -> usize {
         let names = &self.outcome.names;
@@ -175,10 +181,9 @@ impl Future {
                 future.nodes.extend(node.map(|node| (*node, at)));
                 &[]
             }
-            Kind::Loss | Kind::Latency if is_of_machine(draw.site) => {
-                let node = *node.expect("a machine draws for its own packets");
-                let all = 0..runs[0].outcome.names.len();
-                future.ways.extend(all.map(|peer| ((node, peer), at)));
+            Kind::Loss | Kind::Latency if runs[0].ends(who).is_some() => {
+                let way = runs[0].ends(who).expect("the ends of a connection");
+                future.touch_way(way, at);
                 &[Kind::Latency]
             }
             Kind::Loss | Kind::Duplicate | Kind::Latency | Kind::CopyLatency | Kind::Reorder => {
@@ -246,7 +251,7 @@ impl Future {
         self.own.contains(&draw.site)
             || kind == Kind::Latency && way.is_some_and(|way| self.is_queue_touched(*way, at))
             || of_plan
-            || is_of_machine(draw.site) && self.anything_is_touched(at)
+            || run.ends(who).is_some() && self.anything_is_touched(at)
             || touched(self.processes.get(&who))
             || group.is_some_and(|group| touched(self.nodes.get(group)))
     }
@@ -390,12 +395,6 @@ impl Future {
         }
         more
     }
-}
-
-/// Whether a machine draws for what it sends and waits for by itself, to keep its connections.
-fn is_of_machine(site: Site) -> bool {
-    let own = [Kind::Latency, Kind::Loss, Kind::Tick];
-    site.nth >> 63 == 1 && own.contains(&site.kind)
 }
 
 fn earlier(since: &mut u64, at: u64) -> bool {

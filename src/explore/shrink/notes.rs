@@ -141,9 +141,9 @@ impl Story<'_> {
                 Some(format!("the swarm of this run has {kind}"))
             }
             Kind::Tick => {
-                let who = self.outcome.lineages.text(who);
+                let (node, peer) = self.ends(who)?;
                 Some(format!(
-                    "{who} notices a silence {time:?} later than it might"
+                    "{node} notices the silence of {peer} {time:?} later than it might"
                 ))
             }
             Kind::StepCost => {
@@ -193,6 +193,11 @@ impl Story<'_> {
 
     /// A packet by its sender and the sender's count: kind, ends, text, and when it left.
     fn packet(&self, who: Lineage, nth: u64) -> Option<String> {
+        if let Some((node, peer)) = self.ends(who) {
+            return Some(format!(
+                "packet {nth} of {node} for its connection to {peer}"
+            ));
+        }
         let from = *self.pids.get(&who)?;
         let is_it = |entry: &Entry| match entry.event {
             Event::Packet { id, .. } => id.from == from && u64::from(id.nth()) == nth,
@@ -205,6 +210,13 @@ impl Story<'_> {
         let at = Time::from_nanos(entry.at_ns);
         let text = self.shown(text);
         Some(format!("{kind} {nth} from {from} to {to}{text} at {at}"))
+    }
+
+    /// The ends of a connection.
+    fn ends(&self, way: Lineage) -> Option<(String, String)> {
+        let names = &self.outcome.lineages;
+        let (from, to) = names.ends(way)?;
+        Some((names.text(from), names.text(to)))
     }
 
     /// Whether a packet never arrives: on a connection a lost one is sent again.

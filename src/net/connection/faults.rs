@@ -1,6 +1,6 @@
 //! What befalls connections: set-ups and silences that last too long, breaks, nodes that go down.
 
-use super::{Connections, Effect, State, Surroundings, What, own_site};
+use super::{Connections, Effect, State, Surroundings, What};
 use crate::choice::{Kind, Shape, Site};
 use crate::kernel::time::Time;
 use crate::trace::{Broken, NodeId};
@@ -28,7 +28,7 @@ impl<F> Connections<F> {
 
     /// A node gives up one connection. What it has sent still arrives.
     pub(crate) fn close(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) {
-        let end = self.end(from, to);
+        let end = self.end(around, from, to);
         let own = &self.ends[end as usize];
         if own.state != State::Up {
             return self.snap(around, from, to);
@@ -40,7 +40,7 @@ impl<F> Connections<F> {
 
     /// A connection breaks in the middle: each side hears of it, unless it is silent for the one.
     pub(crate) fn snap(&mut self, around: &mut Surroundings<'_>, from: NodeId, to: NodeId) {
-        let end = self.end(from, to);
+        let end = self.end(around, from, to);
         let own = &self.ends[end as usize];
         if own.state == State::Down {
             return;
@@ -138,9 +138,7 @@ impl<F> Connections<F> {
         let tick_ns = self.settings.tick.as_nanos() as u64;
         let own = self.at(end);
         own.count += 1;
-        let (from, to, count) = (own.from, own.to, own.count);
-        let nth = own_site(around.roads, to, count);
-        let site = Site::new(Kind::Tick, around.roads.owner(from), nth);
+        let site = Site::new(Kind::Tick, own.who, u64::from(own.count));
         tick_ns / 4 * 3 + around.choice.draw(site, Shape::UpTo(tick_ns / 2))
     }
 }
