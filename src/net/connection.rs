@@ -41,7 +41,7 @@ impl Default for Settings {
 pub enum Effect {
     /// The head of an end's queue has its moment.
     Head(Head),
-    /// Come back with [`Connections::late`] for this end at this moment.
+    /// Come back with `Connections::late` for this end at this moment.
     Late(u32, Time),
     /// The first node has a connection to the second.
     Up(NodeId, NodeId),
@@ -55,7 +55,7 @@ pub enum Effect {
     Writable(Vec<Waiter>),
 }
 
-/// Come back with [`Connections::due`] for an end at a moment.
+/// Come back with `Connections::due` for an end at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The end.
