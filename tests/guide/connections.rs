@@ -246,3 +246,14 @@ fn a_network_of_ones_own() {
 fn the_page_shows_the_code_that_is_tested() {
     CONNECTIONS.is_held_by(&[include_str!("connections.rs")]);
 }
+
+#[test]
+fn the_defaults_are_those_that_the_page_tells() {
+    let settings = Network::default().settings();
+    assert_eq!(settings.set_up, secs(7));
+    assert_eq!(settings.tick, secs(60));
+    assert_eq!(settings.buffer_bytes, 1024 * 1024);
+    for told in ["after 7 s (", "| 60 s (", "| 1 MiB ("] {
+        assert!(CONNECTIONS.text.contains(told), "{told}");
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::pages::PROPERTIES;
 use netsplit::{
-    Address, Context, ExitReason, Faults, ReplyTo, Scenario, View, check, millis, secs,
+    Address, Context, Distribution, ExitReason, Faults, Network, Path, ReplyTo, Scenario, View,
+    check, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -100,7 +101,9 @@ async fn customer(ctx: Context) {
 
 #[test]
 fn two_who_wait_for_each_other_are_told() {
+    let five_ms = Path::new(Distribution::Constant(millis(5))); // each packet, each way
     let scenario = Scenario::new("ring")
+        .network(Network::new(five_ms))
         .node("till", |ctx| clerk(ctx, "stock"))
         .node("stock", |ctx| clerk(ctx, "till"))
         .client("customer", customer)

@@ -165,7 +165,8 @@ fn a_child_is_a_command_line() {
     println!(">>>{}", code.expect("an exit code"));
 }
 
-/// A line without what differs from one machine to the next: how long it took, and how fast it was.
+/// A line without what differs from one machine to the next: how long it took, and how fast it was. How broad
+/// a column is depends on what stands in the lines that are left out, so that does not count either.
 fn steady(line: &str) -> String {
     let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
     for index in 1..words.len() {
@@ -181,7 +182,7 @@ fn steady(line: &str) -> String {
     match words.as_slice() {
         // A row of the gallery's table.
         [before @ .., time, "s", _] if time.parse::<f64>().is_ok() => before.join(" "),
-        _ => line.trim_end().to_owned(),
+        words => words.join(" "),
     }
 }
 
@@ -196,14 +197,20 @@ fn without_value(line: &str, key: &str) -> String {
     }
 }
 
-/// A line without its figures.
+/// A line without its figures: times, counts, digests. Messages and processes keep their numbers.
 fn shape(line: &str) -> String {
-    let hex = |word: &str| word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let words = line.split_whitespace().map(|word| match hex(word) {
-        true => "#".to_owned(),
-        false => word.replace(|c: char| c.is_ascii_digit() || c == ',' || c == '.', ""),
-    });
-    words.collect::<Vec<String>>().join(" ")
+    let is_digit = |c: char| c.is_ascii_digit() || c == ',' || c == '.';
+    if line.starts_with('{') {
+        return line.replace(is_digit, "");
+    }
+    let is_figure = |word: &str| {
+        let unit = word.trim_start_matches(is_digit);
+        let hex = word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
+        hex || unit.len() < word.len() && ["", "ns", "µs", "ms", "s", ")", ";"].contains(&unit)
+    };
+    let words = line.split_whitespace();
+    let words = words.map(|word| if is_figure(word) { "#" } else { word });
+    words.collect::<Vec<&str>>().join(" ")
 }
 
 /// The lines that stand for what was printed: those of the page where they are right, and those that were
