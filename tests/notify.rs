@@ -56,8 +56,8 @@ fn a_filter_on_the_status_is_no_cure_a_message_is_lost_or_still_processed_twice(
 #[test]
 fn a_slow_pod_is_taken_for_dead_and_two_workers_are_on_one_event() {
     let detail = breaks_as_stated(&heartbeats::slow(), 100);
-    assert_eq!(detail.matches("began it at").count(), 2, "{detail}");
-    assert!(detail.contains("finished it at"), "{detail}");
+    assert_eq!(detail.matches("begins at").count(), 2, "{detail}");
+    assert!(detail.contains("finishes at"), "{detail}");
 }
 
 #[test]

@@ -15,12 +15,11 @@
 
 use super::storm;
 use netsplit::{
-    Address, CallError, Context, ExitReason, Faults, Flow, GenServer, NodeId, PacketFault,
-    PacketKind, Received, ReplyTo, Scenario, Server, Time, View, millis, secs,
+    Address, CallError, Context, ExitReason, Faults, Flow, GenServer, PacketFault, PacketKind,
+    Received, ReplyTo, Scenario, Server, Time, View, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::time::Duration;
 
 type Event = u32;
@@ -39,12 +38,14 @@ enum ToDispatcher {
     Finished(Address<Job>, Job),
 }
 
-/// A statement of a pod, which the database executes; the answer is that it has.
-#[derive(Debug, Serialize, Deserialize)]
-enum Statement {
-    Begin(Job, ReplyTo<()>),
-    Finish(Job, ReplyTo<()>),
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Step {
+    Begins,
+    Finishes,
 }
+
+/// A statement of a pod: what it does with an event. Answered when it is executed.
+type Statement = (Step, Job, ReplyTo<()>);
 
 /// Where the two forms differ.
 #[derive(Clone, Copy)]
@@ -62,7 +63,7 @@ const TRUST_IN_HEARTBEATS: Design = Design {
 };
 /// Heartbeats are for speed only: the database knows which retry counts.
 const FENCES: Design = Design {
-    may_write: |row, job| row.finished.is_empty() && job.retries >= row.newest,
+    may_write: |row, job| !row.is_done && job.retries >= row.latest,
     patience: secs(1),
 };
 
@@ -183,49 +184,24 @@ async fn heart(ctx: Context, worker: Address<Job>) -> Result<(), ExitReason> {
 }
 
 async fn work(ctx: &Context<Job>, job: Job, patience: Duration) -> Result<(), CallError> {
-    let db = Address::named(DB, DB);
-    db.call(|done| Statement::Begin(job, done), patience)
-        .await?;
+    let db = Address::<Statement>::named(DB, DB);
+    db.call(|done| (Step::Begins, job, done), patience).await?;
     ctx.sleep(WORK).await;
-    db.call(|done| Statement::Finish(job, done), patience).await
+    db.call(|done| (Step::Finishes, job, done), patience).await
 }
 
 // ---- the database
 
-/// A statement that the database has executed.
-struct Executed {
-    pod: NodeId,
-    retries: u32,
-    at: Time,
-}
-
 /// What the database has of an event.
 #[derive(Default)]
 struct Row {
-    newest: u32,
-    begun: Vec<Executed>,
-    finished: Vec<Executed>,
-}
-
-impl Row {
-    /// Whether a worker finished it that was not the last to begin, or a second one.
-    fn had_two_workers(&self) -> bool {
-        let (begun, finished) = (self.begun.last(), self.finished.first());
-        self.finished.len() > 1
-            || finished.is_some_and(|finished| begun.is_none_or(|b| b.retries != finished.retries))
-    }
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let begun = self.begun.iter().map(|executed| (executed, "began"));
-        let finished = self.finished.iter().map(|executed| (executed, "finished"));
-        let tell = |(Executed { pod, retries, at }, what)| {
-            format!("{pod} {what} it at {at}, as retry {retries}")
-        };
-        let lines: Vec<String> = begun.chain(finished).map(tell).collect();
-        f.write_str(&lines.join("; "))
-    }
+    /// The retry whose statement was the last to be executed.
+    latest: u32,
+    is_done: bool,
+    /// Whether a worker finished it after another had begun or finished.
+    had_two_workers: bool,
+    /// Who has done what when, for people.
+    log: Vec<String>,
 }
 
 struct Db {
@@ -243,21 +219,18 @@ impl GenServer for Db {
     }
 
     async fn handle(&mut self, statement: Statement, ctx: &mut Context<Statement>) -> Flow {
-        let (Statement::Begin(job, done) | Statement::Finish(job, done)) = &statement;
+        let (step, job, done) = statement;
         let row = self.rows.entry(job.event).or_default();
-        if (self.may_write)(row, *job) {
-            row.newest = job.retries;
-            let executed = Executed {
-                pod: done.caller().node(),
-                retries: job.retries,
-                at: ctx.now(),
-            };
-            match statement {
-                Statement::Begin(..) => row.begun.push(executed),
-                Statement::Finish(..) => row.finished.push(executed),
+        if (self.may_write)(row, job) {
+            let (pod, at, retry) = (done.caller().node(), ctx.now(), job.retries);
+            row.log
+                .push(format!("{pod} {step:?} at {at} (retry {retry})"));
+            if step == Step::Finishes {
+                row.had_two_workers |= row.is_done || row.latest != job.retries;
+                row.is_done = true;
             }
+            row.latest = job.retries;
         }
-        let (Statement::Begin(_, done) | Statement::Finish(_, done)) = statement;
         done.reply(());
         Flow::Next
     }
@@ -265,8 +238,8 @@ impl GenServer for Db {
 
 fn no_two_workers_on_one_event(view: &View) -> Result<(), String> {
     let first = |db: &Db| {
-        let (event, row) = db.rows.iter().find(|(_, row)| row.had_two_workers())?;
-        Some(format!("event {event}: {row}"))
+        let (event, row) = db.rows.iter().find(|(_, row)| row.had_two_workers)?;
+        Some(format!("event {event}: {}", row.log.join("; ")))
     };
     let found = view.server(DB, DB, first);
     found.ok().flatten().map_or(Ok(()), Err)
@@ -274,11 +247,7 @@ fn no_two_workers_on_one_event(view: &View) -> Result<(), String> {
 
 fn every_event_is_done(view: &View) -> Result<(), String> {
     let first_undone = |db: &Db| {
-        let done = |event: &Event| {
-            db.rows
-                .get(event)
-                .is_some_and(|row| !row.finished.is_empty())
-        };
+        let done = |event: &Event| db.rows.get(event).is_some_and(|row| row.is_done);
         (1..=EVENTS).find(|event| !done(event))
     };
     match view.server(DB, DB, first_undone) {
