@@ -38,7 +38,7 @@ enum ToDispatcher {
     Finished(Address<Job>, Job),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 enum Step {
     Begins,
     Finishes,
@@ -222,14 +222,18 @@ impl GenServer for Db {
         let (step, job, done) = statement;
         let row = self.rows.entry(job.event).or_default();
         if (self.may_write)(row, job) {
+            let what = match step {
+                Step::Begins => "begins",
+                Step::Finishes => {
+                    row.had_two_workers |= row.is_done || row.latest != job.retries;
+                    row.is_done = true;
+                    "finishes"
+                }
+            };
+            row.latest = job.retries;
             let (pod, at, retry) = (done.caller().node(), ctx.now(), job.retries);
             row.log
-                .push(format!("{pod} {step:?} at {at} (retry {retry})"));
-            if step == Step::Finishes {
-                row.had_two_workers |= row.is_done || row.latest != job.retries;
-                row.is_done = true;
-            }
-            row.latest = job.retries;
+                .push(format!("{pod} {what} at {at} (retry {retry})"));
         }
         done.reply(());
         Flow::Next
