@@ -110,3 +110,35 @@ fn no_planned_fault_begins_after_all_was_made_quiet() {
         assert_eq!(sim.view(|view| view.boots("a")), 2);
     }));
 }
+
+#[test]
+fn a_name_that_no_node_has_is_told_with_the_line_of_the_script() {
+    let scenario = Scenario::new("no such node").script(|sim| {
+        sim.node("a", counter);
+        sim.crash("b");
+    });
+    let outcome = scenario.run(0).expect("a scenario that can be run");
+    let detail = outcome.violation.expect("the script panics").detail;
+    assert!(detail.contains("names the node `b`"), "{detail}");
+    assert!(detail.contains("tests/script.rs:"), "{detail}");
+}
+
+#[test]
+fn when_all_is_healed_what_was_lost_is_sent_again_at_once() {
+    let outcome = |seed| {
+        let scenario = Scenario::new("healed")
+            .node("a", counter)
+            .client("b", |_: Context| async {
+                Address::<u64>::named("a", "counter").send(1);
+            })
+            // Each copy but the last is lost: 51 s.
+            .faults(Faults::calm().lose(1.0))
+            .finally("it has come", |view| view.observed("sum") == Some(&1u64))
+            .horizon(secs(10))
+            .quiet(millis(100));
+        scenario.run(seed).expect("a scenario that can be run")
+    };
+    for seed in 0..20 {
+        assert!(outcome(seed).is_ok(), "{:?}", outcome(seed).violation);
+    }
+}

@@ -125,6 +125,8 @@ struct Frame<F> {
     nth: u64,
     /// When it comes with the least latency.
     at: Time,
+    /// How much of that is by faults.
+    late_ns: u64,
     /// It does not come before this.
     not_before: Time,
     /// Its latency was drawn already.
@@ -333,6 +335,7 @@ impl<F> Connections<F> {
             who,
             nth,
             at: around.now.plus_nanos(least_ns).plus_nanos(again_ns),
+            late_ns: again_ns,
             not_before: Time::ZERO,
             drawn: false,
         };
@@ -557,6 +560,7 @@ impl<F> End<F> {
             who: load.who,
             nth: u64::from(load.nth),
             at: leaves.plus_nanos(least_ns).plus_nanos(load.late_ns),
+            late_ns: load.late_ns,
             not_before: load.not_before,
             drawn: false,
         };

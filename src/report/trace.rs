@@ -17,7 +17,8 @@
 //! ```
 
 use crate::trace::{
-    Entry, Event, Log, MessageId, Names, NodeId, Pid, Reason, TextId, node_name, set_names,
+    DeadReason, Entry, Event, Log, MessageId, Names, NodeId, Pid, Reason, TextId, node_name,
+    set_names,
 };
 use rustc_hash::FxHashMap;
 use std::time::Duration;
@@ -192,6 +193,12 @@ impl<'a> Reader<'a> {
             Event::Lost { id, .. } | Event::Duplicated { id, .. } | Event::Delayed { id, .. } => {
                 (Some(id.from.node()), Some(id.from))
             }
+            // It never left.
+            Event::DeadLetter {
+                id,
+                why: DeadReason::NoConnection | DeadReason::SenderGone,
+                ..
+            } => (Some(id.from.node()), None),
             Event::DeadLetter { id, .. } => (
                 self.mail.get(&(id.from, id.nth())).map(|mail| mail.to),
                 None,

@@ -366,7 +366,8 @@ impl Scenario {
         self.changed()
     }
 
-    /// How long before the horizon faults stop. Default: a quarter of the horizon.
+    /// How long before the horizon faults stop: cuts heal, nodes boot, what was lost on a connection is sent
+    /// again at once. Default: a quarter of the horizon.
     #[must_use]
     pub fn quiet(mut self, quiet: Duration) -> Scenario {
         self.quiet = Some(quiet);

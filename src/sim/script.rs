@@ -77,6 +77,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the name does not do, or another node has it.
+    #[track_caller]
     pub fn node<M, F>(&mut self, name: &str, boot: impl Fn(Context<M>) -> F + Send + Sync + 'static)
     where
         M: Message,
@@ -89,6 +90,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the name does not do, or another node has it.
+    #[track_caller]
     pub fn client<M, F>(
         &mut self,
         name: &str,
@@ -140,6 +142,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the cluster has no such node.
+    #[track_caller]
     pub fn boot(&mut self, node: &str) {
         let id = named(node);
         if !self.is_up(node) {
@@ -212,6 +215,7 @@ impl<'r, 'a> Sim<'r, 'a> {
         Ok(())
     }
 
+    #[track_caller]
     fn must(&mut self, fault: Fault<String>) {
         if let Err(error) = self.apply(fault) {
             panic!("{error}");
@@ -222,6 +226,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the cluster has no such node; so do all that follow.
+    #[track_caller]
     pub fn crash(&mut self, node: &str) {
         self.must(Fault::Crash {
             node: node.to_owned(),
@@ -231,6 +236,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     /// Takes the power from a machine: its peers hear nothing of it. It stays down until it is booted.
+    #[track_caller]
     pub fn power_cut(&mut self, node: &str) {
         self.must(Fault::PowerCut {
             node: node.to_owned(),
@@ -239,6 +245,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     /// Asks a node to stop; after 5 s it is killed. It stays down until it is booted.
+    #[track_caller]
     pub fn stop(&mut self, node: &str) {
         self.must(Fault::Stop {
             node: node.to_owned(),
@@ -248,6 +255,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     /// Pauses a node until it is resumed.
+    #[track_caller]
     pub fn pause(&mut self, node: &str) {
         self.must(Fault::pause(node, EVER));
     }
@@ -256,18 +264,21 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the cluster has no such node.
+    #[track_caller]
     pub fn resume(&mut self, node: &str) {
         let id = named(node);
         self.end(|fault| matches!(fault, Fault::Pause { node, .. } if *node == id));
     }
 
     /// Makes a node slow until it goes down: each of its steps costs so much; 0 makes it fast again.
+    #[track_caller]
     pub fn slow(&mut self, node: &str, step: Duration) {
         self.must(Fault::slow(node, step, EVER));
     }
 
     /// Writes a node off: a new incarnation boots in its place, while the old one runs on, cut off until
     /// [`Sim::heal`].
+    #[track_caller]
     pub fn zombie(&mut self, node: &str) {
         self.must(Fault::zombie(node, EVER));
     }
@@ -276,6 +287,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the cluster has no node of such a name, or there are not two nodes to be cut apart.
+    #[track_caller]
     pub fn partition<'n>(
         &mut self,
         a: impl IntoIterator<Item = &'n str>,
@@ -285,6 +297,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     /// Cuts the network in one direction, until it is healed.
+    #[track_caller]
     pub fn partition_one_way<'n>(
         &mut self,
         from: impl IntoIterator<Item = &'n str>,
@@ -297,6 +310,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the cluster has no such node, or no other.
+    #[track_caller]
     pub fn isolate(&mut self, node: &str) {
         let names = self.run.names.clone();
         let others = names
@@ -312,16 +326,19 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     /// Breaks the connection between two nodes, if there is one.
+    #[track_caller]
     pub fn break_connection(&mut self, a: &str, b: &str) {
         self.must(Fault::break_connection(a, b));
     }
 
     /// Steps the wall clock of a node forward.
+    #[track_caller]
     pub fn clock_forward(&mut self, node: &str, by: Duration) {
         self.must(Fault::clock_forward(node, by));
     }
 
     /// Steps the wall clock of a node back.
+    #[track_caller]
     pub fn clock_back(&mut self, node: &str, by: Duration) {
         self.must(Fault::clock_back(node, by));
     }
@@ -330,6 +347,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the cluster has no such node, or it is a million or more, either way.
+    #[track_caller]
     pub fn drift(&mut self, node: &str, parts_per_million: i32) {
         self.must(Fault::drift(node, parts_per_million));
     }
@@ -338,6 +356,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where it makes no sense, its window is over, or it names a node that is not there.
+    #[track_caller]
     pub fn packets(&mut self, fault: &PacketFault) {
         let rule = fault.rule(find);
         match rule.and_then(|rule| fault.after(self.now()).map(|()| rule)) {
@@ -391,6 +410,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     /// # Panics
     /// Where the cluster has no such node.
     #[must_use]
+    #[track_caller]
     pub fn is_up(&self, node: &str) -> bool {
         let id = named(node);
         with(|system| system.nodes[id.index()].up)
@@ -412,6 +432,7 @@ impl<'r, 'a> Sim<'r, 'a> {
     ///
     /// # Panics
     /// Where the cluster has no such node.
+    #[track_caller]
     pub fn server<S: 'static, R>(
         &self,
         node: &str,
@@ -446,6 +467,10 @@ fn find(name: &str) -> Option<NodeId> {
     with(|system| system.host.node(name))
 }
 
+#[track_caller]
 fn named(name: &str) -> NodeId {
-    find(name).unwrap_or_else(|| panic!("the cluster has no node named `{name}`"))
+    match find(name) {
+        Some(id) => id,
+        None => panic!("the cluster has no node named `{name}`"),
+    }
 }

@@ -433,6 +433,7 @@ impl World {
         self.network.set_rules(Vec::new());
         self.rates.timers_late_ns = 0;
         self.rates.slow = Rate::NEVER;
+        self.connections.send_again(core.now());
         self.release_held(core);
     }
 

@@ -130,7 +130,7 @@ impl Story<'_> {
             | Kind::Peer
             | Kind::StepBy => {
                 let planned = self.outcome.plan.decided_by(draw.site)?;
-                Some(format!("part of what happens at {}", planned.at))
+                Some(format!("part of this: {planned}"))
             }
             Kind::Drift => {
                 let who = self.outcome.lineages.text(who);

@@ -1,6 +1,6 @@
 //! What befalls connections: set-ups and silences that last too long, breaks, nodes that go down.
 
-use super::{Connections, Effect, State, Surroundings, What};
+use super::{Connections, Effect, Frame, State, Surroundings, What};
 use crate::choice::{Kind, Shape, Site};
 use crate::kernel::time::Time;
 use crate::trace::{Broken, NodeId};
@@ -81,16 +81,42 @@ impl<F> Connections<F> {
 
     /// What a fault holds back comes now.
     pub fn release_held(&mut self, now: Time) {
-        for end in 0..self.ends.len() as u32 {
-            let own = &mut self.ends[end as usize];
+        for own in &mut self.ends {
             for load in &mut own.waiting {
                 load.not_before = Time::ZERO;
             }
-            let is_held = own.queue.front().is_some_and(|head| head.not_before > now);
-            for frame in own.queue.iter_mut().filter(|frame| frame.not_before > now) {
+        }
+        self.hurry(|frame| {
+            let is_held = frame.not_before > now;
+            if is_held {
                 (frame.at, frame.not_before, frame.drawn) = (now, Time::ZERO, true);
             }
-            if is_held && !own.stalled {
+            is_held
+        });
+    }
+
+    /// What was lost and is to be sent again, later, is sent now: faults have stopped.
+    pub(crate) fn send_again(&mut self, now: Time) {
+        self.hurry(|frame| {
+            let at = Time::from_nanos(frame.at.as_nanos().saturating_sub(frame.late_ns)).max(now);
+            let is_late = at < frame.at;
+            (frame.at, frame.late_ns) = (at.min(frame.at), 0);
+            is_late
+        });
+        for load in self.ends.iter_mut().flat_map(|own| &mut own.waiting) {
+            load.late_ns = 0;
+        }
+    }
+
+    /// Changes when frames come: `change` says of each whether it comes earlier now.
+    fn hurry(&mut self, change: impl Fn(&mut Frame<F>) -> bool) {
+        for end in 0..self.ends.len() as u32 {
+            let own = &mut self.ends[end as usize];
+            let mut head = false;
+            for (index, frame) in own.queue.iter_mut().enumerate() {
+                head |= change(frame) && index == 0;
+            }
+            if head && !own.stalled {
                 self.arm_anew(end);
             }
         }
