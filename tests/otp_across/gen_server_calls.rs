@@ -100,6 +100,33 @@ fn otp_07_an_answer_that_comes_after_the_loss_of_the_connection_is_stale_across_
 }
 
 #[test]
+fn otp_07_an_answer_that_comes_after_the_servers_end_is_stale_across_nodes() {
+    let passes = |own: Context<Passed>| async move {
+        let (to, question) = own.receive_message().await;
+        to.send(question);
+    };
+    let late = |own: Context<Question>| async move {
+        let question = own.receive_message().await;
+        own.sleep(secs(150)).await;
+        question.reply(1);
+        idle(own).await;
+    };
+    let scenario = host(host(Scenario::new("late"), "far", passes), "third", late);
+    let outcomes = with_client(scenario, async |ctx: &Context| {
+        let far = start_on::<Passed>("far").await;
+        let third = start_on::<Question>("third").await;
+        // Both come while this node is busy, and the caller steps when both are there.
+        ctx.spawn(|busy: Context| async move {
+            busy.sleep(millis(1)).await;
+            busy.work(secs(400)).await;
+        });
+        let answer = far.call(|to| (third, to), LONG).await;
+        assert_eq!(answer, Err(CallError::Exit(ExitReason::Normal)));
+    });
+    assert!(outcomes.iter().all(|outcome| outcome.books.stale == 1));
+}
+
+#[test]
 fn otp_08_a_call_gets_its_answer_across_nodes() {
     across(counts, async |ctx: &Context<u64>| {
         let far = start::<Question>().await;
