@@ -1,7 +1,7 @@
 //! Two live incarnations of one name: the one that was written off, and the one in its place.
 
 use super::{heard, listen};
-use netsplit::{Address, Context, NodeId, Pid, Scenario, Sim, check, millis, secs};
+use netsplit::{Address, Context, NodeId, Pid, Scenario, Sim, check, secs};
 
 /// A node `a` whose processes send their pid to `b` once a second, and `b`, which notes whose came.
 fn beats(name: &str) -> Scenario {
