@@ -1,12 +1,12 @@
 //! Rule 1 across nodes: signals of every sort from one process to another arrive in the order sent.
 
 use super::{
-    LONG, across, client, dead_letters, dead_pid, error, host, idle, line, logged, next_exit,
-    nothing_comes, pid, settle, start, start_on, with_client,
+    LONG, across, client, dead_letters, dead_pid, error, events, host, idle, line, logged,
+    next_exit, nothing_comes, pid, settle, start, start_on, with_client,
 };
-use netsplit::trace::DeadReason;
+use netsplit::trace::{DeadReason, Event};
 use netsplit::{
-    Address, CallError, Context, ExitReason, Info, MonitorRef, Received, ReplyTo, Scenario,
+    Address, CallError, Context, ExitReason, Info, MonitorRef, NodeId, Received, ReplyTo, Scenario,
 };
 
 /// Traps exits, says that it is ready, and tells the client what it takes out of its mailbox.
@@ -240,13 +240,21 @@ fn otp_01_a_monitor_set_before_a_kill_tells_killed_and_one_set_after_it_noproc_a
 
 #[test]
 fn otp_01_a_demonitor_made_before_an_exit_signal_keeps_the_down_away_across_nodes() {
-    across(idle::<u64>, async |ctx: &Context| {
+    let outcomes = logged(idle::<u64>, async |ctx: &Context| {
         let far = pid(start::<u64>().await);
         let monitor = ctx.monitor(far);
         ctx.demonitor(monitor, false);
         ctx.send_exit(far, ExitReason::Kill);
         nothing_comes(ctx).await;
     });
+    let sent_from_far = |event: &Event| match event {
+        Event::Packet { id, .. } => id.from.node() == NodeId::new(0),
+        _ => false,
+    };
+    for outcome in outcomes {
+        // The answer of its host: the other end has forgotten, and sends no down.
+        assert_eq!(events(&outcome).filter(sent_from_far).count(), 1);
+    }
 }
 
 #[test]
