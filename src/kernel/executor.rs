@@ -416,14 +416,20 @@ impl<D: TaskData> Kernel<D> {
     }
 
     /// Takes an entry off the agenda: what it would have been, and when.
-    #[inline]
+    #[inline(always)]
     pub fn disarm(&mut self, key: Key) -> Option<(Time, Due)> {
-        if let Some(entry) = self.agenda.cancel(key) {
-            if let Some(search) = &mut self.search {
-                search.gone(key);
-            }
-            return Some((entry.at, entry.event));
+        let Some(entry) = self.agenda.cancel(key) else {
+            return self.disarm_due(key);
+        };
+        if let Some(search) = &mut self.search {
+            search.gone(key);
         }
+        Some((entry.at, entry.event))
+    }
+
+    /// One that is due already, and was not handed out yet.
+    #[cold]
+    fn disarm_due(&mut self, key: Key) -> Option<(Time, Due)> {
         let index = self.due_keys.remove(&key)?;
         let (_, due) = self.due[index as usize].take()?;
         Some((self.now, due))

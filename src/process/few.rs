@@ -45,7 +45,7 @@ impl<T: Copy + Ord> Few<T> {
     }
 
     /// Takes a thing out; whether it was there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, thing: T) -> bool {
         if self.first == Some(thing) {
             self.first = None;

@@ -246,7 +246,7 @@ const ADVICE: &str = "this must be called by a process while it runs: \
 ///
 /// # Panics
 /// Outside a run, with advice.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<R>(code: impl FnOnce(&mut System) -> R) -> R {
     SYSTEM.with(|slot| match slot.borrow_mut().as_mut() {
         Some(system) => code(system),

@@ -43,7 +43,35 @@ impl NodeId {
 /// Two processes never have the same pid within a run. Prints as `<a.17.0>` (node, slot, generation),
 /// as `<a#2.17.0>` where the node has crashed and is in its third incarnation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Packed", into = "Packed")]
 pub struct Pid(u64);
+
+/// A pid in a message: what is mostly small stands first, so that numbers of variable length are short.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Packed(u64);
+
+impl From<Pid> for Packed {
+    #[inline]
+    fn from(pid: Pid) -> Packed {
+        Packed(
+            (pid.0 >> 50)
+                | u64::from(pid.slot()) << 14
+                | u64::from(pid.generation()) << 36
+                | u64::from(pid.incarnation()) << 52,
+        )
+    }
+}
+
+impl From<Packed> for Pid {
+    #[inline]
+    fn from(Packed(bits): Packed) -> Pid {
+        Pid((bits & 0x3FFF) << 50
+            | (bits >> 52) << 38
+            | (bits >> 14 & u64::from(Pid::SLOTS - 1)) << 16
+            | (bits >> 36 & 0xFFFF))
+    }
+}
 
 impl Pid {
     /// Slots that a node can have at a time.
@@ -325,6 +353,19 @@ impl fmt::Display for PacketKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pid_comes_out_of_a_message_as_it_was_and_is_short_there() {
+        let pids = [
+            Pid::new(NodeId::new(3), 0, 17, 0),
+            Pid::new(NodeId::new(16_000), 4_000, Pid::SLOTS - 1, u16::MAX),
+            Pid::NOBODY,
+        ];
+        for pid in pids {
+            assert_eq!(Pid::from(Packed::from(pid)), pid);
+        }
+        assert!(Packed::from(pids[0]).0 < 1 << 21, "three bytes");
+    }
 
     #[test]
     fn a_pid_keeps_its_parts() {
