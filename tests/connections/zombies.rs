@@ -125,3 +125,58 @@ fn two_sides_that_each_believe_in_another_one_of_a_name_live_side_by_side() {
         assert_eq!(heard(sim, "c"), [""; 0]);
     }));
 }
+
+#[test]
+fn the_old_one_hears_that_another_has_its_place_even_if_it_sends_nothing_any_more() {
+    let scenario = Scenario::new("listens").node("a", |ctx: Context<u64>| async move {
+        ctx.register("ear").expect("a free name");
+        let key = if ctx.node() == NodeId::new(0) {
+            "old"
+        } else {
+            "new"
+        };
+        Address::<u64>::named("b", "ear").send(1);
+        listen(&ctx, key).await;
+    });
+    check(ear(scenario, "b").script(|sim| {
+        sim.run_for(secs(1));
+        sim.zombie("a");
+        sim.run_for(secs(5));
+        assert_eq!(heard(sim, "b"), ["up a", "1", "down a", "up a", "1"]);
+        assert_eq!(heard(sim, "old"), ["up b"], "it is cut off");
+        sim.heal();
+        sim.run_for(secs(1));
+        assert_eq!(heard(sim, "old"), ["up b", "down b"]);
+    }));
+}
+
+#[test]
+fn whoever_calls_the_new_one_gives_the_old_one_up() {
+    let scenario = Scenario::new("calls").node("a", |ctx: Context<u64>| async move {
+        ctx.register("ear").expect("a free name");
+        let key = if ctx.node() == NodeId::new(0) {
+            "old"
+        } else {
+            "new"
+        };
+        listen(&ctx, key).await;
+    });
+    let scenario = scenario.node("b", |ctx: Context<u64>| async move {
+        ctx.spawn(|sender: Context| async move {
+            loop {
+                Address::<u64>::named("a", "ear").send(1);
+                sender.sleep(secs(1)).await;
+            }
+        });
+        listen(&ctx, "b").await;
+    });
+    check(scenario.script(|sim| {
+        sim.run_for(secs(1));
+        sim.zombie("a");
+        sim.run_for(secs(5));
+        assert_eq!(heard(sim, "b"), ["up a", "down a", "up a"]);
+        sim.heal();
+        sim.run_for(secs(1));
+        assert_eq!(heard(sim, "old").last().map(String::as_str), Some("down b"));
+    }));
+}
