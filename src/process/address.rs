@@ -118,7 +118,7 @@ impl<M: Message> Address<M> {
     /// Outside a process, or where the cluster has no node of this name.
     #[must_use]
     pub fn named(node: &str, name: &str) -> Address<M> {
-        let id = with(|system| system.host.node(node));
+        let id = with(|system| system.node_named(node));
         let Some(id) = id else {
             panic!("the cluster has no node named `{node}`")
         };
@@ -133,6 +133,14 @@ impl<M: Message> Address<M> {
         Address {
             target: Target::Name(node, hash),
             message: PhantomData,
+        }
+    }
+
+    /// The same for the process that runs, where its node is not the one that stands there now.
+    pub(super) fn homed(self, system: &System) -> Address<M> {
+        Address {
+            target: system.homed(system.current().pid.node(), self.target),
+            ..self
         }
     }
 
@@ -177,11 +185,16 @@ impl<M: Message> Address<M> {
     #[inline(always)]
     fn send_via(self, kind: PacketKind, via: Via, message: M) {
         let sent = with(|system| {
-            if system.current().pid.node() != self.target.node() {
-                return Sent::Abroad(message, system.blank());
+            let here = system.current().pid.node();
+            if here != self.target.node() {
+                let target = system.homed(here, self.target);
+                if here != target.node() {
+                    return Sent::Abroad(target, message, system.blank());
+                }
+                return Sent::Slow(target, message);
             }
             if system.budget <= 1 || system.kernel.trace.wants_detail() {
-                return Sent::Slow(message);
+                return Sent::Slow(self.target, message);
             }
             system.budget -= 1;
             let id = system.next_id();
@@ -190,9 +203,9 @@ impl<M: Message> Address<M> {
         match sent {
             Sent::Here(Left::Nothing) => {}
             Sent::Here(Left::Dropped(message)) => drop(message),
-            Sent::Slow(message) => self.send_with_detail(message),
-            Sent::Abroad(message, blank) => {
-                hand_over(blank, self.target, (kind, via, Carries::Message), &message);
+            Sent::Slow(target, message) => send_with_detail(target, message),
+            Sent::Abroad(target, message, blank) => {
+                hand_over(blank, target, (kind, via, Carries::Message), &message);
             }
         }
     }
@@ -218,18 +231,6 @@ impl<M: Message> Address<M> {
         self.send_via(kind, Via::Datagram, message);
     }
 
-    /// Sends a local message of which somebody wants details, or which may be the last call of the host.
-    #[cold]
-    fn send_with_detail(self, message: M) {
-        let detail = with(|system| system.kernel.trace.wants_detail());
-        let text = if detail { local_detail(&message) } else { None };
-        let left = act(|system, current| {
-            let id = system.next_id();
-            system.deliver_local(current.pid.node(), self.target, id, message, text)
-        });
-        drop(left);
-    }
-
     /// Asks and waits for the answer, at most for `timeout`.
     ///
     /// # Errors
@@ -246,6 +247,18 @@ impl<M: Message> Address<M> {
     }
 }
 
+/// Sends a local message of which somebody wants details, or which may be the last call of the host.
+#[cold]
+fn send_with_detail<M: Message>(target: Target, message: M) {
+    let detail = with(|system| system.kernel.trace.wants_detail());
+    let text = if detail { local_detail(&message) } else { None };
+    let left = act(|system, current| {
+        let id = system.next_id();
+        system.deliver_local(current.pid.node(), target, id, message, text)
+    });
+    drop(left);
+}
+
 /// What is left of a message after it was sent.
 pub(crate) enum Left<M> {
     Nothing,
@@ -258,9 +271,9 @@ enum Sent<M> {
     /// To a process of this node, or to nobody there.
     Here(Left<M>),
     /// Nowhere yet, since it wants more than the fast way does.
-    Slow(M),
+    Slow(Target, M),
     /// It goes to another node, in this packet.
-    Abroad(M, Blank),
+    Abroad(Target, M, Blank),
 }
 
 /// A packet to be filled in, and whether a log or a digest wants more than its bytes.
@@ -318,6 +331,7 @@ pub(crate) fn hand_over<M: Message>(blank: Blank, to: Target, how: How, message:
 /// Sends a message when a timer fires: no process is polled then, and its setter may have ended.
 pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Lineage) {
     let node = id.from.node();
+    let to = with(|system| system.homed(node, to));
     if to.node() == node {
         let detail = with(|system| system.kernel.trace.wants_detail());
         let text = if detail { local_detail(&message) } else { None };
@@ -342,12 +356,7 @@ impl System {
     }
 
     /// Notes a packet and gives it to the host.
-    pub(crate) fn hand_over(&mut self, mut packet: Box<Packet>, text: Option<String>) {
-        if self.moved
-            && let Target::Name(node, name) = packet.to
-        {
-            packet.to = Target::Name(self.home(node), name);
-        }
+    pub(crate) fn hand_over(&mut self, packet: Box<Packet>, text: Option<String>) {
         self.kernel
             .trace
             .books
@@ -393,6 +402,25 @@ impl System {
     pub(crate) fn home(&self, node: NodeId) -> NodeId {
         let state = self.nodes.get(node.index());
         state.and_then(|state| state.moved).unwrap_or(node)
+    }
+
+    /// Where a message from `here` to this target goes: a name on another node is looked up at whatever
+    /// stands for that now.
+    #[inline]
+    pub(crate) fn homed(&self, here: NodeId, target: Target) -> Target {
+        match target {
+            Target::Name(node, name) if self.moved && node != here => {
+                Target::Name(self.home(node), name)
+            }
+            target => target,
+        }
+    }
+
+    /// The node of this name, for the process that runs: its own, though another has taken its place.
+    pub(crate) fn node_named(&self, name: &str) -> Option<NodeId> {
+        let node = self.host.node(name)?;
+        let own = self.current.pid.node();
+        Some(if self.home(own) == node { own } else { node })
     }
 
     /// The current process has filled the connection to a peer: it is not polled before that takes more.

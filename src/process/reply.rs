@@ -106,11 +106,11 @@ impl<R: Message> ReplyTo<R> {
 }
 
 impl Extra {
-    /// The calls that wait for an answer from one of these nodes.
-    pub(crate) fn calls_to(&self, nodes: &[NodeId]) -> SmallVec<[u32; 2]> {
+    /// The calls that wait for an answer from this node.
+    pub(crate) fn calls_to(&self, node: NodeId) -> SmallVec<[u32; 2]> {
         let waits = |alias: &&Alias| {
-            let asks_them = alias.to.is_some_and(|to| nodes.contains(&to.node()));
-            asks_them && alias.arrived.is_none() && alias.failed.is_none()
+            let asks_it = alias.to.is_some_and(|to| to.node() == node);
+            asks_it && alias.arrived.is_none() && alias.failed.is_none()
         };
         self.aliases.iter().filter(waits).map(|a| a.id).collect()
     }
@@ -361,6 +361,7 @@ pub(crate) async fn call_with<M: Message, R: Message>(
     ask: impl FnOnce(ReplyTo<R>) -> M,
     timeout: Duration,
 ) -> Result<R, CallError> {
+    let to = with(|system| to.homed(system));
     let Some(mut call) = Call::<R>::open(Some(to.target()), Some(timeout)) else {
         return std::future::pending().await;
     };
