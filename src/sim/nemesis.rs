@@ -329,7 +329,7 @@ impl Run<'_> {
                 .network
                 .set_machine(node, |machine| machine.paused = false);
             world.roads_changed(&mut core);
-            world.unpark(&mut core);
+            world.unpark(&mut core, node);
             system.fire_late(node);
         });
     }

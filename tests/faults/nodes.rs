@@ -447,3 +447,29 @@ fn the_grace_of_a_stop_does_not_end_the_next_one() {
     let (came, _) = at_end::<Vec<u64>>(stopping(2_500).faults(faults), "came", 1);
     assert_eq!(came, [3_500, 7_000]);
 }
+
+#[test]
+fn what_came_for_a_paused_node_is_gone_with_it_when_it_goes_down() {
+    let scenario = Scenario::new("gone")
+        .node("a", keeper)
+        .node("b", keeper)
+        .client("c", |ctx: Context| async move {
+            ctx.sleep(secs(1)).await;
+            for to in ["a", "b"] {
+                Address::<u64>::named(to, "a").send_datagram(1);
+            }
+        });
+    holds(scenario.script(|sim| {
+        sim.pause("a");
+        sim.pause("b");
+        sim.run_for(secs(2));
+        sim.crash("a");
+        assert_eq!(sim.view(|view| view.books().dead), 1);
+        sim.boot("a");
+        sim.run_for(secs(1));
+        assert_eq!(sim.observed::<Vec<u64>>("came"), None);
+        sim.resume("b");
+        sim.run_for(secs(1));
+        assert_eq!(sim.observed("came"), Some(vec![1u64]));
+    }));
+}
