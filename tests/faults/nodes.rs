@@ -1,8 +1,8 @@
 //! Faults of nodes: crashes, power cuts, stops, pauses, slowness, nodes that are written off.
 
-use crate::world::{LATENCY_MS, Via, at_end, both_ways, holds, members};
+use crate::world::{LATENCY_MS, Ticked, Via, at_end, both_ways, holds, members};
 use netsplit::{
-    Address, Context, ExitReason, Fault, Faults, Info, Received, Scenario, millis, secs,
+    Address, Context, ExitReason, Fault, Faults, Info, Received, Scenario, Sim, millis, secs,
 };
 
 const ABC: [&str; 3] = ["a", "b", "c"];
@@ -471,5 +471,23 @@ fn what_came_for_a_paused_node_is_gone_with_it_when_it_goes_down() {
         sim.resume("b");
         sim.run_for(secs(1));
         assert_eq!(sim.observed("came"), Some(vec![1u64]));
+    }));
+}
+
+#[test]
+fn a_script_ends_a_planned_pause_of_a_node_that_was_written_off_before() {
+    let scenario = abc().faults(Faults::calm().at(secs(2), Fault::pause("b", secs(10))));
+    holds(scenario.script(|sim| {
+        sim.run_for(secs(1));
+        sim.zombie("b");
+        sim.run_for(secs(2));
+        let ticked = |sim: &Sim<'_, '_>| {
+            let ticked = sim.observed::<Vec<Ticked>>("ticked").unwrap_or_default();
+            ticked.iter().filter(|t| t.by.incarnation() == 1).count()
+        };
+        let before = ticked(sim);
+        sim.resume("b");
+        sim.run_for(secs(2));
+        assert!(ticked(sim) > before + 15, "{before} {}", ticked(sim));
     }));
 }
