@@ -131,6 +131,7 @@ impl<'r, 'a> Sim<'r, 'a> {
         self.run.more.push(Node {
             name: name.to_owned(),
             client,
+            spared: client,
             boot,
         });
         self.run.name(name.to_owned());

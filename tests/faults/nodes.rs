@@ -491,3 +491,16 @@ fn a_script_ends_a_planned_pause_of_a_node_that_was_written_off_before() {
         assert!(ticked(sim) > before + 15, "{before} {}", ticked(sim));
     }));
 }
+
+#[test]
+fn a_node_that_is_spared_stays_so_where_another_boots_in_its_place() {
+    let slow = Faults::calm().slow(1.0, secs(1)).spare("b");
+    let scenario = abc().faults(slow);
+    holds(scenario.script(|sim| {
+        sim.zombie("b");
+        sim.run_for(secs(5));
+        let ticked = sim.observed::<Vec<Ticked>>("ticked").unwrap_or_default();
+        let of_new = ticked.iter().filter(|t| t.by.incarnation() == 1);
+        assert_eq!(of_new.count(), 51, "ten ticks a second, and the first");
+    }));
+}
