@@ -10,7 +10,7 @@ mod faults;
 
 pub use faults::Leaves;
 
-use super::roads::Roads;
+use super::roads::{Machine, Roads};
 use crate::choice::{Choice, Lineage, Rate};
 use crate::kernel::time::Time;
 use crate::trace::{Broken, NodeId};
@@ -435,7 +435,6 @@ impl<F> Connections<F> {
             State::Up => self.fall(here, Broken::Replaced),
             State::Down => {}
         }
-        self.drop_namesakes(around.roads, node, peer);
         self.post(around, here, What::Welcome, epoch);
         self.up(around, here, epoch);
     }
@@ -450,12 +449,14 @@ impl<F> Connections<F> {
             })
     }
 
-    /// A new one of a name takes the place of the old one, in which `node` still believes.
-    fn drop_namesakes(&mut self, roads: &Roads, node: NodeId, peer: NodeId) {
-        if !roads.has_namesakes() {
+    /// A new one of a name takes the place of the old one, in which `node` still believes. The old one
+    /// hears of it, as soon as there is a way.
+    fn drop_namesakes(&mut self, around: &mut Surroundings<'_>, node: NodeId, peer: NodeId) {
+        let roads = around.roads;
+        let Machine { name, outdated, .. } = roads.machine(peer);
+        if !roads.has_namesakes() || outdated {
             return;
         }
-        let name = roads.machine(peer).name;
         let old = |end: &u32| {
             let end = &self.ends[*end as usize];
             let namesake = end.to != peer && roads.machine(end.to).name == name;
@@ -463,12 +464,16 @@ impl<F> Connections<F> {
         };
         let old: Vec<u32> = self.own(node).filter(old).collect();
         for end in old {
+            let epoch = self.ends[end as usize].epoch;
             self.fall(end, Broken::Replaced);
+            self.post(around, end, What::Close, epoch);
         }
     }
 
     fn up(&mut self, around: &mut Surroundings<'_>, end: u32, epoch: u32) {
         self.drop_frames(end, |what| matches!(what, What::Hello));
+        let own = &self.ends[end as usize];
+        self.drop_namesakes(around, own.from, own.to);
         let own = &mut self.ends[end as usize];
         (own.state, own.epoch, own.patience) = (State::Up, epoch, None);
         self.effects.push(Effect::Up(own.from, own.to));

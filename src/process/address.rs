@@ -118,7 +118,7 @@ impl<M: Message> Address<M> {
     /// Outside a process, or where the cluster has no node of this name.
     #[must_use]
     pub fn named(node: &str, name: &str) -> Address<M> {
-        let id = with(|system| system.host.node(node));
+        let id = with(|system| system.node_named(node));
         let Some(id) = id else {
             panic!("the cluster has no node named `{node}`")
         };
@@ -134,6 +134,11 @@ impl<M: Message> Address<M> {
             target: Target::Name(node, hash),
             message: PhantomData,
         }
+    }
+
+    /// The same kind of address, for another target.
+    pub(super) fn aimed(self, target: Target) -> Address<M> {
+        Address { target, ..self }
     }
 
     /// Where it points.
@@ -177,8 +182,13 @@ impl<M: Message> Address<M> {
     #[inline(always)]
     fn send_via(self, kind: PacketKind, via: Via, message: M) {
         let sent = with(|system| {
-            if system.current().pid.node() != self.target.node() {
-                return Sent::Abroad(message, system.blank());
+            let here = system.current().pid.node();
+            if here != self.target.node() {
+                return if system.moved {
+                    Sent::Moved(message)
+                } else {
+                    Sent::Abroad(message, system.blank())
+                };
             }
             if system.budget <= 1 || system.kernel.trace.wants_detail() {
                 return Sent::Slow(message);
@@ -190,10 +200,25 @@ impl<M: Message> Address<M> {
         match sent {
             Sent::Here(Left::Nothing) => {}
             Sent::Here(Left::Dropped(message)) => drop(message),
-            Sent::Slow(message) => self.send_with_detail(message),
+            Sent::Slow(message) => send_with_detail(self.target, message),
             Sent::Abroad(message, blank) => {
                 hand_over(blank, self.target, (kind, via, Carries::Message), &message);
             }
+            Sent::Moved(message) => self.send_homed((kind, via, Carries::Message), message),
+        }
+    }
+
+    /// Sends a message in a cluster in which another node may stand for the one that is meant.
+    #[cold]
+    fn send_homed(self, how: How, message: M) {
+        let (here, target) = with(|system| {
+            let here = system.current().pid.node();
+            (here, system.homed(here, self.target))
+        });
+        if target.node() == here {
+            send_with_detail(target, message);
+        } else {
+            hand_over(with(System::blank), target, how, &message);
         }
     }
 
@@ -218,18 +243,6 @@ impl<M: Message> Address<M> {
         self.send_via(kind, Via::Datagram, message);
     }
 
-    /// Sends a local message of which somebody wants details, or which may be the last call of the host.
-    #[cold]
-    fn send_with_detail(self, message: M) {
-        let detail = with(|system| system.kernel.trace.wants_detail());
-        let text = if detail { local_detail(&message) } else { None };
-        let left = act(|system, current| {
-            let id = system.next_id();
-            system.deliver_local(current.pid.node(), self.target, id, message, text)
-        });
-        drop(left);
-    }
-
     /// Asks and waits for the answer, at most for `timeout`.
     ///
     /// # Errors
@@ -244,6 +257,18 @@ impl<M: Message> Address<M> {
     ) -> Result<R, CallError> {
         call_with(self, ask, timeout).await
     }
+}
+
+/// Sends a local message of which somebody wants details, or which may be the last call of the host.
+#[cold]
+fn send_with_detail<M: Message>(target: Target, message: M) {
+    let detail = with(|system| system.kernel.trace.wants_detail());
+    let text = if detail { local_detail(&message) } else { None };
+    let left = act(|system, current| {
+        let id = system.next_id();
+        system.deliver_local(current.pid.node(), target, id, message, text)
+    });
+    drop(left);
 }
 
 /// What is left of a message after it was sent.
@@ -261,6 +286,8 @@ enum Sent<M> {
     Slow(M),
     /// It goes to another node, in this packet.
     Abroad(M, Blank),
+    /// It goes to another node, or to what stands for that now.
+    Moved(M),
 }
 
 /// A packet to be filled in, and whether a log or a digest wants more than its bytes.
@@ -318,6 +345,7 @@ pub(crate) fn hand_over<M: Message>(blank: Blank, to: Target, how: How, message:
 /// Sends a message when a timer fires: no process is polled then, and its setter may have ended.
 pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Lineage) {
     let node = id.from.node();
+    let to = with(|system| system.homed(node, to));
     if to.node() == node {
         let detail = with(|system| system.kernel.trace.wants_detail());
         let text = if detail { local_detail(&message) } else { None };
@@ -342,12 +370,7 @@ impl System {
     }
 
     /// Notes a packet and gives it to the host.
-    pub(crate) fn hand_over(&mut self, mut packet: Box<Packet>, text: Option<String>) {
-        if self.moved
-            && let Target::Name(node, name) = packet.to
-        {
-            packet.to = Target::Name(self.home(node), name);
-        }
+    pub(crate) fn hand_over(&mut self, packet: Box<Packet>, text: Option<String>) {
         self.kernel
             .trace
             .books
@@ -393,6 +416,25 @@ impl System {
     pub(crate) fn home(&self, node: NodeId) -> NodeId {
         let state = self.nodes.get(node.index());
         state.and_then(|state| state.moved).unwrap_or(node)
+    }
+
+    /// Where a message from `here` to this target goes: a name on another node is looked up at whatever
+    /// stands for that now.
+    #[inline]
+    pub(crate) fn homed(&self, here: NodeId, target: Target) -> Target {
+        match target {
+            Target::Name(node, name) if self.moved && node != here => {
+                Target::Name(self.home(node), name)
+            }
+            target => target,
+        }
+    }
+
+    /// The node of this name, for the process that runs: its own, though another has taken its place.
+    pub(crate) fn node_named(&self, name: &str) -> Option<NodeId> {
+        let node = self.host.node(name)?;
+        let own = self.current.pid.node();
+        Some(if self.home(own) == node { own } else { node })
     }
 
     /// The current process has filled the connection to a peer: it is not polled before that takes more.

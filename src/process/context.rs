@@ -336,7 +336,7 @@ impl<M: Message> Context<M> {
     /// The node of this name.
     #[must_use]
     pub fn node_named(&self, name: &str) -> Option<NodeId> {
-        with(|system| system.host.node(name))
+        with(|system| system.node_named(name))
     }
 
     // ---- names

@@ -11,7 +11,6 @@ use crate::choice::Lineage;
 use crate::kernel::Task;
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId, PacketKind, Pid};
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use std::fmt;
 
 /// What processes of two nodes tell one another besides messages.
@@ -326,18 +325,15 @@ impl System {
         }
         self.unlinking
             .retain(|(own, other), _| (own.node(), other.node()) != (node, peer));
-        // What is addressed to the name of a node that was replaced goes to the new one.
-        let before = self.nodes.iter().find(|old| old.moved == Some(peer));
-        let peers: SmallVec<[NodeId; 2]> = [peer].into_iter().chain(before.map(|n| n.id)).collect();
         for slot in self.nodes[node.index()].tasks() {
-            self.part(slot, peer, &peers);
+            self.part(slot, peer);
         }
         let was_up = matches!(why, Broken::Closed | Broken::Silent | Broken::Replaced);
         self.tell_listeners(node, peer, &Info::NodeDown(peer), was_up);
     }
 
     /// What one process has with processes of a lost peer.
-    fn part(&mut self, slot: u32, peer: NodeId, callees: &[NodeId]) {
+    fn part(&mut self, slot: u32, peer: NodeId) {
         let Some(process) = self.process(slot) else {
             return;
         };
@@ -350,7 +346,7 @@ impl System {
         };
         let links = extra.links.take_if(|other| other.node() == peer);
         let monitors = extra.monitors.take_if(|monitor| monitor.of.node() == peer);
-        let calls = extra.calls_to(callees);
+        let calls = extra.calls_to(peer);
         for link in links {
             self.exit_signal(link, pid, ExitReason::NoConnection);
         }

@@ -5,7 +5,7 @@ use super::distribution::Signal;
 use super::exit::{CallError, ExitReason};
 use super::host::{Carries, Packet, Via};
 use super::message::{Message, decode};
-use super::system::{Deliver, Extra, Remains, System, Watch, act, current, try_with, wants, with};
+use super::system::{Deliver, Extra, Remains, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
 use crate::kernel::Time;
 use crate::trace::{DeadReason, Event, Fate, MessageId, NodeId, PacketKind, Pid};
@@ -106,11 +106,11 @@ impl<R: Message> ReplyTo<R> {
 }
 
 impl Extra {
-    /// The calls that wait for an answer from one of these nodes.
-    pub(crate) fn calls_to(&self, nodes: &[NodeId]) -> SmallVec<[u32; 2]> {
+    /// The calls that wait for an answer from this node.
+    pub(crate) fn calls_to(&self, node: NodeId) -> SmallVec<[u32; 2]> {
         let waits = |alias: &&Alias| {
-            let asks_them = alias.to.is_some_and(|to| nodes.contains(&to.node()));
-            asks_them && alias.arrived.is_none() && alias.failed.is_none()
+            let asks_it = alias.to.is_some_and(|to| to.node() == node);
+            asks_it && alias.arrived.is_none() && alias.failed.is_none()
         };
         self.aliases.iter().filter(waits).map(|a| a.id).collect()
     }
@@ -361,7 +361,13 @@ pub(crate) async fn call_with<M: Message, R: Message>(
     ask: impl FnOnce(ReplyTo<R>) -> M,
     timeout: Duration,
 ) -> Result<R, CallError> {
-    let Some(mut call) = Call::<R>::open(Some(to.target()), Some(timeout)) else {
+    let (target, blank) = with(|system| {
+        let here = system.current().pid.node();
+        let target = system.homed(here, to.target());
+        let is_abroad = target.node() != here;
+        (target, is_abroad.then(|| system.blank()))
+    });
+    let Some(mut call) = Call::<R>::open(Some(target), Some(timeout)) else {
         return std::future::pending().await;
     };
     let reply_to = ReplyTo {
@@ -369,16 +375,15 @@ pub(crate) async fn call_with<M: Message, R: Message>(
         alias: call.alias,
         answer: PhantomData,
     };
-    call.watch(to.target())?;
+    call.watch(target)?;
     let question = ask(reply_to);
-    if to.target().node() == call.caller.node() {
-        to.send(question);
-    } else {
+    if let Some(blank) = blank {
         let what = Carries::Question(call.alias);
-        let blank = with(System::blank);
         let how = (PacketKind::Data, Via::Connection, what);
-        super::address::hand_over(blank, to.target(), how, &question);
+        super::address::hand_over(blank, target, how, &question);
         call.asks_abroad = true;
+    } else {
+        to.aimed(target).send(question);
     }
     call.await
 }

@@ -329,7 +329,7 @@ impl Run<'_> {
                 .network
                 .set_machine(node, |machine| machine.paused = false);
             world.roads_changed(&mut core);
-            world.unpark(&mut core);
+            world.unpark(&mut core, node);
             system.fire_late(node);
         });
     }
@@ -428,7 +428,7 @@ impl Run<'_> {
 
 impl System {
     /// The faults that have begun and are not over, of nodes by what stands for them now.
-    fn active_faults(&mut self) -> Vec<(u32, Fault)> {
+    pub(super) fn active_faults(&mut self) -> Vec<(u32, Fault)> {
         let (world, _) = self.world();
         let faults = world.active.iter().map(|number| {
             let planned = &world.plan.faults()[*number as usize];

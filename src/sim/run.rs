@@ -24,6 +24,8 @@ pub(crate) type Boot = Arc<dyn Fn(NodeId, Lineage) -> Pid + Send + Sync>;
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) client: bool,
+    /// Drawn faults leave it alone.
+    pub(crate) spared: bool,
     pub(crate) boot: Boot,
 }
 
@@ -57,8 +59,6 @@ pub(crate) struct Cluster {
     pub(crate) names: Names,
     pub(crate) ids: Arc<FxHashMap<String, NodeId>>,
     pub(crate) nodes: Vec<Node>,
-    /// Which nodes drawn faults leave alone.
-    pub(crate) spared: Vec<bool>,
     pub(crate) model: Model,
     pub(crate) settings: Settings,
     pub(crate) rates: Rates,
@@ -241,9 +241,9 @@ impl Run<'_> {
     fn plan(&mut self) {
         let cluster = self.cluster;
         with(|system| {
-            let nodes = system.nodes.iter().zip(&cluster.spared);
+            let nodes = system.nodes.iter().zip(&cluster.nodes);
             let servers = nodes
-                .filter(|(_, spared)| !**spared)
+                .filter(|(_, node)| !node.spared)
                 .map(|(s, _)| (s.id, s.lineage));
             let servers: Vec<_> = servers.collect();
             let (world, mut core) = system.world();
@@ -309,10 +309,7 @@ impl Run<'_> {
 
     /// A node comes up, with a new incarnation.
     pub(super) fn boot(&mut self, node: NodeId) {
-        let spared = match self.cluster.spared.get(node.index()) {
-            Some(spared) => *spared,
-            None => self.node(node).client,
-        };
+        let spared = self.node(node).spared;
         let lineage = with(|system| {
             let (lineage, boots) = {
                 let state = &system.nodes[node.index()];

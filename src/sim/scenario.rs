@@ -241,6 +241,7 @@ impl Scenario {
         self.nodes.push(Node {
             name: name.to_owned(),
             client,
+            spared: client,
             boot,
         });
         self.changed()
@@ -501,16 +502,15 @@ impl Scenario {
             };
             model.set_path(id(from)?, id(to)?, path.clone());
         }
+        let mut nodes = self.nodes.clone();
+        for node in &mut nodes {
+            node.spared |= self.faults.spared().contains(&node.name);
+        }
         Ok(Cluster {
             scenario: self.name.clone(),
             names: self.nodes.iter().map(|node| node.name.clone()).collect(),
             ids: Arc::new(ids),
-            nodes: self.nodes.clone(),
-            spared: self
-                .nodes
-                .iter()
-                .map(|node| node.client || self.faults.spared().contains(&node.name))
-                .collect(),
+            nodes,
             model,
             settings: self.network.settings(),
             rates,

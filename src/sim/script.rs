@@ -131,6 +131,7 @@ impl<'r, 'a> Sim<'r, 'a> {
         self.run.more.push(Node {
             name: name.to_owned(),
             client,
+            spared: client,
             boot,
         });
         self.run.name(name.to_owned());
@@ -383,17 +384,10 @@ impl<'r, 'a> Sim<'r, 'a> {
     }
 
     fn end(&mut self, which: impl Fn(&Fault) -> bool) {
-        let numbers: Vec<u32> = with(|system| {
-            let (world, _) = system.world();
-            let active = world.active.iter().copied();
-            let faults = world.plan.faults();
-            active
-                .filter(|n| which(&faults[*n as usize].fault))
-                .collect()
-        });
-        numbers
-            .into_iter()
-            .for_each(|number| self.run.end_fault(number));
+        let active = with(|system| system.active_faults());
+        for (number, _) in active.iter().filter(|(_, fault)| which(fault)) {
+            self.run.end_fault(*number);
+        }
         self.run.tell_news();
         self.over();
     }

@@ -376,6 +376,7 @@ impl World {
             (machine.up, machine.paused) = (false, false);
             machine.dark = leaves == Leaves::Silently;
         });
+        self.drop_parked(core, node);
         let mut around = surroundings(&self.network, core);
         self.connections.stop(&mut around, node, leaves);
         self.roads_changed(core);
@@ -402,14 +403,35 @@ impl World {
     }
 
     /// A node goes on that was paused: what has come for it meanwhile comes now.
-    pub(crate) fn unpark(&mut self, core: &mut Core<'_>) {
-        for index in std::mem::take(&mut self.parked) {
+    pub(crate) fn unpark(&mut self, core: &mut Core<'_>, node: NodeId) {
+        for index in self.parked_for(node) {
             let Some(packet) = self.packets.get(index) else {
                 continue;
             };
             let (who, nth) = (packet.who, packet.id.nth() | packet.id.copy() << 31);
             core.arm(core.now(), who, nth, Due::Packet(index).number());
         }
+    }
+
+    /// A node goes down: what has come for it, and what it has not taken in, is gone with it.
+    fn drop_parked(&mut self, core: &mut Core<'_>, node: NodeId) {
+        for index in self.parked_for(node) {
+            if let Some(packet) = self.packets.take(index) {
+                let (id, to) = (packet.id, packet.to.as_u64());
+                core.trace().dead_letter(node, id, to, DeadReason::NodeDown);
+                core.recycle(packet);
+            }
+        }
+    }
+
+    /// Takes out what has come for a paused node, in the order in which it came.
+    fn parked_for(&mut self, node: NodeId) -> Vec<u32> {
+        let packets = &self.packets;
+        let is_for = |index: &mut u32| {
+            let packet = packets.get(*index);
+            packet.is_some_and(|packet| packet.to.node() == node)
+        };
+        self.parked.extract_if(.., is_for).collect()
     }
 
     /// Whatever a fault holds back comes now.

@@ -1,8 +1,8 @@
 //! Faults of nodes: crashes, power cuts, stops, pauses, slowness, nodes that are written off.
 
-use crate::world::{LATENCY_MS, Via, at_end, both_ways, holds, members};
+use crate::world::{LATENCY_MS, Ticked, Via, at_end, both_ways, holds, members};
 use netsplit::{
-    Address, Context, ExitReason, Fault, Faults, Info, Received, Scenario, millis, secs,
+    Address, Context, ExitReason, Fault, Faults, Info, Received, Scenario, Sim, millis, secs,
 };
 
 const ABC: [&str; 3] = ["a", "b", "c"];
@@ -446,4 +446,61 @@ fn the_grace_of_a_stop_does_not_end_the_next_one() {
     // It stops within 2.5 s; the grace of the first would be over at 5 s.
     let (came, _) = at_end::<Vec<u64>>(stopping(2_500).faults(faults), "came", 1);
     assert_eq!(came, [3_500, 7_000]);
+}
+
+#[test]
+fn what_came_for_a_paused_node_is_gone_with_it_when_it_goes_down() {
+    let scenario = Scenario::new("gone")
+        .node("a", keeper)
+        .node("b", keeper)
+        .client("c", |ctx: Context| async move {
+            ctx.sleep(secs(1)).await;
+            for to in ["a", "b"] {
+                Address::<u64>::named(to, "a").send_datagram(1);
+            }
+        });
+    holds(scenario.script(|sim| {
+        sim.pause("a");
+        sim.pause("b");
+        sim.run_for(secs(2));
+        sim.crash("a");
+        assert_eq!(sim.view(|view| view.books().dead), 1);
+        sim.boot("a");
+        sim.run_for(secs(1));
+        assert_eq!(sim.observed::<Vec<u64>>("came"), None);
+        sim.resume("b");
+        sim.run_for(secs(1));
+        assert_eq!(sim.observed("came"), Some(vec![1u64]));
+    }));
+}
+
+#[test]
+fn a_script_ends_a_planned_pause_of_a_node_that_was_written_off_before() {
+    let scenario = abc().faults(Faults::calm().at(secs(2), Fault::pause("b", secs(10))));
+    holds(scenario.script(|sim| {
+        sim.run_for(secs(1));
+        sim.zombie("b");
+        sim.run_for(secs(2));
+        let ticked = |sim: &Sim<'_, '_>| {
+            let ticked = sim.observed::<Vec<Ticked>>("ticked").unwrap_or_default();
+            ticked.iter().filter(|t| t.by.incarnation() == 1).count()
+        };
+        let before = ticked(sim);
+        sim.resume("b");
+        sim.run_for(secs(2));
+        assert!(ticked(sim) > before + 15, "{before} {}", ticked(sim));
+    }));
+}
+
+#[test]
+fn a_node_that_is_spared_stays_so_where_another_boots_in_its_place() {
+    let slow = Faults::calm().slow(1.0, secs(1)).spare("b");
+    let scenario = abc().faults(slow);
+    holds(scenario.script(|sim| {
+        sim.zombie("b");
+        sim.run_for(secs(5));
+        let ticked = sim.observed::<Vec<Ticked>>("ticked").unwrap_or_default();
+        let of_new = ticked.iter().filter(|t| t.by.incarnation() == 1);
+        assert_eq!(of_new.count(), 51, "ten ticks a second, and the first");
+    }));
 }
