@@ -343,3 +343,17 @@ fn a_suspended_sender_can_be_killed() {
         assert_eq!(heard(sim, "a"), ["1", "2", "3"]);
     }));
 }
+
+#[test]
+fn a_suspended_sender_waits_for_a_connection_and_says_so() {
+    check(busy(Scenario::new("says so")).script(|sim| {
+        sim.packets(&PacketFault::hold().from("client"));
+        sim.run_for(secs(10));
+        let waits = sim.view(|view| view.waiting());
+        let of_sender = waits.iter().map(|waiting| waiting.to_string()).nth(1);
+        assert_eq!(
+            of_sender.as_deref(),
+            Some("<client.0.0>  waits for a connection that takes more")
+        );
+    }));
+}
