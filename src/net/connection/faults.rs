@@ -2,7 +2,7 @@
 
 use super::{Connections, Effect, Frame, State, Surroundings, What};
 use crate::choice::{Kind, Shape, Site};
-use crate::kernel::time::Time;
+use crate::kernel::time::{Time, nanos};
 use crate::trace::{Broken, NodeId};
 
 impl<F> Connections<F> {
@@ -161,11 +161,12 @@ impl<F> Connections<F> {
     /// How long until a silence that begins now is noticed: ticks come four times in the tick time, and
     /// the fourth that is missing in a row is one too many.
     fn silence_ns(&mut self, around: &mut Surroundings<'_>, end: u32) -> u64 {
-        let tick_ns = self.settings.tick.as_nanos() as u64;
+        let tick_ns = nanos(self.settings.tick);
         let own = self.at(end);
         own.count += 1;
         let site = Site::new(Kind::Tick, own.who, u64::from(own.count));
-        tick_ns / 4 * 3 + around.choice.draw(site, Shape::UpTo(tick_ns / 2))
+        let more_ns = around.choice.draw(site, Shape::UpTo(tick_ns / 2));
+        (tick_ns / 4 * 3).saturating_add(more_ns)
     }
 }
 
