@@ -369,7 +369,7 @@ impl<F> Connections<F> {
         let Some(frame) = own.queue.pop_front() else {
             return (None, None);
         };
-        own.bytes = own.bytes.saturating_sub(frame.bytes as usize);
+        own.bytes -= frame.bytes as usize;
         let head = own.arm(end);
         if !own.waiters.is_empty() && own.bytes <= self.settings.buffer_bytes / 2 {
             self.writable(end);
@@ -500,7 +500,9 @@ impl<F> Connections<F> {
             State::Calling if why == Broken::Closed => Broken::NoAnswer,
             _ => why,
         };
-        (own.state, own.patience, own.bytes) = (State::Down, None, 0);
+        (own.state, own.patience) = (State::Down, None);
+        // What goes on is still under way when the next connection takes more.
+        own.bytes = own.queue.iter().map(|frame| frame.bytes as usize).sum();
         let (from, to) = (own.from, own.to);
         self.effects
             .extend(waiting.map(|load| Effect::Dead(load.freight)));
