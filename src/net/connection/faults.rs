@@ -1,6 +1,6 @@
 //! What befalls connections: set-ups and silences that last too long, breaks, nodes that go down.
 
-use super::{Connections, Effect, Frame, State, Surroundings, What};
+use super::{Connections, Frame, State, Surroundings, What};
 use crate::choice::{Kind, Shape, Site};
 use crate::kernel::time::{Time, nanos};
 use crate::trace::{Broken, NodeId};
@@ -14,9 +14,8 @@ impl<F> Connections<F> {
         }
         if around.roads.machine(own.from).paused {
             // It notices when it runs again.
-            let again = around.now + self.settings.set_up;
-            self.at(end).patience = Some(again);
-            return self.effects.push(Effect::Late(end, again));
+            let (again, nth) = (around.now + self.settings.set_up, own.count);
+            return self.be_patient(end, again, nth);
         }
         let (epoch, why) = match own.state {
             State::Up => (own.epoch, Broken::Silent),
@@ -150,8 +149,8 @@ impl<F> Connections<F> {
         match (around.roads.is_deaf(own.from, own.to), own.patience) {
             (true, None) => {
                 let by = around.now.plus_nanos(self.silence_ns(around, end));
-                self.at(end).patience = Some(by);
-                self.effects.push(Effect::Late(end, by));
+                let nth = self.ends[end as usize].count;
+                self.be_patient(end, by, nth);
             }
             (false, Some(_)) => self.at(end).patience = None,
             _ => {}
