@@ -459,7 +459,8 @@ impl<D: TaskData> Kernel<D> {
     /// Whether a task stands in the ready queue.
     #[must_use]
     pub fn is_ready(&self, slot: u32) -> bool {
-        self.tasks.get(slot).is_some_and(|task| task.queued != 0)
+        let task = self.tasks.get(slot);
+        task.is_some_and(|task| task.queued != 0 && !task.is_suspended())
     }
 
     /// Whether a task's group steps nothing now.

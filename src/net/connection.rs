@@ -55,8 +55,8 @@ pub enum Effect<F> {
     Head(Head),
     /// The head of this end's queue is another than the one under way, or comes at another moment.
     Forget(u32),
-    /// Come back with `Connections::late` for this end at this moment.
-    Late(u32, Time),
+    /// Come back with `Connections::late` for an end.
+    Late(Late),
     /// The first node has a connection to the second.
     Up(NodeId, NodeId),
     /// The first node has lost its connection to the second, or could not set it up.
@@ -86,6 +86,19 @@ pub struct Head {
     pub who: Lineage,
     /// And the how-manieth of that sender.
     pub nth: u64,
+}
+
+/// Come back with `Connections::late` for an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// The end.
+    pub end: u32,
+    /// At this moment.
+    pub at: Time,
+    /// Who decides among what is due at once.
+    pub who: Lineage,
+    /// And the how-manieth of that sender.
+    pub nth: u32,
 }
 
 /// Who waits until a connection takes more: a task, by slot and generation.
@@ -315,9 +328,20 @@ impl<F> Connections<F> {
             + 1;
         let by = around.now + self.settings.set_up;
         let own = self.at(end);
-        (own.state, own.epoch, own.patience) = (State::Calling, epoch, Some(by));
-        self.effects.push(Effect::Late(end, by));
+        (own.state, own.epoch) = (State::Calling, epoch);
+        // As the call that is sent now is counted.
+        let nth = own.count + 1;
+        self.be_patient(end, by, nth);
         self.post(around, end, What::Hello, epoch);
+    }
+
+    /// What an end waits for may last until this moment; it is the `nth` of its own packets and checks.
+    fn be_patient(&mut self, end: u32, at: Time, nth: u32) {
+        let own = self.at(end);
+        own.patience = Some(at);
+        let who = own.who;
+        let late = Late { end, at, who, nth };
+        self.effects.push(Effect::Late(late));
     }
 
     /// Sends one of the connection's own packets.
@@ -369,7 +393,7 @@ impl<F> Connections<F> {
         let Some(frame) = own.queue.pop_front() else {
             return (None, None);
         };
-        own.bytes = own.bytes.saturating_sub(frame.bytes as usize);
+        own.bytes -= frame.bytes as usize;
         let head = own.arm(end);
         if !own.waiters.is_empty() && own.bytes <= self.settings.buffer_bytes / 2 {
             self.writable(end);
@@ -500,7 +524,9 @@ impl<F> Connections<F> {
             State::Calling if why == Broken::Closed => Broken::NoAnswer,
             _ => why,
         };
-        (own.state, own.patience, own.bytes) = (State::Down, None, 0);
+        (own.state, own.patience) = (State::Down, None);
+        // What goes on is still under way when the next connection takes more.
+        own.bytes = own.queue.iter().map(|frame| frame.bytes as usize).sum();
         let (from, to) = (own.from, own.to);
         self.effects
             .extend(waiting.map(|load| Effect::Dead(load.freight)));

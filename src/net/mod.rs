@@ -18,7 +18,9 @@ mod path;
 mod roads;
 mod rule;
 
-pub use connection::{Connections, Effect, Head, Leaves, Load, Settings, Surroundings, Waiter};
+pub use connection::{
+    Connections, Effect, Head, Late, Leaves, Load, Settings, Surroundings, Waiter,
+};
 pub use cut::Cut;
 pub use model::{Carried, Model, PacketFaults, Passage, Passed};
 pub use path::{Network, Path};

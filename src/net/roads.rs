@@ -26,6 +26,12 @@ pub struct Machine {
     pub name: NodeId,
 }
 
+impl Machine {
+    fn hears_nothing(self) -> bool {
+        self.paused || self.dark
+    }
+}
+
 /// The paths of a run, and what stands in the way.
 #[derive(Clone, Debug)]
 pub struct Roads {
@@ -33,6 +39,8 @@ pub struct Roads {
     paths: FxHashMap<(NodeId, NodeId), Path>,
     cuts: Vec<(u32, Cut)>,
     machines: Vec<Machine>,
+    /// How many machines hear nothing.
+    deaf: usize,
     /// Who draws for a machine's own packets.
     owners: Vec<Lineage>,
     /// Whether any way may be closed.
@@ -48,6 +56,7 @@ impl Roads {
             paths: FxHashMap::default(),
             cuts: Vec::new(),
             machines: Vec::new(),
+            deaf: 0,
             owners: Vec::new(),
             trouble: false,
             namesakes: false,
@@ -89,7 +98,10 @@ impl Roads {
     }
 
     pub(super) fn set_machine(&mut self, node: NodeId, set: impl FnOnce(&mut Machine)) {
-        set(&mut self.machines[node.index()]);
+        let machine = &mut self.machines[node.index()];
+        self.deaf -= usize::from(machine.hears_nothing());
+        set(machine);
+        self.deaf += usize::from(machine.hears_nothing());
         self.note_trouble();
     }
 
@@ -131,8 +143,7 @@ impl Roads {
     }
 
     fn note_trouble(&mut self) {
-        let machine = |m: &Machine| m.paused || m.dark;
-        self.trouble = !self.cuts.is_empty() || self.machines.iter().any(machine);
+        self.trouble = !self.cuts.is_empty() || self.deaf > 0;
     }
 
     /// Whether a cut lies between them, in this direction.
@@ -144,18 +155,12 @@ impl Roads {
     /// Whether nothing of a connection gets from one to the other now.
     #[inline]
     pub(super) fn blocks(&self, from: NodeId, to: NodeId) -> bool {
-        self.trouble && {
-            let there = self.machine(to);
-            there.paused || there.dark || self.is_cut(from, to)
-        }
+        self.trouble && { self.machine(to).hears_nothing() || self.is_cut(from, to) }
     }
 
     /// Whether `listener` hears nothing of `peer`, not even that it is there.
     pub(super) fn is_deaf(&self, listener: NodeId, peer: NodeId) -> bool {
-        self.trouble && {
-            let there = self.machine(peer);
-            there.paused || there.dark || self.is_cut(peer, listener)
-        }
+        self.trouble && { self.machine(peer).hears_nothing() || self.is_cut(peer, listener) }
     }
 
     /// How long it takes to send a packet of a connection again, as often as it is lost.

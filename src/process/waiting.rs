@@ -3,7 +3,7 @@
 
 use super::address::Target;
 use super::system::{Process, System, wants};
-use crate::kernel::Time;
+use crate::kernel::{Task, Time};
 use crate::trace::{Name, NodeId, Pid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -38,6 +38,8 @@ pub enum Wait {
         /// Whether its node steps nothing now, since it is paused or busy.
         stalled: bool,
     },
+    /// A connection that takes more: it has sent as much as that holds.
+    Writable,
     /// Something in its mailbox; or, of what is there already, something else.
     Mail,
     /// A timer of its own: a sleep, or the end of a timeout.
@@ -75,9 +77,10 @@ impl Wait {
     pub(crate) fn weight(&self) -> u8 {
         match self {
             Wait::Answer { .. } => 0,
-            Wait::Turn { .. } => 1,
-            Wait::Timer { .. } => 2,
-            Wait::Mail => 3,
+            Wait::Writable => 1,
+            Wait::Turn { .. } => 2,
+            Wait::Timer { .. } => 3,
+            Wait::Mail => 4,
         }
     }
 }
@@ -90,13 +93,17 @@ impl System {
         for slot in self.live_slots() {
             let stalled = self.kernel.is_stalled(slot);
             let ready = self.kernel.is_ready(slot);
+            let task = self.kernel.tasks.get(slot);
+            let suspended = task.is_some_and(Task::is_suspended);
             let Some(process) = self.process(slot) else {
                 continue;
             };
             let (pid, wanted, mailbox) = (process.pid, process.wants, process.mail as usize);
             let calls = process.calls();
             let mut waits = Vec::new();
-            if ready {
+            if suspended {
+                waits.push(Wait::Writable);
+            } else if ready {
                 waits.push(Wait::Turn { stalled });
             } else {
                 if wanted & wants::REPLY != 0 {
@@ -247,6 +254,7 @@ impl fmt::Display for Wait {
             Wait::Turn { stalled: true } => {
                 f.write_str("is ready to step, and its node is paused or busy")
             }
+            Wait::Writable => f.write_str("a connection that takes more"),
             Wait::Mail => f.write_str("mail"),
             Wait::Timer { due: Some(due) } => write!(f, "a timer due at {due}"),
             Wait::Timer { due: None } => f.write_str("a timer"),

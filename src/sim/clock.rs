@@ -22,7 +22,8 @@ impl Clock {
     /// What it shows at this moment of the run.
     pub(crate) fn at(&self, now: Time) -> Time {
         let passed = now.since(self.since).as_nanos() * self.speed() / BILLION;
-        Time::from_nanos(self.showed_ns).plus_nanos(passed as u64)
+        let passed_ns = u64::try_from(passed).unwrap_or(u64::MAX);
+        Time::from_nanos(self.showed_ns).plus_nanos(passed_ns)
     }
 
     /// How long it takes to move by so many nanoseconds, at its present drift.
@@ -33,7 +34,8 @@ impl Clock {
 
     /// Its wall time, in nanoseconds since 1970.
     pub(crate) fn wall_ns(&self, now: Time) -> u64 {
-        (WALL_AT_START_NS + self.at(now).as_nanos()).saturating_add_signed(self.wall_ahead_ns)
+        let wall_ns = WALL_AT_START_NS.saturating_add(self.at(now).as_nanos());
+        wall_ns.saturating_add_signed(self.wall_ahead_ns)
     }
 
     /// From now on it is faster by so much, or slower.
@@ -67,6 +69,14 @@ mod tests {
         clock.set_drift(Time::from_nanos(3_000), -500_000_000);
         assert_eq!(clock.at(Time::from_nanos(5_000)).as_nanos(), 5_000);
         assert_eq!(clock.real_ns(3_000), 6_000);
+    }
+
+    #[test]
+    fn at_the_end_of_time_clocks_stand_still() {
+        let mut clock = Clock::default();
+        assert_eq!(clock.wall_ns(Time::MAX), u64::MAX);
+        clock.set_drift(Time::ZERO, 500_000_000);
+        assert_eq!(clock.at(Time::MAX), Time::MAX);
     }
 
     #[test]

@@ -15,9 +15,12 @@ use std::time::Duration;
 impl Run<'_> {
     /// A fault that was not planned begins now: its number.
     pub(super) fn inject(&mut self, fault: Fault) -> u32 {
+        // After those that are planned by hand.
+        let nth = self.cluster.by_hand.len() as u32 + self.injected;
+        self.injected += 1;
         let number = with(|system| {
             let at = system.kernel.now();
-            let site = (Lineage::RUN, 0);
+            let site = (Lineage::RUN, nth);
             system.world().0.plan.push(Planned { at, fault, site })
         });
         self.begin_fault(number);
@@ -48,9 +51,8 @@ impl Run<'_> {
         self.apply(number, &fault);
         if let Some(lasts) = fault.lasts() {
             with(|system| {
-                let (world, mut core) = system.world();
-                world.active.insert(number);
-                arm_after(&mut core, lasts, number, Due::Over(number));
+                system.world().0.active.insert(number);
+                system.arm_after(lasts, number, Due::Over(number));
             });
         }
     }
@@ -124,10 +126,7 @@ impl Run<'_> {
             Fault::Cut { ref cut, flap, .. } => {
                 self.cut(number, cut.clone());
                 if let Some(period) = flap {
-                    with(|system| {
-                        let (_, mut core) = system.world();
-                        arm_after(&mut core, period, number, Due::Flap(number));
-                    });
+                    with(|system| system.arm_after(period, number, Due::Flap(number)));
                 }
             }
             Fault::Break { a, b } => with(|system| {
@@ -173,12 +172,13 @@ impl Run<'_> {
     /// A cut that flaps heals, or comes again.
     pub(super) fn flap(&mut self, number: u32) {
         let planned = with(|system| {
-            let (world, mut core) = system.world();
+            let (world, _) = system.world();
             let fault = world.plan.faults()[number as usize].fault.clone();
             let is_active = world.active.contains(&number);
+            let is_cut = world.network.cuts().contains(&number);
             if let (true, Fault::Cut { cut, flap, .. }) = (is_active, fault) {
-                arm_after(&mut core, flap?, number, Due::Flap(number));
-                Some((cut, world.network.cuts().contains(&number)))
+                system.arm_after(flap?, number, Due::Flap(number));
+                Some((cut, is_cut))
             } else {
                 None
             }
@@ -442,6 +442,17 @@ impl System {
         faults
     }
 
+    /// Comes back to a fault after a while, if ever. Its site is the fault's own: by its number those that
+    /// come before it would move it.
+    fn arm_after(&mut self, after: Duration, number: u32, due: Due) {
+        let (world, mut core) = self.world();
+        let (who, nth) = world.plan.faults()[number as usize].site;
+        let at = core.now() + after;
+        if at < Time::MAX {
+            core.arm(at, who, SITE_END | nth, due.number());
+        }
+    }
+
     /// How slow the last of the faults makes a node that are not over.
     fn slowed(&mut self, slow: NodeId) -> Option<Duration> {
         let latest_first = self.active_faults().into_iter().rev();
@@ -469,13 +480,6 @@ fn crashed(node: NodeId) -> impl Fn(u32) -> Event {
         node,
         incarnation,
         call: 0,
-    }
-}
-
-fn arm_after(core: &mut crate::process::Core<'_>, after: Duration, number: u32, due: Due) {
-    let at = core.now() + after;
-    if at < Time::MAX {
-        core.arm(at, Lineage::RUN, SITE_END | number, due.number());
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct Run<'a> {
     /// The nodes that are not the cluster's: added by a script, or in another's place.
     pub(super) more: Vec<Node>,
     pub(super) names: Names,
+    /// How many faults were not planned.
+    pub(super) injected: u32,
     /// Faults have stopped: what is still planned does not begin.
     pub(super) is_quiet: bool,
     watch: Watch<'a>,
@@ -147,6 +149,7 @@ impl Cluster {
                 cluster: self,
                 more: Vec::new(),
                 names: self.names.clone(),
+                injected: 0,
                 is_quiet: false,
                 watch: Watch::new(&self.properties, healed(self.calm, self.faults_end)),
                 violation: None,

@@ -6,7 +6,7 @@ use super::plan::Plan;
 use crate::choice::{Choice, Class, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::{Drawn, Key, Time};
 use crate::net::{
-    Carried, Connections, Effect, Head, Leaves, Load, Model, PacketFaults, Passage, Passed,
+    Carried, Connections, Effect, Head, Late, Leaves, Load, Model, PacketFaults, Passage, Passed,
     Surroundings, Waiter,
 };
 use crate::process::{Core, Host, Packet, System, Via};
@@ -337,9 +337,8 @@ impl World {
                     core.disarm(key);
                 }
             }
-            Effect::Late(end, at) => {
-                let nth = SITE_END | end;
-                core.arm(at, Lineage::RUN, nth, Due::Late(end).number());
+            Effect::Late(Late { end, at, who, nth }) => {
+                core.arm(at, who, SITE_END | nth, Due::Late(end).number());
             }
             Effect::Up(node, peer) => self.news.push((node, peer, None)),
             Effect::Down(node, peer, why) => self.news.push((node, peer, Some(why))),

@@ -5,6 +5,7 @@ use netsplit::{
     Address, CallError, Context, ExitReason, Fault, Info, Network, Pid, Received, ReplyTo,
     Scenario, Sim, Time, check, millis, secs,
 };
+use std::time::Duration;
 
 /// Two nodes, `a` and `b`, each with an ear; the one of `a` connects them.
 fn pair(scenario: Scenario) -> Scenario {
@@ -479,5 +480,18 @@ fn a_fault_that_breaks_no_connection_is_nothing() {
             sim.run_for(secs(1));
             assert_eq!((heard(sim, "a").len(), heard(sim, "b").len()), (0, 0));
         },
+    );
+}
+
+#[test]
+fn a_tick_time_without_end_gives_no_silent_peer_up() {
+    let network = Network::default().tick_time(Duration::MAX);
+    check(
+        pair(Scenario::new("patient").network(network)).script(|sim| {
+            sim.run_for(secs(1));
+            sim.power_cut("b");
+            sim.run_for(secs(100_000));
+            assert_eq!(heard(sim, "a"), ["up b"]);
+        }),
     );
 }

@@ -343,3 +343,42 @@ fn a_suspended_sender_can_be_killed() {
         assert_eq!(heard(sim, "a"), ["1", "2", "3"]);
     }));
 }
+
+#[test]
+fn a_suspended_sender_waits_for_a_connection_and_says_so() {
+    check(busy(Scenario::new("says so")).script(|sim| {
+        sim.packets(&PacketFault::hold().from("client"));
+        sim.run_for(secs(10));
+        let waits = sim.view(|view| view.waiting());
+        let of_sender = waits.iter().map(|waiting| waiting.to_string()).nth(1);
+        assert_eq!(
+            of_sender.as_deref(),
+            Some("<client.0.0>  waits for a connection that takes more")
+        );
+    }));
+}
+
+#[test]
+fn what_was_sent_before_a_connection_was_closed_still_keeps_the_line_busy() {
+    let narrow = Path::new(Distribution::Constant(millis(5))).with_bandwidth(10_000);
+    let scenario = sized_ear::<Vec<u8>>(Scenario::new("closed"), "a", |m| u64::from(m[0]))
+        .network(Network::new(narrow).buffer(2_500))
+        .client("client", |ctx: Context| async move {
+            let a = ctx.node_named("a").expect("a node");
+            ctx.connect(a);
+            ctx.sleep(secs(1)).await;
+            let ear = Address::named("a", "ear");
+            (1..=2).for_each(|n| ear.send(thousand(n)));
+            ctx.disconnect(a);
+            ear.send(thousand(3));
+            ctx.yield_now().await;
+            ctx.count("sent");
+        });
+    check(scenario.script(|sim| {
+        sim.run_for(millis(1_100));
+        assert_eq!(sent(sim), 0);
+        assert!(sim.run_until(millis(200), |view| view.counter("sent") == 1));
+        sim.run_for(secs(1));
+        assert_eq!(heard(sim, "a"), ["1", "2", "3"]);
+    }));
+}

@@ -5,7 +5,8 @@ use netsplit::choice::{Base, Edit, Kind, Recorded, Sort, Tape};
 use netsplit::explore::{SHRINK_TRIES, Strategy, shrink};
 use netsplit::sim::Planned;
 use netsplit::{
-    Address, Chance, Context, Fault, Faults, Keep, Outcome, Pid, Scenario, Time, View, millis, secs,
+    Address, Chance, Context, Cut, Fault, Faults, Keep, Outcome, Pid, Scenario, Time, View, millis,
+    secs,
 };
 use std::time::Duration;
 
@@ -213,4 +214,54 @@ fn a_failure_under_chaos_shrinks_to_the_one_fault_that_makes_it() {
             shrunk.tape
         );
     }
+}
+
+/// The sites at which the order of what is due at one moment was drawn.
+fn due_ranks(scenario: &Scenario) -> Vec<(String, u64)> {
+    let keep = Keep {
+        draws: true,
+        ..Keep::default()
+    };
+    let outcome = scenario.run_with(Chance::Seed(1), keep);
+    let outcome = outcome.expect("a scenario that can be run");
+    let draws = outcome.draws.iter();
+    let ranks = draws.filter(|draw| draw.site.kind == Kind::DueRank);
+    let site = |draw: &Recorded| (outcome.lineages.text(draw.site.who), draw.site.nth);
+    let mut sites: Vec<(String, u64)> = ranks.map(site).collect();
+    sites.sort_unstable();
+    sites
+}
+
+/// Connects to another node after a while.
+async fn connecting(ctx: Context, after: Duration, to: &'static str) {
+    ctx.sleep(after).await;
+    ctx.connect(ctx.node_named(to).expect("a node"));
+    ctx.sleep(secs(1)).await;
+}
+
+#[test]
+fn what_is_over_at_one_moment_draws_its_order_where_nothing_earlier_moves_it() {
+    // Two set-ups fail at one moment, and two pauses are over at another.
+    let cluster = |faults| {
+        Scenario::new("over")
+            .node("a", |ctx| connecting(ctx, secs(1), "b"))
+            .node("b", |_: Context| async {})
+            .node("c", |ctx| connecting(ctx, secs(1), "d"))
+            .node("d", |_: Context| async {})
+            .faults(faults)
+            .finally("it ends", |_| true)
+            .horizon(secs(20))
+            .quiet(secs(0))
+    };
+    let cut = Cut::one_way(["a", "c"], ["b", "d"]);
+    let faults = Faults::calm()
+        .at(millis(900), Fault::cut(cut, secs(30)))
+        .at(secs(10), Fault::pause("a", secs(1)))
+        .at(secs(10), Fault::pause("b", secs(1)));
+    let ranks = due_ranks(&cluster(faults.clone()));
+    // Both pauses begin, both are over, both set-ups are.
+    assert_eq!(ranks.len(), 6, "{ranks:?}");
+    let earlier = faults.at(millis(100), Fault::pause("d", millis(100)));
+    let another = cluster(earlier).node("e", |ctx| connecting(ctx, millis(10), "d"));
+    assert_eq!(due_ranks(&another), ranks);
 }

@@ -1,8 +1,8 @@
 //! What befalls connections: set-ups and silences that last too long, breaks, nodes that go down.
 
-use super::{Connections, Effect, Frame, State, Surroundings, What};
+use super::{Connections, Frame, State, Surroundings, What};
 use crate::choice::{Kind, Shape, Site};
-use crate::kernel::time::Time;
+use crate::kernel::time::{Time, nanos};
 use crate::trace::{Broken, NodeId};
 
 impl<F> Connections<F> {
@@ -14,9 +14,8 @@ impl<F> Connections<F> {
         }
         if around.roads.machine(own.from).paused {
             // It notices when it runs again.
-            let again = around.now + self.settings.set_up;
-            self.at(end).patience = Some(again);
-            return self.effects.push(Effect::Late(end, again));
+            let (again, nth) = (around.now + self.settings.set_up, own.count);
+            return self.be_patient(end, again, nth);
         }
         let (epoch, why) = match own.state {
             State::Up => (own.epoch, Broken::Silent),
@@ -150,8 +149,8 @@ impl<F> Connections<F> {
         match (around.roads.is_deaf(own.from, own.to), own.patience) {
             (true, None) => {
                 let by = around.now.plus_nanos(self.silence_ns(around, end));
-                self.at(end).patience = Some(by);
-                self.effects.push(Effect::Late(end, by));
+                let nth = self.ends[end as usize].count;
+                self.be_patient(end, by, nth);
             }
             (false, Some(_)) => self.at(end).patience = None,
             _ => {}
@@ -161,11 +160,12 @@ impl<F> Connections<F> {
     /// How long until a silence that begins now is noticed: ticks come four times in the tick time, and
     /// the fourth that is missing in a row is one too many.
     fn silence_ns(&mut self, around: &mut Surroundings<'_>, end: u32) -> u64 {
-        let tick_ns = self.settings.tick.as_nanos() as u64;
+        let tick_ns = nanos(self.settings.tick);
         let own = self.at(end);
         own.count += 1;
         let site = Site::new(Kind::Tick, own.who, u64::from(own.count));
-        tick_ns / 4 * 3 + around.choice.draw(site, Shape::UpTo(tick_ns / 2))
+        let more_ns = around.choice.draw(site, Shape::UpTo(tick_ns / 2));
+        (tick_ns / 4 * 3).saturating_add(more_ns)
     }
 }
 
