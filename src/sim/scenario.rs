@@ -81,6 +81,9 @@ pub enum ScenarioError {
     /// A run would end where it begins.
     #[error("its horizon is zero: say how long a run lasts with `horizon(…)`")]
     ZeroHorizon,
+    /// No connection could ever be set up.
+    #[error("the set-up of its connections may take no time: give it some with `set_up_time(…)`")]
+    ZeroSetUpTime,
     /// The quiet end is longer than the run.
     #[error("its quiet end ({quiet:?}) is longer than its horizon ({horizon:?})")]
     QuietTooLong {
@@ -377,8 +380,9 @@ impl Scenario {
 
     /// A script that drives the run, in place of the horizon: see [`Sim`]. It runs once for each seed, and
     /// ends the run when it ends; a panic of it fails the seed. Nodes can be declared beforehand or by the
-    /// script, and `finally` is looked at when it has ended. The profile's faults come as they are drawn, up
-    /// to the quiet end of the horizon, or until [`Sim::quiet`].
+    /// script, and `finally` is looked at when it has ended. The profile's faults come as they are drawn:
+    /// those of nodes, the network and clocks to the nodes declared beforehand, up to the quiet end of the
+    /// horizon; those of packets and timers, until [`Sim::quiet`].
     #[must_use]
     pub fn script(mut self, script: impl Fn(&mut Sim<'_, '_>) + Send + Sync + 'static) -> Scenario {
         self.script = Some(Arc::new(script));
@@ -463,6 +467,9 @@ impl Scenario {
         self.check_properties()?;
         if self.horizon.is_zero() {
             return Err(ScenarioError::ZeroHorizon);
+        }
+        if self.network.settings().set_up.is_zero() {
+            return Err(ScenarioError::ZeroSetUpTime);
         }
         let (horizon, quiet) = (self.horizon, self.quiet.unwrap_or(self.horizon / 4));
         if quiet > horizon {
