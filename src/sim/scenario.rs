@@ -1,6 +1,6 @@
 //! A scenario: nodes and what they boot, clients, network, faults, properties, a horizon.
 
-use super::faults::{FaultError, Faults, checked};
+use super::faults::{FaultError, Faults, Rates, checked};
 use super::outcome::Outcome;
 use super::plan::Planned;
 use super::property::{Property, Verdict, When};
@@ -485,30 +485,9 @@ impl Scenario {
         {
             return Err(ScenarioError::SparedNode(name.clone()));
         }
-        let default = self.network.default_path().clone();
-        default.latency.validate()?;
-        let mut model = Model::new(default, rates.packets.clone());
-        for node in &self.nodes {
-            model.add(None, Lineage::node(&node.name));
-        }
         let faults_end = horizon - quiet;
         let by_hand = self.planned(&ids, faults_end)?;
-        for fault in self.faults.aimed() {
-            let rule = fault.rule(|name| ids.get(name).copied());
-            let rule = rule.and_then(|rule| fault.before(faults_end).map(|()| rule));
-            let mut rule = rule.map_err(FaultError::from)?;
-            rule.end_by(Time::ZERO + faults_end);
-            model.add_rule(rule);
-        }
-        for (from, to, path) in self.network.paths() {
-            path.latency.validate()?;
-            let id = |name: &String| {
-                ids.get(name)
-                    .copied()
-                    .ok_or_else(|| ScenarioError::PathNode(name.clone()))
-            };
-            model.set_path(id(from)?, id(to)?, path.clone());
-        }
+        let model = self.model(&ids, &rates, faults_end)?;
         let mut nodes = self.nodes.clone();
         for node in &mut nodes {
             node.spared |= self.faults.spared().contains(&node.name);
@@ -529,6 +508,38 @@ impl Scenario {
             faults_end: Time::ZERO + faults_end,
             bounds: self.bounds.clone(),
         })
+    }
+
+    /// The network, and what is aimed at its packets.
+    fn model(
+        &self,
+        ids: &FxHashMap<String, NodeId>,
+        rates: &Rates,
+        faults_end: Duration,
+    ) -> Result<Model, ScenarioError> {
+        let default = self.network.default_path().clone();
+        default.latency.validate()?;
+        let mut model = Model::new(default, rates.packets.clone());
+        for node in &self.nodes {
+            model.add(None, Lineage::node(&node.name));
+        }
+        for fault in self.faults.aimed() {
+            let rule = fault.rule(|name| ids.get(name).copied());
+            let rule = rule.and_then(|rule| fault.before(faults_end).map(|()| rule));
+            let mut rule = rule.map_err(FaultError::from)?;
+            rule.end_by(Time::ZERO + faults_end);
+            model.add_rule(rule);
+        }
+        for (from, to, path) in self.network.paths() {
+            path.latency.validate()?;
+            let id = |name: &String| {
+                ids.get(name)
+                    .copied()
+                    .ok_or_else(|| ScenarioError::PathNode(name.clone()))
+            };
+            model.set_path(id(from)?, id(to)?, path.clone());
+        }
+        Ok(model)
     }
 
     /// The faults that are planned by hand.
