@@ -93,15 +93,15 @@ impl<R: Message> ReplyTo<R> {
     }
 
     fn reply_remote(self, answer: &R) {
+        let to = Target::Alias(self.to, self.alias);
         let (blank, watched) = with(|system| {
             let own = system.process(system.current.slot);
             let watch = (self.to, Watch::Call(self.alias));
             let watched = own.is_some_and(|process| process.watchers.remove(watch));
-            (system.blank(), watched)
+            (system.blank(to), watched)
         });
-        let to = Target::Alias(self.to, self.alias);
         let how = (PacketKind::Reply, Via::Connection, Carries::Answer(watched));
-        super::address::hand_over(blank, to, how, answer);
+        super::address::hand_over(blank, how, answer);
     }
 }
 
@@ -116,7 +116,7 @@ impl Extra {
     }
 }
 
-impl super::system::System {
+impl System {
     /// Puts an answer into the place that waits for it; gives back one that came too late.
     fn put_answer<R: Message>(
         &mut self,
@@ -376,9 +376,9 @@ pub(crate) async fn call_with<M: Message, R: Message>(
         to.send(question);
     } else {
         let what = Carries::Question(call.alias);
-        let blank = with(System::blank);
+        let blank = with(|system| system.blank(to.target()));
         let how = (PacketKind::Data, Via::Connection, what);
-        super::address::hand_over(blank, to.target(), how, &question);
+        super::address::hand_over(blank, how, &question);
         call.asks_abroad = true;
     }
     call.await
