@@ -8,7 +8,7 @@
 
 mod faults;
 
-pub use faults::Leaves;
+pub(crate) use faults::Leaves;
 
 use super::roads::{Machine, Roads};
 use crate::choice::{Choice, Lineage, Rate};
@@ -42,7 +42,7 @@ impl Default for Settings {
 
 /// What connections are among: what stands in the way, chance, and the time.
 #[derive(Debug)]
-pub struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     pub(crate) roads: &'a Roads,
     pub(crate) choice: &'a mut Choice,
     pub(crate) now: Time,
@@ -50,7 +50,7 @@ pub struct Surroundings<'a> {
 
 /// What is to be done about connections, in this order. `F` is what they carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect<F> {
+pub(crate) enum Effect<F> {
     /// The head of an end's queue is under way.
     Head(Head),
     /// The head of this end's queue is another than the one under way, or comes at another moment.
@@ -71,7 +71,7 @@ pub enum Effect<F> {
 
 /// Come back with `Connections::due` for an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// The end.
     pub end: u32,
     /// From where.
@@ -90,7 +90,7 @@ pub struct Head {
 
 /// Come back with `Connections::late` for an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Late {
+pub(crate) struct Late {
     /// The end.
     pub end: u32,
     /// At this moment.
@@ -102,11 +102,11 @@ pub struct Late {
 }
 
 /// Who waits until a connection takes more: a task, by slot and generation.
-pub type Waiter = (u32, u16);
+pub(crate) type Waiter = (u32, u16);
 
 /// What the network is asked to carry.
 #[derive(Clone, Copy, Debug)]
-pub struct Load<F> {
+pub(crate) struct Load<F> {
     /// What it is.
     pub freight: F,
     /// Its size.
@@ -184,7 +184,7 @@ const NONE: u32 = u32::MAX;
 
 /// All connections of a run, and what they carry.
 #[derive(Debug)]
-pub struct Connections<F> {
+pub(crate) struct Connections<F> {
     settings: Settings,
     ends: Vec<End<F>>,
     /// By node, and by the peer: the end, or [`NONE`].
@@ -204,7 +204,7 @@ impl<F> Connections<F> {
 
     /// What is to be done since the last time, beside what was given back.
     #[inline(always)]
-    pub fn effects(&mut self) -> Option<Vec<Effect<F>>> {
+    pub(crate) fn effects(&mut self) -> Option<Vec<Effect<F>>> {
         if self.effects.is_empty() {
             None
         } else {
@@ -213,7 +213,7 @@ impl<F> Connections<F> {
     }
 
     /// All that is in the queues.
-    pub fn drain(&mut self) -> impl Iterator<Item = F> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = F> {
         let ends = self.ends.drain(..);
         ends.flat_map(|end| {
             let sent = end.queue.into_iter().filter_map(|frame| match frame.what {
@@ -225,7 +225,7 @@ impl<F> Connections<F> {
     }
 
     /// The nodes to which this one has a connection, as it believes, in the order of their numbers.
-    pub fn peers(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+    pub(crate) fn peers(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let ends = self.own(node).map(|end| &self.ends[end as usize]);
         ends.filter(|end| end.state == State::Up).map(|end| end.to)
     }
@@ -316,7 +316,7 @@ impl<F> Connections<F> {
     }
 
     /// Whether a node has a connection to another, as it believes.
-    pub fn is_up(&self, from: NodeId, to: NodeId) -> bool {
+    pub(crate) fn is_up(&self, from: NodeId, to: NodeId) -> bool {
         let end = self.known(from, to);
         end.is_some_and(|end| self.ends[end as usize].state == State::Up)
     }

@@ -18,11 +18,9 @@ mod path;
 mod roads;
 mod rule;
 
-pub use connection::{
-    Connections, Effect, Head, Late, Leaves, Load, Settings, Surroundings, Waiter,
-};
+pub use connection::Settings;
+pub(crate) use connection::{Connections, Effect, Head, Late, Leaves, Load, Surroundings, Waiter};
 pub use cut::Cut;
-pub use model::{Carried, Model, PacketFaults, Passage, Passed};
+pub(crate) use model::{Carried, Model, PacketFaults, Passage, Passed};
 pub use path::{Network, Path};
-pub use roads::{Machine, Roads};
 pub use rule::{PacketFault, RuleError};

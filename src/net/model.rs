@@ -1,16 +1,16 @@
 //! What becomes of a packet.
 
 use super::roads::RETRANSMIT_NS;
-use super::roads::Roads;
+use super::roads::{Machine, Roads};
 use super::rule::{Meddled, Rule};
-use super::{Cut, Machine, Path};
+use super::{Cut, Path};
 use crate::choice::{Choice, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::time::Time;
 use crate::trace::{MessageId, NodeId, PacketKind};
 
 /// What the adversary may do to packets.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct PacketFaults {
+pub(crate) struct PacketFaults {
     /// How often a packet of each kind is lost.
     pub loss: [Rate; PacketKind::COUNT],
     /// How often a packet of each kind is duplicated.
@@ -23,7 +23,7 @@ pub struct PacketFaults {
 
 /// A packet, as the network sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Passage {
+pub(crate) struct Passage {
     /// Sender, sender's count.
     pub id: MessageId,
     /// Who sent it, for draws.
@@ -40,7 +40,7 @@ pub struct Passage {
 
 /// What faults do to a packet of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Carried {
+pub(crate) struct Carried {
     /// How much longer than its latency they keep it under way, in nanoseconds: what is lost is sent again.
     pub late_ns: u64,
     /// It does not arrive before this.
@@ -49,7 +49,7 @@ pub struct Carried {
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Passed<'a> {
+pub(crate) enum Passed<'a> {
     /// A fault, or the path, loses it.
     Lost,
     /// It arrives.
@@ -93,7 +93,7 @@ impl Passed<'_> {
 
 /// The network of a run, but for its connections.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     roads: Roads,
     faults: PacketFaults,
     rules: Vec<Rule>,
@@ -102,7 +102,7 @@ pub struct Model {
 impl Model {
     /// A network whose every path is `default`, under these faults. It has no machines yet.
     #[must_use]
-    pub fn new(default: Path, faults: PacketFaults) -> Model {
+    pub(crate) fn new(default: Path, faults: PacketFaults) -> Model {
         Model {
             roads: Roads::new(default),
             faults,
@@ -112,17 +112,17 @@ impl Model {
 
     /// Adds a machine: the next number, and who draws for its own packets. One that takes another's place
     /// beside it has that one's name.
-    pub fn add(&mut self, beside: Option<NodeId>, owner: Lineage) -> NodeId {
+    pub(crate) fn add(&mut self, beside: Option<NodeId>, owner: Lineage) -> NodeId {
         self.roads.add(beside, owner)
     }
 
     /// Sets one path.
-    pub fn set_path(&mut self, from: NodeId, to: NodeId, path: Path) {
+    pub(crate) fn set_path(&mut self, from: NodeId, to: NodeId, path: Path) {
         self.roads.set_path(from, to, path);
     }
 
     /// From now on under these faults.
-    pub fn set_faults(&mut self, faults: PacketFaults) {
+    pub(crate) fn set_faults(&mut self, faults: PacketFaults) {
         self.faults = faults;
     }
 
@@ -137,52 +137,52 @@ impl Model {
     /// What stands in the way.
     #[inline]
     #[must_use]
-    pub fn roads(&self) -> &Roads {
+    pub(crate) fn roads(&self) -> &Roads {
         &self.roads
     }
 
     /// Whether any way may be closed, or any machine is not as it should be.
     #[inline]
     #[must_use]
-    pub fn has_trouble(&self) -> bool {
+    pub(crate) fn has_trouble(&self) -> bool {
         self.roads.has_trouble()
     }
 
     /// How a machine is.
     #[must_use]
-    pub fn machine(&self, node: NodeId) -> Machine {
+    pub(crate) fn machine(&self, node: NodeId) -> Machine {
         self.roads.machine(node)
     }
 
     /// Changes how a machine is.
-    pub fn set_machine(&mut self, node: NodeId, set: impl FnOnce(&mut Machine)) {
+    pub(crate) fn set_machine(&mut self, node: NodeId, set: impl FnOnce(&mut Machine)) {
         self.roads.set_machine(node, set);
     }
 
     /// Cuts the network.
-    pub fn cut(&mut self, number: u32, cut: Cut) {
+    pub(crate) fn cut(&mut self, number: u32, cut: Cut) {
         self.roads.cut(number, cut);
     }
 
     /// The cuts that there are hold for a machine that takes this one's place, too.
-    pub fn join_cuts(&mut self, old: NodeId, newer: NodeId) {
+    pub(crate) fn join_cuts(&mut self, old: NodeId, newer: NodeId) {
         self.roads.join_cuts(old, newer);
     }
 
     /// Ends a cut; whether it was there.
-    pub fn mend(&mut self, number: u32) -> bool {
+    pub(crate) fn mend(&mut self, number: u32) -> bool {
         self.roads.mend(number)
     }
 
     /// The cuts that there are.
     #[must_use]
-    pub fn cuts(&self) -> Vec<u32> {
+    pub(crate) fn cuts(&self) -> Vec<u32> {
         self.roads.cuts().collect()
     }
 
     /// Sends a datagram: draws what becomes of it, but for how long it takes.
     #[inline]
-    pub fn pass(&mut self, choice: &mut Choice, now: Time, passage: Passage) -> Passed<'_> {
+    pub(crate) fn pass(&mut self, choice: &mut Choice, now: Time, passage: Passage) -> Passed<'_> {
         let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth()));
         if self.roads.is_cut(passage.from, passage.to) {
             return Passed::Lost;
@@ -216,7 +216,12 @@ impl Model {
     /// Sends a packet of a connection: draws how long faults hold it. None where it vanishes and the
     /// connection goes on, as if its sender had never answered.
     #[inline(always)]
-    pub fn carry(&mut self, choice: &mut Choice, now: Time, passage: Passage) -> Option<Carried> {
+    pub(crate) fn carry(
+        &mut self,
+        choice: &mut Choice,
+        now: Time,
+        passage: Passage,
+    ) -> Option<Carried> {
         let ways = (passage.from, passage.to);
         let site = (passage.who, u64::from(passage.id.nth()));
         let loss = self.faults.loss[passage.kind as usize];

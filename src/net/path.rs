@@ -92,7 +92,7 @@ impl Network {
         self
     }
 
-    /// How long the set-up of a connection may take. Default 7 s, as in Erlang.
+    /// How long the set-up of a connection may take: longer than 0. Default 7 s, as in Erlang.
     #[must_use]
     pub fn set_up_time(mut self, time: Duration) -> Network {
         self.settings.set_up = time;

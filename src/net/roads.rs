@@ -13,7 +13,7 @@ const LOSSES_MOST: u64 = 8;
 
 /// A machine, as the network sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Its node runs.
     pub up: bool,
     /// Its node is stopped for a while: it takes nothing in.
@@ -34,7 +34,7 @@ impl Machine {
 
 /// The paths of a run, and what stands in the way.
 #[derive(Clone, Debug)]
-pub struct Roads {
+pub(crate) struct Roads {
     pub(super) default: Path,
     paths: FxHashMap<(NodeId, NodeId), Path>,
     cuts: Vec<(u32, Cut)>,

@@ -136,11 +136,6 @@ impl<M: Message> Address<M> {
         }
     }
 
-    /// The same kind of address, for another target.
-    pub(super) fn aimed(self, target: Target) -> Address<M> {
-        Address { target, ..self }
-    }
-
     /// Where it points.
     #[must_use]
     pub fn target(&self) -> Target {
@@ -184,11 +179,11 @@ impl<M: Message> Address<M> {
         let sent = with(|system| {
             let here = system.current().pid.node();
             if here != self.target.node() {
-                return if system.moved {
-                    Sent::Moved(message)
-                } else {
-                    Sent::Abroad(message, system.blank())
-                };
+                let target = system.homed(here, self.target);
+                if here != target.node() {
+                    return Sent::Abroad(message, system.blank(target));
+                }
+                return Sent::Slow(message);
             }
             if system.budget <= 1 || system.kernel.trace.wants_detail() {
                 return Sent::Slow(message);
@@ -202,23 +197,8 @@ impl<M: Message> Address<M> {
             Sent::Here(Left::Dropped(message)) => drop(message),
             Sent::Slow(message) => send_with_detail(self.target, message),
             Sent::Abroad(message, blank) => {
-                hand_over(blank, self.target, (kind, via, Carries::Message), &message);
+                hand_over(blank, (kind, via, Carries::Message), &message);
             }
-            Sent::Moved(message) => self.send_homed((kind, via, Carries::Message), message),
-        }
-    }
-
-    /// Sends a message in a cluster in which another node may stand for the one that is meant.
-    #[cold]
-    fn send_homed(self, how: How, message: M) {
-        let (here, target) = with(|system| {
-            let here = system.current().pid.node();
-            (here, system.homed(here, self.target))
-        });
-        if target.node() == here {
-            send_with_detail(target, message);
-        } else {
-            hand_over(with(System::blank), target, how, &message);
         }
     }
 
@@ -265,8 +245,9 @@ fn send_with_detail<M: Message>(target: Target, message: M) {
     let detail = with(|system| system.kernel.trace.wants_detail());
     let text = if detail { local_detail(&message) } else { None };
     let left = act(|system, current| {
-        let id = system.next_id();
-        system.deliver_local(current.pid.node(), target, id, message, text)
+        let here = current.pid.node();
+        let (id, target) = (system.next_id(), system.homed(here, target));
+        system.deliver_local(here, target, id, message, text)
     });
     drop(left);
 }
@@ -286,11 +267,9 @@ enum Sent<M> {
     Slow(M),
     /// It goes to another node, in this packet.
     Abroad(M, Blank),
-    /// It goes to another node, or to what stands for that now.
-    Moved(M),
 }
 
-/// A packet to be filled in, and whether a log or a digest wants more than its bytes.
+/// A packet to be filled in, but for where it goes, and whether a log or a digest wants more than its bytes.
 pub(crate) struct Blank {
     packet: Box<Packet>,
     detail: bool,
@@ -311,19 +290,14 @@ pub(crate) type How = (PacketKind, Via, Carries);
 
 /// A message, encoded, in a packet that has no sender yet; and its text, where a log wants it.
 #[inline]
-fn pack<M: Message>(
-    blank: Blank,
-    to: Target,
-    how: How,
-    message: &M,
-) -> (Box<Packet>, Option<String>) {
+fn pack<M: Message>(blank: Blank, how: How, message: &M) -> (Box<Packet>, Option<String>) {
     let Blank { mut packet, detail } = blank;
     let text = if detail {
         Some(format!("{message:?}"))
     } else {
         None
     };
-    (packet.to, packet.label) = (to, Labeled::of::<M>());
+    packet.label = Labeled::of::<M>();
     (packet.kind, packet.via, packet.what) = how;
     packet.bytes = encode(message, std::mem::take(&mut packet.bytes));
     (packet, text)
@@ -331,8 +305,8 @@ fn pack<M: Message>(
 
 /// Encodes a message and hands it to the host, as the current process's next packet.
 #[inline(never)]
-pub(crate) fn hand_over<M: Message>(blank: Blank, to: Target, how: How, message: &M) {
-    let (mut packet, text) = pack(blank, to, how, message);
+pub(crate) fn hand_over<M: Message>(blank: Blank, how: How, message: &M) {
+    let (mut packet, text) = pack(blank, how, message);
     let _ = act(|system, current| {
         packet.id = system.next_id();
         if let Some(task) = system.kernel.tasks.get(current.slot) {
@@ -353,7 +327,7 @@ pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Linea
         drop(left);
     } else {
         let how = (PacketKind::Data, Via::Connection, Carries::Message);
-        let (mut packet, text) = pack(with(System::blank), to, how, &message);
+        let (mut packet, text) = pack(with(|system| system.blank(to)), how, &message);
         (packet.id, packet.who) = (id, who);
         with(|system| system.hand_over(packet, text));
     }
@@ -362,9 +336,11 @@ pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Linea
 impl System {
     /// A packet to be filled in: one that has served, where there is one.
     #[inline(always)]
-    pub(crate) fn blank(&mut self) -> Blank {
+    pub(crate) fn blank(&mut self, to: Target) -> Blank {
+        let mut packet = self.packets.pop().unwrap_or_default();
+        packet.to = to;
         Blank {
-            packet: self.packets.pop().unwrap_or_default(),
+            packet,
             detail: self.kernel.trace.wants_detail(),
         }
     }

@@ -5,7 +5,7 @@ use super::distribution::Signal;
 use super::exit::{CallError, ExitReason};
 use super::host::{Carries, Packet, Via};
 use super::message::{Message, decode};
-use super::system::{Deliver, Extra, Remains, Watch, act, current, try_with, wants, with};
+use super::system::{Deliver, Extra, Remains, System, Watch, act, current, try_with, wants, with};
 use super::timer::{Alarm, wait};
 use crate::kernel::Time;
 use crate::trace::{DeadReason, Event, Fate, MessageId, NodeId, PacketKind, Pid};
@@ -93,15 +93,15 @@ impl<R: Message> ReplyTo<R> {
     }
 
     fn reply_remote(self, answer: &R) {
+        let to = Target::Alias(self.to, self.alias);
         let (blank, watched) = with(|system| {
             let own = system.process(system.current.slot);
             let watch = (self.to, Watch::Call(self.alias));
             let watched = own.is_some_and(|process| process.watchers.remove(watch));
-            (system.blank(), watched)
+            (system.blank(to), watched)
         });
-        let to = Target::Alias(self.to, self.alias);
         let how = (PacketKind::Reply, Via::Connection, Carries::Answer(watched));
-        super::address::hand_over(blank, to, how, answer);
+        super::address::hand_over(blank, how, answer);
     }
 }
 
@@ -116,7 +116,7 @@ impl Extra {
     }
 }
 
-impl super::system::System {
+impl System {
     /// Puts an answer into the place that waits for it; gives back one that came too late.
     fn put_answer<R: Message>(
         &mut self,
@@ -365,7 +365,7 @@ pub(crate) async fn call_with<M: Message, R: Message>(
         let here = system.current().pid.node();
         let target = system.homed(here, to.target());
         let is_abroad = target.node() != here;
-        (target, is_abroad.then(|| system.blank()))
+        (target, is_abroad.then(|| system.blank(target)))
     });
     let Some(mut call) = Call::<R>::open(Some(target), Some(timeout)) else {
         return std::future::pending().await;
@@ -380,10 +380,10 @@ pub(crate) async fn call_with<M: Message, R: Message>(
     if let Some(blank) = blank {
         let what = Carries::Question(call.alias);
         let how = (PacketKind::Data, Via::Connection, what);
-        super::address::hand_over(blank, target, how, &question);
+        super::address::hand_over(blank, how, &question);
         call.asks_abroad = true;
     } else {
-        to.aimed(target).send(question);
+        to.send(question);
     }
     call.await
 }

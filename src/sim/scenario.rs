@@ -1,6 +1,6 @@
 //! A scenario: nodes and what they boot, clients, network, faults, properties, a horizon.
 
-use super::faults::{FaultError, Faults, checked};
+use super::faults::{FaultError, Faults, Rates, checked};
 use super::outcome::Outcome;
 use super::plan::Planned;
 use super::property::{Property, Verdict, When};
@@ -81,6 +81,9 @@ pub enum ScenarioError {
     /// A run would end where it begins.
     #[error("its horizon is zero: say how long a run lasts with `horizon(…)`")]
     ZeroHorizon,
+    /// No connection could ever be set up.
+    #[error("the set-up of its connections may take no time: give it some with `set_up_time(…)`")]
+    ZeroSetUpTime,
     /// The quiet end is longer than the run.
     #[error("its quiet end ({quiet:?}) is longer than its horizon ({horizon:?})")]
     QuietTooLong {
@@ -377,8 +380,9 @@ impl Scenario {
 
     /// A script that drives the run, in place of the horizon: see [`Sim`]. It runs once for each seed, and
     /// ends the run when it ends; a panic of it fails the seed. Nodes can be declared beforehand or by the
-    /// script, and `finally` is looked at when it has ended. The profile's faults come as they are drawn, up
-    /// to the quiet end of the horizon, or until [`Sim::quiet`].
+    /// script, and `finally` is looked at when it has ended. The profile's faults come as they are drawn:
+    /// those of nodes, the network and clocks to the nodes declared beforehand, up to the quiet end of the
+    /// horizon; those of packets and timers, until [`Sim::quiet`].
     #[must_use]
     pub fn script(mut self, script: impl Fn(&mut Sim<'_, '_>) + Send + Sync + 'static) -> Scenario {
         self.script = Some(Arc::new(script));
@@ -464,6 +468,9 @@ impl Scenario {
         if self.horizon.is_zero() {
             return Err(ScenarioError::ZeroHorizon);
         }
+        if self.network.settings().set_up.is_zero() {
+            return Err(ScenarioError::ZeroSetUpTime);
+        }
         let (horizon, quiet) = (self.horizon, self.quiet.unwrap_or(self.horizon / 4));
         if quiet > horizon {
             return Err(ScenarioError::QuietTooLong { quiet, horizon });
@@ -478,30 +485,9 @@ impl Scenario {
         {
             return Err(ScenarioError::SparedNode(name.clone()));
         }
-        let default = self.network.default_path().clone();
-        default.latency.validate()?;
-        let mut model = Model::new(default, rates.packets.clone());
-        for node in &self.nodes {
-            model.add(None, Lineage::node(&node.name));
-        }
         let faults_end = horizon - quiet;
         let by_hand = self.planned(&ids, faults_end)?;
-        for fault in self.faults.aimed() {
-            let rule = fault.rule(|name| ids.get(name).copied());
-            let rule = rule.and_then(|rule| fault.before(faults_end).map(|()| rule));
-            let mut rule = rule.map_err(FaultError::from)?;
-            rule.end_by(Time::ZERO + faults_end);
-            model.add_rule(rule);
-        }
-        for (from, to, path) in self.network.paths() {
-            path.latency.validate()?;
-            let id = |name: &String| {
-                ids.get(name)
-                    .copied()
-                    .ok_or_else(|| ScenarioError::PathNode(name.clone()))
-            };
-            model.set_path(id(from)?, id(to)?, path.clone());
-        }
+        let model = self.model(&ids, &rates, faults_end)?;
         let mut nodes = self.nodes.clone();
         for node in &mut nodes {
             node.spared |= self.faults.spared().contains(&node.name);
@@ -522,6 +508,38 @@ impl Scenario {
             faults_end: Time::ZERO + faults_end,
             bounds: self.bounds.clone(),
         })
+    }
+
+    /// The network, and what is aimed at its packets.
+    fn model(
+        &self,
+        ids: &FxHashMap<String, NodeId>,
+        rates: &Rates,
+        faults_end: Duration,
+    ) -> Result<Model, ScenarioError> {
+        let default = self.network.default_path().clone();
+        default.latency.validate()?;
+        let mut model = Model::new(default, rates.packets.clone());
+        for node in &self.nodes {
+            model.add(None, Lineage::node(&node.name));
+        }
+        for fault in self.faults.aimed() {
+            let rule = fault.rule(|name| ids.get(name).copied());
+            let rule = rule.and_then(|rule| fault.before(faults_end).map(|()| rule));
+            let mut rule = rule.map_err(FaultError::from)?;
+            rule.end_by(Time::ZERO + faults_end);
+            model.add_rule(rule);
+        }
+        for (from, to, path) in self.network.paths() {
+            path.latency.validate()?;
+            let id = |name: &String| {
+                ids.get(name)
+                    .copied()
+                    .ok_or_else(|| ScenarioError::PathNode(name.clone()))
+            };
+            model.set_path(id(from)?, id(to)?, path.clone());
+        }
+        Ok(model)
     }
 
     /// The faults that are planned by hand.

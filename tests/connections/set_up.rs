@@ -2,8 +2,8 @@
 
 use super::{at, ear, echo, heard, moment, steady, uneven};
 use netsplit::{
-    Address, CallError, Context, ExitReason, Info, Network, Received, ReplyTo, Scenario, check,
-    millis, secs,
+    Address, CallError, Context, ExitReason, Info, Network, Received, ReplyTo, Scenario,
+    ScenarioError, check, millis, secs,
 };
 
 /// A client that sends these to `ear` on `to` at its beginning.
@@ -308,4 +308,12 @@ fn a_client_that_calls_over_a_new_connection_gets_its_answer() {
         sim.run_for(secs(1));
         assert_eq!(sim.view(|view| view.counter("answered")), 1);
     });
+}
+
+#[test]
+fn a_set_up_that_may_take_no_time_is_refused() {
+    let network = Network::default().set_up_time(secs(0));
+    let scenario = ear(Scenario::new("never"), "a").network(network);
+    let refused = scenario.script(|_| {}).validate();
+    assert_eq!(refused, Err(ScenarioError::ZeroSetUpTime));
 }

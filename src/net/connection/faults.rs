@@ -79,7 +79,7 @@ impl<F> Connections<F> {
     }
 
     /// What a fault holds back comes now.
-    pub fn release_held(&mut self, now: Time) {
+    pub(crate) fn release_held(&mut self, now: Time) {
         for own in &mut self.ends {
             for load in &mut own.waiting {
                 load.not_before = Time::ZERO;
@@ -171,7 +171,7 @@ impl<F> Connections<F> {
 
 /// How a node goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaves {
+pub(crate) enum Leaves {
     /// It closes its connections; what it has sent arrives.
     Orderly,
     /// Its system closes them, and what was under way is lost.
