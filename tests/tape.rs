@@ -106,14 +106,8 @@ fn play(scenario: &Scenario, tape: Tape) -> Outcome {
 }
 
 fn all_draws(outcome: &Outcome) -> Vec<Edit> {
-    let edit = |draw: &netsplit::choice::Recorded| Edit {
-        kind: draw.site.kind,
-        who: outcome.lineages.text(draw.site.who),
-        nth: draw.site.nth,
-        outcome: draw.outcome,
-        note: String::new(),
-    };
-    outcome.draws.iter().map(edit).collect()
+    let draws = outcome.draws.iter();
+    draws.map(|draw| draw.edit(&outcome.lineages)).collect()
 }
 
 // --- The same run -----------------------------------------------------------------------------

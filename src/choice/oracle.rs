@@ -4,7 +4,7 @@ use super::chooser::Chooser;
 use super::distribution::{Distribution, Rate, spread};
 use super::site::{Kind, Lineage, Lineages, Site, Sort};
 use super::source::{Stream, key, keyed};
-use super::tape::{Drift, Tape, TapeOracle};
+use super::tape::{Drift, Edit, Tape, TapeOracle};
 use rustc_hash::FxHashSet;
 use std::fmt;
 
@@ -105,6 +105,20 @@ pub struct Recorded {
     pub seeded: u64,
     /// The step of the run in which it was asked.
     pub step: u64,
+}
+
+impl Recorded {
+    /// The edit that makes this draw so again; `names` are those of its run.
+    #[must_use]
+    pub fn edit(&self, names: &Lineages) -> Edit {
+        Edit {
+            kind: self.site.kind,
+            who: names.text(self.site.who),
+            nth: self.site.nth,
+            outcome: self.outcome,
+            note: String::new(),
+        }
+    }
 }
 
 /// A draw that is decided later.

@@ -10,7 +10,7 @@ mod moves;
 mod notes;
 
 use super::strategy::Strategy;
-use crate::choice::{Base, DriftKind, Edit, Kind, Recorded, Sort, Tape};
+use crate::choice::{Base, DriftKind, Edit, Kind, Tape};
 use crate::sim::{Chance, Keep, Outcome, RunError, Scenario, ScenarioError};
 use crate::trace::DigestValue;
 use rustc_hash::FxHashSet;
@@ -131,7 +131,7 @@ pub fn shrink(
         tries: 1,
         survived: FxHashSet::default(),
     };
-    let edits = deviations(&first);
+    let edits = first.deviations();
     let edits_before = edits.len();
     let again = scenario.run_with(Chance::Tape(search.tape(edits.clone())), Keep::default())?;
     search.tries += 1;
@@ -159,19 +159,6 @@ fn property(scenario: &Scenario, outcome: &Outcome) -> Result<String, ShrinkErro
         (None, None) => Err(ShrinkError::Holds { scenario, seed }),
         (None, Some(violation)) => Ok(violation.property.clone()),
     }
-}
-
-/// What makes this run other than a calm one: the draws of the adversary that are not 0.
-fn deviations(outcome: &Outcome) -> Vec<Edit> {
-    let deviates = |draw: &&Recorded| draw.site.kind.sort() == Sort::Adversary && draw.outcome != 0;
-    let edit = |draw: &Recorded| Edit {
-        kind: draw.site.kind,
-        who: outcome.lineages.text(draw.site.who),
-        nth: draw.site.nth,
-        outcome: draw.outcome,
-        note: String::new(),
-    };
-    outcome.draws.iter().filter(deviates).map(edit).collect()
 }
 
 /// The edits that were needed, where the same property is violated.

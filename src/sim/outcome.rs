@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::waits::Waits;
-use crate::choice::{Drift, Lineages, Recorded};
+use crate::choice::{Drift, Edit, Lineages, Recorded, Sort};
 use crate::kernel::{Reached, Time};
 use crate::process::with;
 use crate::trace::{BooksError, Checkpoint, DigestValue, Log, Names, Pid, Totals};
@@ -117,6 +117,16 @@ impl Outcome {
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.violation.is_none() && self.error.is_none()
+    }
+
+    /// What made this run other than a calm one: the draws of the adversary that are not 0, as the edits of
+    /// a tape over calm. Needs a run that kept its draws ([`Keep`](super::Keep)).
+    #[must_use]
+    pub fn deviations(&self) -> Vec<Edit> {
+        let deviates =
+            |draw: &&Recorded| draw.site.kind.sort() == Sort::Adversary && draw.outcome != 0;
+        let draws = self.draws.iter().filter(deviates);
+        draws.map(|draw| draw.edit(&self.lineages)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every drawn fault can be taken away, and nothing else goes with it: so failures under chaos shrink.
 
 use crate::chaos;
-use netsplit::choice::{Base, Edit, Kind, Recorded, Sort, Tape};
+use netsplit::choice::{Base, Edit, Kind, Recorded, Tape};
 use netsplit::explore::{SHRINK_TRIES, Strategy, shrink};
 use netsplit::sim::Planned;
 use netsplit::{
@@ -12,20 +12,11 @@ use std::time::Duration;
 
 /// The tape of a run: over calm, all draws of the adversary that were not.
 pub(crate) fn deviations(scenario: &Scenario, outcome: &Outcome) -> Tape {
-    let draws = outcome.draws.iter();
-    let deviates = |draw: &&Recorded| draw.site.kind.sort() == Sort::Adversary && draw.outcome != 0;
-    let edit = |draw: &Recorded| Edit {
-        kind: draw.site.kind,
-        who: outcome.lineages.text(draw.site.who),
-        nth: draw.site.nth,
-        outcome: draw.outcome,
-        note: String::new(),
-    };
     Tape {
         scenario: scenario.name().to_owned(),
         seed: outcome.seed,
         base: Base::Calm,
-        edits: draws.filter(deviates).map(edit).collect(),
+        edits: outcome.deviations(),
     }
 }
 

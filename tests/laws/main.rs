@@ -125,21 +125,23 @@ fn one_of(outcome: &Outcome, kind: Kind) -> Option<Recorded> {
 }
 
 fn without(scenario: &Scenario, outcome: &Outcome, draw: &Recorded) -> Outcome {
-    let Site { kind, who, nth } = draw.site;
     let tape = Tape {
         scenario: scenario.name().to_owned(),
         seed: outcome.seed,
         base: Base::Seed,
         edits: vec![Edit {
-            kind,
-            who: outcome.lineages.text(who),
-            nth,
             outcome: 0,
-            note: String::new(),
+            ..draw.edit(&outcome.lineages)
         }],
     };
     let second = scenario.run_with(Chance::Tape(tape), KEEP).unwrap();
-    assert_eq!(second.drift, [], "{kind:?} of seed {}", outcome.seed);
+    assert_eq!(
+        second.drift,
+        [],
+        "{:?} of seed {}",
+        draw.site.kind,
+        outcome.seed
+    );
     second
 }
 

@@ -3,7 +3,7 @@
 #[path = "../laws/shapes.rs"]
 mod shapes;
 
-use netsplit::choice::{Base, Edit, Sort, Tape};
+use netsplit::choice::{Base, Tape};
 use netsplit::explore::{Options, SHRINK_TRIES, Strategy, shrink, sweep};
 use netsplit::{Address, Chance, Context, Keep, Outcome, Scenario, millis, secs};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,21 +25,11 @@ fn run(scenario: &Scenario, strategy: Strategy, seed: u64) -> Outcome {
 
 /// The tape of a run: over calm, all draws of the adversary that were not.
 fn tape(scenario: &Scenario, outcome: &Outcome) -> Tape {
-    let draws = outcome.draws.iter();
-    let deviations =
-        draws.filter(|draw| draw.site.kind.sort() == Sort::Adversary && draw.outcome != 0);
-    let edit = |draw: &netsplit::choice::Recorded| Edit {
-        kind: draw.site.kind,
-        who: outcome.lineages.text(draw.site.who),
-        nth: draw.site.nth,
-        outcome: draw.outcome,
-        note: String::new(),
-    };
     Tape {
         scenario: scenario.name().to_owned(),
         seed: outcome.seed,
         base: Base::Calm,
-        edits: deviations.map(edit).collect(),
+        edits: outcome.deviations(),
     }
 }
 
