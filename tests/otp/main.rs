@@ -4,6 +4,7 @@
 //! Asserts stand in the process under test, the client: a panic of it fails the run, where a panic of a
 //! process that it started would be an exit reason.
 
+mod common;
 mod exits;
 mod gen_server;
 mod gen_server_calls;
@@ -16,11 +17,10 @@ mod rust_rules;
 mod signals;
 mod timers;
 
-use netsplit::trace::{DeadReason, Event};
-use netsplit::{
-    Chance, Context, ExitReason, Info, Keep, Message, Outcome, Pid, Received, Scenario, millis,
-    secs,
+use common::{
+    clean_runs, dead_letters, ends_as_told, error, events, idle, line, next_down, next_exit,
 };
+use netsplit::{Context, Info, Keep, Message, Outcome, Pid, Scenario, millis, secs};
 use std::sync::Arc;
 
 /// How many seeds each test runs: each draws another order of steps.
@@ -53,53 +53,13 @@ fn with_client<M: Message>(
     all_seeds(&scenario)
 }
 
-/// Runs `scenario` once a seed; every run must be clean.
+/// Runs `scenario` once a seed, and keeps the log; every run must be clean.
 fn all_seeds(scenario: &Scenario) -> Vec<Outcome> {
     let keep = Keep {
         log: true,
         ..Keep::default()
     };
-    let run = |seed| {
-        let outcome = scenario
-            .run_with(Chance::Seed(seed), keep)
-            .unwrap_or_else(|error| panic!("the scenario cannot be run: {error}"));
-        if let Some(violation) = &outcome.violation {
-            let (property, detail) = (&violation.property, &violation.detail);
-            panic!("seed {seed}: violated \"{property}\": {detail}");
-        }
-        if let Some(error) = &outcome.error {
-            panic!("seed {seed}: {error}");
-        }
-        outcome
-    };
-    (0..SEEDS).map(run).collect()
-}
-
-/// The events of a run, as its log has them.
-fn events(outcome: &Outcome) -> impl Iterator<Item = Event> {
-    let log = outcome.log.as_ref().expect("every run here keeps its log");
-    log.entries().iter().map(|entry| entry.event)
-}
-
-/// Why the dead letters of a run found nobody, in their order.
-fn dead_letters(outcome: &Outcome) -> Vec<DeadReason> {
-    let why = |event| match event {
-        Event::DeadLetter { why, .. } => Some(why),
-        _ => None,
-    };
-    events(outcome).filter_map(why).collect()
-}
-
-/// A process that takes everything and does nothing.
-async fn idle<M: Message>(ctx: Context<M>) {
-    loop {
-        ctx.receive().await;
-    }
-}
-
-/// A process that ends for the reason that it is sent.
-async fn ends_as_told(ctx: Context<ExitReason>) -> ExitReason {
-    ctx.receive_message().await
+    clean_runs(scenario, SEEDS, keep)
 }
 
 /// A process that is gone.
@@ -111,28 +71,6 @@ async fn dead_pid<M: Message>(ctx: &Context<M>) -> Pid {
     pid
 }
 
-/// The reason of the next `Down`, whatever else waits in the mailbox.
-async fn next_down<M: Message>(ctx: &Context<M>) -> ExitReason {
-    match ctx
-        .receive_info(|info| matches!(info, Info::Down { .. }))
-        .await
-    {
-        Info::Down { reason, .. } => reason,
-        other => unreachable!("{other:?} was not asked for"),
-    }
-}
-
-/// Sender and reason of the next trapped exit, whatever else waits in the mailbox.
-async fn next_exit<M: Message>(ctx: &Context<M>) -> (Pid, ExitReason) {
-    match ctx
-        .receive_info(|info| matches!(info, Info::Exit { .. }))
-        .await
-    {
-        Info::Exit { from, reason } => (from, reason),
-        other => unreachable!("{other:?} was not asked for"),
-    }
-}
-
 /// Nothing comes within a second.
 async fn nothing_comes<M: Message>(ctx: &Context<M>) {
     let came = ctx.receive_within(secs(1)).await;
@@ -142,18 +80,4 @@ async fn nothing_comes<M: Message>(ctx: &Context<M>) {
 /// Lets everything else that is ready step.
 async fn settle<M: Message>(ctx: &Context<M>) {
     ctx.sleep(millis(1)).await;
-}
-
-fn error(text: &str) -> ExitReason {
-    ExitReason::error(text)
-}
-
-/// A line about something received.
-fn line<M: Message>(received: &Received<M>) -> String {
-    match received {
-        Received::Message(message) => format!("{message:?}"),
-        Received::Info(Info::Exit { reason, .. }) => format!("exit {reason}"),
-        Received::Info(Info::Down { reason, .. }) => format!("down {reason}"),
-        Received::Info(other) => format!("{other:?}"),
-    }
 }

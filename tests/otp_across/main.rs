@@ -7,6 +7,8 @@
 //! [`Faults::chaos`] and faults by hand.
 
 mod chaos;
+#[path = "../otp/common.rs"]
+mod common;
 mod exits;
 mod gen_server;
 mod gen_server_calls;
@@ -15,10 +17,12 @@ mod monitors;
 mod nodes;
 mod signals;
 
-use netsplit::trace::{DeadReason, Event};
+use common::{
+    clean_runs, dead_letters, ends_as_told, error, events, idle, line, next_down, next_exit,
+};
 use netsplit::{
-    Address, Chance, Context, ExitReason, Faults, Info, IntoExit, Keep, Message, Outcome,
-    PacketFault, Pid, Received, ReplyTo, Scenario, millis, secs,
+    Address, Context, ExitReason, Faults, Info, IntoExit, Keep, Message, Outcome, PacketFault, Pid,
+    ReplyTo, Scenario, millis, secs,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +124,11 @@ where
     all_seeds(&scenario.horizon(secs(1000)), keep)
 }
 
+/// Runs `scenario` once a seed; every run must be clean.
+fn all_seeds(scenario: &Scenario, keep: Keep) -> Vec<Outcome> {
+    clean_runs(scenario, SEEDS, keep)
+}
+
 /// The scenario with `process` as its client, which must come to its end.
 fn ends_with<M: Message>(
     scenario: Scenario,
@@ -147,55 +156,10 @@ fn client<M: Message>() -> Address<M> {
     Address::named("client", "client")
 }
 
-/// Runs `scenario` once a seed; every run must be clean.
-fn all_seeds(scenario: &Scenario, keep: Keep) -> Vec<Outcome> {
-    let run = |seed| {
-        let outcome = scenario
-            .run_with(Chance::Seed(seed), keep)
-            .unwrap_or_else(|error| panic!("the scenario cannot be run: {error}"));
-        if let Some(violation) = &outcome.violation {
-            let (property, detail) = (&violation.property, &violation.detail);
-            panic!("seed {seed}: violated \"{property}\": {detail}");
-        }
-        if let Some(error) = &outcome.error {
-            panic!("seed {seed}: {error}");
-        }
-        outcome
-    };
-    (0..SEEDS).map(run).collect()
-}
-
-/// The events of a run, as its log has them.
-fn events(outcome: &Outcome) -> impl Iterator<Item = Event> {
-    let log = outcome.log.as_ref().expect("every run here keeps its log");
-    log.entries().iter().map(|entry| entry.event)
-}
-
-/// Why the dead letters of a run found nobody, in their order.
-fn dead_letters(outcome: &Outcome) -> Vec<DeadReason> {
-    let why = |event| match event {
-        Event::DeadLetter { why, .. } => Some(why),
-        _ => None,
-    };
-    events(outcome).filter_map(why).collect()
-}
-
-/// A process that takes everything and does nothing.
-async fn idle<M: Message>(ctx: Context<M>) {
-    loop {
-        ctx.receive().await;
-    }
-}
-
 /// The same, for exits too.
 async fn trapper(ctx: Context<u64>) {
     ctx.trap_exit(true);
     idle(ctx).await;
-}
-
-/// A process that ends for the reason that it is sent.
-async fn ends_as_told(ctx: Context<ExitReason>) -> ExitReason {
-    ctx.receive_message().await
 }
 
 /// A process of `far` that is gone.
@@ -206,28 +170,6 @@ async fn dead_pid<M: Message>(ctx: &Context<M>) -> Pid {
     ctx.receive_info(|info| matches!(info, Info::Down { monitor: m, .. } if *m == monitor))
         .await;
     gone
-}
-
-/// The reason of the next `Down`, whatever else waits in the mailbox.
-async fn next_down<M: Message>(ctx: &Context<M>) -> ExitReason {
-    match ctx
-        .receive_info(|info| matches!(info, Info::Down { .. }))
-        .await
-    {
-        Info::Down { reason, .. } => reason,
-        other => unreachable!("{other:?} was not asked for"),
-    }
-}
-
-/// Sender and reason of the next trapped exit, whatever else waits in the mailbox.
-async fn next_exit<M: Message>(ctx: &Context<M>) -> (Pid, ExitReason) {
-    match ctx
-        .receive_info(|info| matches!(info, Info::Exit { .. }))
-        .await
-    {
-        Info::Exit { from, reason } => (from, reason),
-        other => unreachable!("{other:?} was not asked for"),
-    }
 }
 
 /// Nothing comes, however late packets are.
@@ -248,18 +190,4 @@ async fn lives<M: Message>(ctx: &Context<M>, far: Pid) -> bool {
     let before = ctx.mailbox_len();
     ctx.demonitor(monitor, true);
     ctx.mailbox_len() == before
-}
-
-fn error(text: &str) -> ExitReason {
-    ExitReason::error(text)
-}
-
-/// A line about something received.
-fn line<M: Message>(received: &Received<M>) -> String {
-    match received {
-        Received::Message(message) => format!("{message:?}"),
-        Received::Info(Info::Exit { reason, .. }) => format!("exit {reason}"),
-        Received::Info(Info::Down { reason, .. }) => format!("down {reason}"),
-        Received::Info(other) => format!("{other:?}"),
-    }
 }
