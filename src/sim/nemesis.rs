@@ -308,10 +308,7 @@ impl Run<'_> {
             system.pauses = true;
             system.kernel.stall(group);
             let (world, mut core) = system.world();
-            world
-                .network
-                .set_machine(node, |machine| machine.paused = true);
-            world.roads_changed(&mut core);
+            world.set_paused(&mut core, node, true);
         });
     }
 
@@ -325,10 +322,7 @@ impl Run<'_> {
             let group = state.group;
             system.kernel.resume(group);
             let (world, mut core) = system.world();
-            world
-                .network
-                .set_machine(node, |machine| machine.paused = false);
-            world.roads_changed(&mut core);
+            world.set_paused(&mut core, node, false);
             world.unpark(&mut core, node);
             system.fire_late(node);
         });

@@ -394,6 +394,13 @@ impl World {
         }
     }
 
+    /// A node stops for a while, or goes on.
+    pub(crate) fn set_paused(&mut self, core: &mut Core<'_>, node: NodeId, paused: bool) {
+        self.network
+            .set_machine(node, |machine| machine.paused = paused);
+        self.roads_changed(core);
+    }
+
     /// What stands in the way has changed.
     pub(crate) fn roads_changed(&mut self, core: &mut Core<'_>) {
         let mut around = surroundings(&self.network, core);

@@ -61,7 +61,8 @@ pub(crate) fn five() -> Scenario {
     })
 }
 
-fn run(scenario: &Scenario, seed: u64, log: bool) -> Outcome {
+/// A clean run with its draws, and with its log where that is asked for.
+pub(crate) fn run(scenario: &Scenario, seed: u64, log: bool) -> Outcome {
     let keep = Keep {
         draws: true,
         log,

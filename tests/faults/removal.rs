@@ -38,12 +38,7 @@ fn taking_one_drawn_fault_away_leaves_all_others_as_they_were() {
     let scenario = chaos::five();
     let mut gone = Vec::new();
     for seed in 0..4 {
-        let keep = Keep {
-            draws: true,
-            ..Keep::default()
-        };
-        let first = scenario.run_with(Chance::Seed(seed), keep);
-        let first = first.expect("a scenario that can be run");
+        let first = chaos::run(&scenario, seed, false);
         let tape = deviations(&scenario, &first);
         let comes = |edit: &&Edit| COMES.contains(&edit.kind);
         assert_eq!(
@@ -80,12 +75,7 @@ fn taking_one_drawn_fault_away_leaves_all_others_as_they_were() {
 fn taking_a_kind_out_of_the_swarm_leaves_the_faults_that_the_tape_has() {
     let scenario = chaos::five();
     for seed in 0..4 {
-        let keep = Keep {
-            draws: true,
-            ..Keep::default()
-        };
-        let first = scenario.run_with(Chance::Seed(seed), keep);
-        let first = first.expect("a scenario that can be run");
+        let first = chaos::run(&scenario, seed, false);
         let tape = deviations(&scenario, &first);
         for index in 0..tape.edits.len() {
             if tape.edits[index].kind != Kind::Swarm {
