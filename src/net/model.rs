@@ -182,7 +182,7 @@ impl Model {
 
     /// Sends a datagram: draws what becomes of it, but for how long it takes.
     #[inline]
-    pub(crate) fn pass(&mut self, choice: &mut Choice, now: Time, passage: Passage) -> Passed<'_> {
+    pub(crate) fn pass(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Passed<'_> {
         let site = |kind| Site::new(kind, passage.who, u64::from(passage.id.nth()));
         if self.roads.is_cut(passage.from, passage.to) {
             return Passed::Lost;
@@ -220,7 +220,7 @@ impl Model {
         &mut self,
         choice: &mut Choice,
         now: Time,
-        passage: Passage,
+        passage: &Passage,
     ) -> Option<Carried> {
         let ways = (passage.from, passage.to);
         let site = (passage.who, u64::from(passage.id.nth()));
@@ -242,12 +242,12 @@ impl Model {
     }
 
     #[cold]
-    fn meddle(&mut self, choice: &mut Choice, now: Time, passage: Passage) -> Meddled {
+    fn meddle(&mut self, choice: &mut Choice, now: Time, passage: &Passage) -> Meddled {
         let roads = &self.roads;
         let name = |node: NodeId| roads.machine(node).name;
         let mut meddled = Meddled::default();
         for (index, rule) in self.rules.iter_mut().enumerate() {
-            rule.apply(choice, now, &passage, index as u64, &name, &mut meddled);
+            rule.apply(choice, now, passage, index as u64, &name, &mut meddled);
         }
         meddled
     }
@@ -305,7 +305,7 @@ mod tests {
                 is_duplicated: false,
                 held_ns: 0,
             };
-            match model.pass(&mut choice, Time::ZERO, passage) {
+            match model.pass(&mut choice, Time::ZERO, &passage) {
                 Passed::Lost => Sent {
                     is_lost: true,
                     ..sent

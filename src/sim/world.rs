@@ -224,7 +224,7 @@ impl World {
     }
 
     #[inline]
-    fn send_datagram(&mut self, mut core: Core<'_>, packet: Box<Packet>, passage: Passage) {
+    fn send_datagram(&mut self, mut core: Core<'_>, packet: Box<Packet>, passage: &Passage) {
         let (id, to) = (passage.id, passage.to);
         let now = core.now();
         let Passed::Arrives {
@@ -260,7 +260,7 @@ impl World {
         &mut self,
         mut core: Core<'_>,
         packet: Box<Packet>,
-        passage: Passage,
+        passage: &Passage,
     ) -> bool {
         let now = core.now();
         let carried = self.network.carry(core.choice(), now, passage);
@@ -514,9 +514,9 @@ impl Host for World {
             bytes: packet.bytes.len() as u32,
         };
         if packet.via == Via::Connection && passage.from != passage.to {
-            return self.send_connected(core, packet, passage);
+            return self.send_connected(core, packet, &passage);
         }
-        self.send_datagram(core, packet, passage);
+        self.send_datagram(core, packet, &passage);
         false
     }
 
