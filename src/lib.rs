@@ -90,7 +90,7 @@ pub use kernel::Bounds;
 pub use kernel::time::Time;
 #[cfg(feature = "sim")]
 pub use net::{Cut, Network, PacketFault, Path};
-pub use otp::{Flow, GenServer, Server};
+pub use otp::{Flow, GenServer, Refusal, Server, StartError, Startable};
 pub use process::{
     Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,
     Received, ReplyTo, TimerRef,

@@ -8,8 +8,8 @@
 use netsplit::explore::confirm;
 use netsplit::sim::{Chance, Keep};
 use netsplit::{
-    Address, Context, ExitReason, Faults, Flow, GenServer, Info, Outcome, ReplyTo, RunError,
-    Scenario, Server, View, millis, report, secs,
+    Address, Context, ExitReason, Faults, Flow, GenServer, Info, Outcome, Refusal, ReplyTo,
+    RunError, Scenario, Server, View, millis, report, secs,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ impl GenServer for ShelfServer {
     type Args = ();
     type Message = Shelf;
 
-    async fn init((): (), ctx: &mut Context<Shelf>) -> Result<Self, ExitReason> {
+    async fn init((): (), ctx: &mut Context<Shelf>) -> Result<Self, Refusal> {
         ctx.send_after(ctx.address(), Shelf::Put(0), millis(300));
         Ok(ShelfServer { things: Vec::new() })
     }

@@ -2,8 +2,8 @@
 
 use netsplit::sim::{Called, Wait, print_ring};
 use netsplit::{
-    Address, Context, Cut, Fault, Faults, Outcome, ReplyTo, Scenario, ScenarioError, Time, View,
-    micros, millis, secs,
+    Address, Context, Cut, Fault, Faults, Outcome, Refusal, ReplyTo, Scenario, ScenarioError, Time,
+    View, micros, millis, secs,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -406,12 +406,12 @@ fn every_sort_of_wait_is_told() {
 
 #[test]
 fn the_answer_of_a_start_is_waited_for_with_the_name_of_who_is_started() {
-    use netsplit::{ExitReason, Flow, GenServer, Server};
+    use netsplit::{Flow, GenServer, Server};
     struct Slow;
     impl GenServer for Slow {
         type Args = ();
         type Message = u64;
-        async fn init((): (), ctx: &mut Context<u64>) -> Result<Slow, ExitReason> {
+        async fn init((): (), ctx: &mut Context<u64>) -> Result<Slow, Refusal> {
             ctx.sleep(secs(90)).await;
             Ok(Slow)
         }

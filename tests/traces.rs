@@ -5,7 +5,7 @@
 use netsplit::sim::{Chance, Keep};
 use netsplit::{
     Address, Context, Distribution, ExitReason, Faults, Flow, GenServer, Info, Network, NodeId,
-    PacketKind, Path, ReplyTo, Scenario, Server, millis, report, secs,
+    PacketKind, Path, Refusal, ReplyTo, Scenario, Server, millis, report, secs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -305,7 +305,7 @@ fn a_server_that_stops() {
         type Args = u64;
         type Message = Account;
 
-        async fn init(opening: u64, _: &mut Context<Account>) -> Result<Self, ExitReason> {
+        async fn init(opening: u64, _: &mut Context<Account>) -> Result<Self, Refusal> {
             Ok(AccountServer { balance: opening })
         }
 

@@ -3,7 +3,7 @@
 use crate::meter::{Clock, Measured, Spent, rss_kb};
 use crate::{Rng, ended, measure, scenario};
 use netsplit::{
-    Context, ExitReason, Flow, GenServer, Info, Received, ReplyTo, Server, micros, secs,
+    Context, ExitReason, Flow, GenServer, Info, Received, Refusal, ReplyTo, Server, micros, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
@@ -43,7 +43,7 @@ impl GenServer for EchoServer {
     type Args = ();
     type Message = Echo;
 
-    async fn init((): (), _: &mut Context<Echo>) -> Result<Self, ExitReason> {
+    async fn init((): (), _: &mut Context<Echo>) -> Result<Self, Refusal> {
         Ok(EchoServer)
     }
 

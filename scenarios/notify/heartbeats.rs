@@ -16,7 +16,7 @@
 use super::storm;
 use netsplit::{
     Address, CallError, Context, ExitReason, Faults, Flow, GenServer, PacketFault, PacketKind,
-    Received, ReplyTo, Scenario, Server, Time, View, millis, secs,
+    Received, Refusal, ReplyTo, Scenario, Server, Time, View, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -213,7 +213,7 @@ impl GenServer for Db {
     type Args = fn(&Row, Job) -> bool;
     type Message = Statement;
 
-    async fn init(may_write: Self::Args, _: &mut Context<Statement>) -> Result<Db, ExitReason> {
+    async fn init(may_write: Self::Args, _: &mut Context<Statement>) -> Result<Db, Refusal> {
         let rows = BTreeMap::new();
         Ok(Db { rows, may_write })
     }

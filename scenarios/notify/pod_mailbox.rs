@@ -12,8 +12,8 @@
 //! with it, boots, and asks for its messages while the receipt of this one is still on its way.
 
 use netsplit::{
-    Address, CallError, Context, ExitReason, Faults, Flow, GenServer, Message, NodeId, ReplyTo,
-    Scenario, Server, Time, View, millis, secs,
+    Address, CallError, Context, ExitReason, Faults, Flow, GenServer, Message, NodeId, Refusal,
+    ReplyTo, Scenario, Server, Time, View, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl GenServer for Db {
     type Args = ();
     type Message = Statement;
 
-    async fn init((): (), _: &mut Context<Statement>) -> Result<Db, ExitReason> {
+    async fn init((): (), _: &mut Context<Statement>) -> Result<Db, Refusal> {
         Ok(Db::default())
     }
 

@@ -10,8 +10,8 @@
 
 use super::storm;
 use netsplit::{
-    Address, CallError, Context, ExitReason, Flow, GenServer, Message, ReplyTo, Scenario, Server,
-    View, millis, secs,
+    Address, CallError, Context, ExitReason, Flow, GenServer, Message, Refusal, ReplyTo, Scenario,
+    Server, View, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,7 @@ impl GenServer for Db {
     type Args = ();
     type Message = Statement;
 
-    async fn init((): (), _: &mut Context<Statement>) -> Result<Db, ExitReason> {
+    async fn init((): (), _: &mut Context<Statement>) -> Result<Db, Refusal> {
         Ok(Db::default())
     }
 

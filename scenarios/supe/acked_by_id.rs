@@ -6,8 +6,8 @@
 //! twice; none is lost, and none is read that was never posted.
 
 use netsplit::{
-    Address, Context, ExitReason, Faults, Flow, GenServer, Info, PacketKind, ReplyTo, Scenario,
-    Server, View, millis, secs,
+    Address, Context, ExitReason, Faults, Flow, GenServer, Info, PacketKind, Refusal, ReplyTo,
+    Scenario, Server, View, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -49,7 +49,7 @@ impl GenServer for Parent {
     type Args = ();
     type Message = ToParent;
 
-    async fn init((): (), _: &mut Context<ToParent>) -> Result<Parent, ExitReason> {
+    async fn init((): (), _: &mut Context<ToParent>) -> Result<Parent, Refusal> {
         Ok(Parent::default())
     }
 

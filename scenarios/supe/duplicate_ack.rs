@@ -10,8 +10,7 @@
 //! and has not read yet. If the child crashes now, nobody has that letter any more.
 
 use netsplit::{
-    Address, Context, ExitReason, Faults, Flow, GenServer, PacketKind, Scenario, Server, millis,
-    secs,
+    Address, Context, Faults, Flow, GenServer, PacketKind, Refusal, Scenario, Server, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -45,7 +44,7 @@ impl GenServer for Parent {
     type Args = ();
     type Message = ToParent;
 
-    async fn init((): (), _: &mut Context<ToParent>) -> Result<Parent, ExitReason> {
+    async fn init((): (), _: &mut Context<ToParent>) -> Result<Parent, Refusal> {
         Ok(Parent {
             letters: VecDeque::new(),
             child: None,

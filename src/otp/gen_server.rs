@@ -1,17 +1,12 @@
 //! The server: one message type, one handler that is never entered twice, a state of its own.
 
-use crate::kernel::{Panicked, run_user};
-use crate::process::{
-    Address, CallError, Context, ExitReason, Info, Message, NameError, Received, ReplyTo,
-    started_by,
-};
+use super::caught::{Caught, noted};
+use super::start::{Birth, Manner, Refusal, StartError, Startable, start};
+use crate::process::{Address, Context, ExitReason, Info, Message, Received};
 use crate::trace::Pid;
-use pin_project::pin_project;
 use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 /// What a server does after a handler.
@@ -33,7 +28,9 @@ pub enum Flow {
 /// A handler may wait (`.await`); the server takes no other message meanwhile.
 ///
 /// ```
-/// use netsplit::{Context, ExitReason, Flow, GenServer, ReplyTo, Scenario, Server, secs};
+/// use netsplit::{
+///     Context, ExitReason, Flow, GenServer, Refusal, ReplyTo, Scenario, Server, secs,
+/// };
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +47,7 @@ pub enum Flow {
 ///     type Args = u64;
 ///     type Message = Account;
 ///
-///     async fn init(opening: u64, _: &mut Context<Account>) -> Result<Self, ExitReason> {
+///     async fn init(opening: u64, _: &mut Context<Account>) -> Result<Self, Refusal> {
 ///         Ok(AccountServer { balance: opening })
 ///     }
 ///
@@ -84,7 +81,10 @@ pub trait GenServer: Sized + 'static {
     type Message: Message;
 
     /// Makes the state. Whoever starts the server waits for it.
-    async fn init(args: Self::Args, ctx: &mut Context<Self::Message>) -> Result<Self, ExitReason>;
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is nothing to do, or it cannot start.
+    async fn init(args: Self::Args, ctx: &mut Context<Self::Message>) -> Result<Self, Refusal>;
 
     /// What the server does right after `init`. Default: waits for a message.
     fn first(&self) -> Flow {
@@ -118,11 +118,9 @@ pub trait GenServer: Sized + 'static {
 #[derive(Debug)]
 pub struct Server<S: GenServer> {
     args: S::Args,
-    name: Option<String>,
+    manner: Manner,
     server: PhantomData<S>,
 }
-
-type Ack = ReplyTo<Result<(), ExitReason>>;
 
 impl<S: GenServer> Server<S> {
     /// A server that will be started with these arguments.
@@ -130,7 +128,7 @@ impl<S: GenServer> Server<S> {
     pub fn with(args: S::Args) -> Server<S> {
         Server {
             args,
-            name: None,
+            manner: Manner::default(),
             server: PhantomData,
         }
     }
@@ -138,22 +136,31 @@ impl<S: GenServer> Server<S> {
     /// Gives it a local name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Server<S> {
-        self.name = Some(name.to_owned());
+        self.manner.name = Some(name.to_owned());
+        self
+    }
+
+    /// How long its starter waits for its `init`; then it is killed. Default: for ever, as in OTP.
+    #[must_use]
+    pub fn start_timeout(mut self, timeout: Duration) -> Server<S> {
+        self.manner.timeout = Some(timeout);
         self
     }
 
     /// Starts it and waits for its `init`.
     ///
     /// # Errors
-    /// The reason with which `init` failed, or `already_started` where the name is taken. After a failed
-    /// start no name, no link and no timer is left behind.
+    /// [`StartError`]: its name is taken, or its `init` made no state. After a failed start no name, no link
+    /// and no timer is left behind.
     pub async fn start<M: Message>(
         self,
         starter: &Context<M>,
-    ) -> Result<Address<S::Message>, ExitReason> {
-        self.check_name(starter)?;
-        let parent = starter.pid();
-        started(|ack| starter.spawn(|ctx| self.serve(ctx, Some(ack), Some(parent)))).await
+    ) -> Result<Address<S::Message>, StartError> {
+        let Server { args, manner, .. } = self;
+        start(starter, manner, |birth| {
+            starter.spawn(|ctx| serve::<S>(args, ctx, birth))
+        })
+        .await
     }
 
     /// Starts it linked to the starter, and waits for its `init`. Where that fails, a starter that does not
@@ -164,90 +171,49 @@ impl<S: GenServer> Server<S> {
     pub async fn start_link<M: Message>(
         self,
         starter: &Context<M>,
-    ) -> Result<Address<S::Message>, ExitReason> {
-        self.check_name(starter)?;
-        let parent = starter.pid();
-        started(|ack| starter.spawn_link(|ctx| self.serve(ctx, Some(ack), Some(parent)))).await
+    ) -> Result<Address<S::Message>, StartError> {
+        let Server { args, manner, .. } = self;
+        start(starter, manner, |birth| {
+            starter.spawn_link(|ctx| serve::<S>(args, ctx, birth))
+        })
+        .await
     }
 
-    /// A name that is taken already needs no process to find out.
-    fn check_name<M: Message>(&self, starter: &Context<M>) -> Result<(), ExitReason> {
-        let Some(name) = self.name.clone() else {
-            return Ok(());
-        };
-        match starter.whereis(&name) {
-            Some(holder) => Err(already_started(&NameError::Taken { name, holder })),
-            None => Ok(()),
-        }
-    }
-
-    /// Makes the current process the server; gives the reason of its end.
+    /// Makes the current process the server; gives the reason of its end. The first process of a node has
+    /// its node for a parent: asked to stop, it runs `terminate` where it traps exits.
     pub async fn run(self, ctx: Context<S::Message>) -> ExitReason {
-        self.serve(ctx, None, None).await
+        serve::<S>(self.args, ctx, Birth::alone(self.manner)).await
     }
+}
 
-    async fn serve(
+impl<S: GenServer> Startable for Server<S> {
+    type Message = S::Message;
+
+    async fn start_link<M: Message>(
         self,
-        mut ctx: Context<S::Message>,
-        mut ack: Option<Ack>,
-        parent: Option<Pid>,
-    ) -> ExitReason {
-        let mut tell = |result: Result<(), ExitReason>| {
-            if let Some(ack) = ack.take() {
-                ack.reply(result);
-            }
-        };
-        if let Some(name) = &self.name
-            && let Err(error) = ctx.register(name)
-        {
-            let reason = already_started(&error);
-            if parent.is_none() {
-                return reason;
-            }
-            // As in OTP, this is no failure of the server: a linked starter lives on.
-            tell(Err(reason));
-            return ExitReason::Normal;
-        }
-        let state = match Caught(S::init(self.args, &mut ctx)).await {
-            Ok(Ok(state)) => state,
-            Ok(Err(reason)) => {
-                tell(Err(reason.clone()));
-                return reason;
-            }
-            Err(panicked) => {
-                let reason = noted(&ctx, panicked);
-                tell(Err(reason.clone()));
-                return reason;
-            }
-        };
-        let first = state.first();
-        let cell = Rc::new(RefCell::new(Some(state)));
-        ctx.expose(cell.clone());
-        tell(Ok(()));
-        serve_loop(&mut ctx, &cell, first, parent).await
+        starter: &Context<M>,
+    ) -> Result<Address<S::Message>, StartError> {
+        Server::start_link(self, starter).await
     }
 }
 
-fn already_started(error: &NameError) -> ExitReason {
-    ExitReason::Error(format!("already_started: {error}"))
-}
-
-/// Waits for the `init` of a server that `spawn` starts.
-async fn started<M: Message>(
-    spawn: impl FnOnce(Ack) -> Address<M>,
-) -> Result<Address<M>, ExitReason> {
-    let mut address = None;
-    let start = |ack| {
-        let started = spawn(ack);
-        address = Some(started);
-        started.pid()
+async fn serve<S: GenServer>(
+    args: S::Args,
+    mut ctx: Context<S::Message>,
+    mut birth: Birth,
+) -> ExitReason {
+    let state = match birth
+        .state(&mut ctx, async |ctx| S::init(args, ctx).await)
+        .await
+    {
+        Ok(state) => state,
+        Err(reason) => return reason,
     };
-    let result = started_by(start).await;
-    match (result, address) {
-        (Ok(Ok(())), Some(address)) => Ok(address),
-        (Ok(Err(reason)), _) | (Err(CallError::Exit(reason)), _) => Err(reason),
-        _ => Err(ExitReason::NoProc),
-    }
+    let first = state.first();
+    let cell = Rc::new(RefCell::new(Some(state)));
+    ctx.expose(cell.clone());
+    birth.done();
+    serve_loop(&mut ctx, &cell, first, birth.parent).await
 }
 
 /// What the server takes up next.
@@ -264,7 +230,7 @@ async fn serve_loop<S: GenServer>(
     ctx: &mut Context<S::Message>,
     cell: &RefCell<Option<S>>,
     mut flow: Flow,
-    parent: Option<Pid>,
+    parent: Pid,
 ) -> ExitReason {
     loop {
         let next = match flow {
@@ -277,7 +243,7 @@ async fn serve_loop<S: GenServer>(
             Flow::Stop(reason) => return terminate(ctx, cell, reason).await,
         };
         if let Next::Received(Received::Info(Info::Exit { from, reason })) = &next
-            && Some(*from) == parent
+            && *from == parent
         {
             return terminate(ctx, cell, reason.clone()).await;
         }
@@ -314,28 +280,5 @@ async fn terminate<S: GenServer>(
     match Caught(server.terminate(&reason, ctx)).await {
         Ok(()) => reason,
         Err(panicked) => noted(ctx, panicked),
-    }
-}
-
-fn noted<M: Message>(ctx: &Context<M>, panicked: Panicked) -> ExitReason {
-    let place = panicked.place.as_deref().unwrap_or("an unknown place");
-    ctx.note(format_args!("panicked at {place}: {}", panicked.message));
-    panicked.into()
-}
-
-/// A future whose panic is a value, so that what it borrowed survives it.
-#[pin_project]
-struct Caught<F>(#[pin] F);
-
-impl<F: Future> Future for Caught<F> {
-    type Output = Result<F::Output, Panicked>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let inner = self.project().0;
-        match run_user(|| inner.poll(cx)) {
-            Ok(polled) => polled.map(Ok),
-            Err(panicked) => Poll::Ready(Err(panicked)),
-        }
     }
 }

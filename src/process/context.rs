@@ -17,7 +17,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -125,6 +125,28 @@ impl<M: Message> Context<M> {
                 return info;
             }
         }
+    }
+
+    /// The same, at most for `timeout`; nothing when that is over.
+    pub async fn receive_info_within(
+        &self,
+        timeout: Duration,
+        wanted: impl FnMut(&Info) -> bool,
+    ) -> Option<Info> {
+        let mut alarm = Alarm::new(timeout);
+        let mut info = pin!(self.receive_info(wanted));
+        poll_fn(|cx| match info.as_mut().poll(cx) {
+            Poll::Ready(info) => Poll::Ready(Some(info)),
+            Poll::Pending if alarm.poll_over(cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Waits until a monitor fires; gives the reason.
+    pub(crate) async fn down_of(&self, monitor: MonitorRef) -> ExitReason {
+        let info = self.receive_info(|info| info.is_down_of(monitor)).await;
+        info.into_reason()
     }
 
     /// How many messages and infos wait in the mailbox.

@@ -40,6 +40,21 @@ pub enum Info {
     Timeout,
 }
 
+impl Info {
+    /// Whether it says that this monitor fired.
+    pub(crate) fn is_down_of(&self, fired: MonitorRef) -> bool {
+        matches!(self, Info::Down { monitor, .. } if *monitor == fired)
+    }
+
+    /// The reason that it tells, of an exit or a down; `normal` for what tells none.
+    pub(crate) fn into_reason(self) -> ExitReason {
+        match self {
+            Info::Exit { reason, .. } | Info::Down { reason, .. } => reason,
+            Info::NodeUp(_) | Info::NodeDown(_) | Info::Timeout => ExitReason::Normal,
+        }
+    }
+}
+
 /// What a process takes out of its mailbox.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<M> {

@@ -391,8 +391,9 @@ pub(crate) async fn call_with<M: Message, R: Message>(
 /// Starts a process with a place for its first answer, and waits for that answer or the process's end.
 pub(crate) async fn started_by<R: Message>(
     start: impl FnOnce(ReplyTo<R>) -> Option<Pid>,
+    timeout: Option<Duration>,
 ) -> Result<R, CallError> {
-    let Some(mut call) = Call::<R>::open(None, None) else {
+    let Some(mut call) = Call::<R>::open(None, timeout) else {
         return std::future::pending().await;
     };
     let reply_to = ReplyTo {

@@ -4,7 +4,7 @@ use super::pages::SCRIPTS;
 use netsplit::sim::Unreadable;
 use netsplit::{
     Address, Context, ExitReason, Fault, Faults, Flow, GenServer, Info, PacketFault, PacketKind,
-    ReplyTo, Scenario, Server, check, millis, secs,
+    Refusal, ReplyTo, Scenario, Server, check, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ impl GenServer for Counter {
     type Args = ();
     type Message = ToCounter;
 
-    async fn init((): (), _: &mut Context<ToCounter>) -> Result<Counter, ExitReason> {
+    async fn init((): (), _: &mut Context<ToCounter>) -> Result<Counter, Refusal> {
         Ok(Counter { sum: 0 })
     }
 

@@ -2,7 +2,8 @@
 
 use super::{error, next_down, next_exit, nothing_comes, one_node, settle};
 use netsplit::{
-    Address, Context, ExitReason, Flow, GenServer, Info, ReplyTo, Server, Time, millis, secs,
+    Address, Context, ExitReason, Flow, GenServer, Info, Refusal, ReplyTo, Server, StartError,
+    Time, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub(crate) enum Init {
     Fine,
     Fails(ExitReason),
+    Ignores,
     Panics,
     Takes(Duration),
 }
@@ -84,15 +86,16 @@ impl GenServer for Probe {
     type Args = Plan;
     type Message = Ask;
 
-    async fn init(plan: Plan, ctx: &mut Context<Ask>) -> Result<Probe, ExitReason> {
+    async fn init(plan: Plan, ctx: &mut Context<Ask>) -> Result<Probe, Refusal> {
         ctx.trap_exit(plan.trap);
         match &plan.init {
             Init::Fine => {}
             Init::Takes(time) => ctx.sleep(*time).await,
             Init::Fails(reason) => {
                 ctx.send_after(ctx.address(), Ask::Add(1), millis(10));
-                return Err(reason.clone());
+                return Err(Refusal::Stop(reason.clone()));
             }
+            Init::Ignores => return Err(Refusal::Ignore),
             Init::Panics => panic!("in init"),
         }
         Ok(Probe { plan, count: 0 })
@@ -354,7 +357,10 @@ fn otp_11_after_a_failed_init_the_starter_gets_the_reason_and_nothing_is_left_be
         let plan = Plan::new(ctx.address()).init(Init::Fails(error("no")));
         for _ in 0..2 {
             let server = Server::<Probe>::with(plan.clone()).name("server");
-            assert_eq!(server.start(ctx).await, Err(error("no")));
+            assert_eq!(
+                server.start(ctx).await,
+                Err(StartError::Failed(error("no")))
+            );
             assert_eq!(ctx.whereis("server"), None);
         }
         nothing_comes(ctx).await;
@@ -366,11 +372,38 @@ fn otp_11_after_a_failed_init_the_starter_gets_the_reason_and_nothing_is_left_be
 }
 
 #[test]
+fn otp_11_an_init_that_ignores_the_start_ends_as_normal_and_a_linked_starter_lives() {
+    one_node(async |ctx: &Context<String>| {
+        let plan = Plan::new(ctx.address()).init(Init::Ignores);
+        let server = Server::<Probe>::with(plan).name("server").start_link(ctx);
+        assert_eq!(server.await, Err(StartError::Ignored));
+        assert_eq!(ctx.whereis("server"), None);
+        nothing_comes(ctx).await;
+    });
+}
+
+#[test]
+fn otp_11_an_init_that_takes_longer_than_it_may_is_killed_before_its_starter_goes_on() {
+    one_node(async |ctx: &Context<String>| {
+        let plan = Plan::new(ctx.address()).init(Init::Takes(secs(5)));
+        let server = Server::<Probe>::with(plan).name("server");
+        let started = server.start_timeout(millis(20)).start_link(ctx).await;
+        assert_eq!(started, Err(StartError::Timeout));
+        assert_eq!(ctx.now(), Time::ZERO + millis(20));
+        assert_eq!(ctx.whereis("server"), None);
+        nothing_comes(ctx).await;
+    });
+}
+
+#[test]
 fn otp_11_an_init_that_panics_is_a_failed_init() {
     one_node(async |ctx: &Context<String>| {
         let plan = Plan::new(ctx.address()).init(Init::Panics);
         let server = Server::<Probe>::with(plan).name("server").start(ctx).await;
-        assert_eq!(server, Err(ExitReason::Panic("in init".to_owned())));
+        assert_eq!(
+            server,
+            Err(StartError::Failed(ExitReason::Panic("in init".to_owned())))
+        );
         assert_eq!(ctx.whereis("server"), None);
     });
 }
@@ -393,7 +426,7 @@ fn otp_11_a_linked_starter_that_traps_gets_the_reason_and_the_exit() {
         ctx.trap_exit(true);
         let plan = Plan::new(ctx.address()).init(Init::Fails(error("no")));
         let started = Server::<Probe>::with(plan).start_link(ctx).await;
-        assert_eq!(started, Err(error("no")));
+        assert_eq!(started, Err(StartError::Failed(error("no"))));
         assert_eq!(next_exit(ctx).await.1, error("no"));
         nothing_comes(ctx).await;
     });
@@ -411,7 +444,7 @@ fn otp_11_a_server_killed_in_its_init_tells_the_starter_so() {
             killer.send_exit(server, ExitReason::Kill);
         });
         let started = Server::<Probe>::with(plan).name("server").start(ctx).await;
-        assert_eq!(started, Err(ExitReason::Killed));
+        assert_eq!(started, Err(StartError::Failed(ExitReason::Killed)));
         assert_eq!(ctx.whereis("server"), None);
     });
 }

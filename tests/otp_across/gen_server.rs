@@ -2,8 +2,8 @@
 
 use super::{LONG, client, error, next_down, next_exit, nothing_comes, settle, with_client};
 use netsplit::{
-    Address, CallError, Context, ExitReason, Flow, GenServer, Info, Outcome, Pid, ReplyTo,
-    Scenario, Server, millis, secs,
+    Address, CallError, Context, ExitReason, Flow, GenServer, Info, Outcome, Pid, Refusal, ReplyTo,
+    Scenario, Server, StartError, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl GenServer for Probe {
     type Args = Plan;
     type Message = Ask;
 
-    async fn init(plan: Plan, ctx: &mut Context<Ask>) -> Result<Probe, ExitReason> {
+    async fn init(plan: Plan, ctx: &mut Context<Ask>) -> Result<Probe, Refusal> {
         ctx.trap_exit(plan.trap);
         ctx.sleep(plan.init_takes).await;
         assert!(!plan.init_panics, "in init");
@@ -54,7 +54,7 @@ impl GenServer for Probe {
             None => Ok(Probe { plan, count: 0 }),
             Some(reason) => {
                 ctx.send_after(ctx.address(), Ask::Add(1), millis(10));
-                Err(reason)
+                Err(Refusal::Stop(reason))
             }
         }
     }
@@ -116,7 +116,7 @@ impl GenServer for Probe {
 #[derive(Debug, Serialize, Deserialize)]
 enum ToParent {
     /// Starts it, named `server`; the answer is its pid, or why there is none.
-    Start(ReplyTo<Result<Pid, ExitReason>>),
+    Start(ReplyTo<Result<Pid, StartError>>),
     End(ExitReason),
 }
 
@@ -161,7 +161,7 @@ async fn start_parent() -> Address<ToParent> {
     super::start::<ToParent>().await
 }
 
-async fn start(parent: Address<ToParent>) -> Result<Pid, ExitReason> {
+async fn start(parent: Address<ToParent>) -> Result<Pid, StartError> {
     parent
         .call(ToParent::Start, LONG)
         .await

@@ -4,7 +4,7 @@ use super::{all_seeds, dead_letters, ends_with, idle, next_down, next_exit};
 use netsplit::trace::DeadReason;
 use netsplit::{
     Address, CallError, Context, ExitReason, Fault, Faults, Flow, GenServer, Keep, Outcome, Pid,
-    ReplyTo, Scenario, Server, check, millis, secs,
+    Refusal, ReplyTo, Scenario, Server, check, millis, secs,
 };
 
 /// Runs `process` as the client of a scenario under these faults.
@@ -178,7 +178,7 @@ impl GenServer for Counted {
     type Args = ();
     type Message = ReplyTo<u32>;
 
-    async fn init(_: (), ctx: &mut Context<ReplyTo<u32>>) -> Result<Counted, ExitReason> {
+    async fn init(_: (), ctx: &mut Context<ReplyTo<u32>>) -> Result<Counted, Refusal> {
         ctx.trap_exit(true);
         ctx.count("begun");
         for n in 0..4 {
