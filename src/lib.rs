@@ -42,8 +42,9 @@
 //! # What breaks a replay
 //!
 //! Code under test that reads something else than its context: the order of a `std` hash map, real time,
-//! threads, files, a `static` that an earlier run has changed. Every violation is run twice before it is
-//! reported, and `--check-determinism` looks for such leaks in every seed.
+//! threads, files, a `static` that an earlier run has changed, a field of `tracing` that does more than
+//! look. Every violation is run twice before it is reported, and `--check-determinism` looks for such leaks
+//! in every seed.
 //!
 //! # Features
 //!
@@ -79,6 +80,8 @@ pub mod trace;
 mod guide {
     #[doc = include_str!("../docs/guide/faults.md")]
     mod faults {}
+    #[doc = include_str!("../docs/guide/inside.md")]
+    mod inside {}
 }
 
 use std::time::Duration;
