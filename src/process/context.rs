@@ -11,6 +11,7 @@ use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
 use crate::choice::{Kind, Shape, Site, Stream};
 use crate::kernel::Time;
 use crate::trace::{Event, Name, NodeId, Pid, Restart, Supervision, emit};
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::convert::Infallible;
@@ -177,6 +178,35 @@ impl<M: Message> Context<M> {
     pub(crate) async fn down_of(&self, monitor: MonitorRef) -> ExitReason {
         let info = self.receive_info(|info| info.is_down_of(monitor)).await;
         info.into_reason()
+    }
+
+    /// Waits until all these monitors have fired, at most for `timeout` where there is one; those that have
+    /// are taken out.
+    pub(crate) async fn downs_of(
+        &self,
+        monitors: &mut FxHashSet<MonitorRef>,
+        timeout: Option<Duration>,
+    ) {
+        let mut alarm = timeout.map(Alarm::new);
+        poll_fn(|cx| {
+            while !monitors.is_empty() {
+                let mut fired = |content: &Content<M>| match content {
+                    Content::Down(monitor, _) => monitors.remove(monitor),
+                    Content::Info(info) => match &**info {
+                        Info::Down { monitor, .. } => monitors.remove(monitor),
+                        _ => false,
+                    },
+                    Content::Message(..) => false,
+                };
+                if self.poll_select(cx, &mut fired).is_ready() {
+                    continue;
+                }
+                let over = alarm.as_mut().is_some_and(|alarm| alarm.poll_over(cx));
+                return if over { Poll::Ready(()) } else { Poll::Pending };
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// How many messages and infos wait in the mailbox.

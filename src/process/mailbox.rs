@@ -13,6 +13,14 @@ pub struct MonitorRef {
     pub(crate) of: Pid,
 }
 
+impl MonitorRef {
+    /// The process that is monitored.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.of
+    }
+}
+
 /// What the system tells a process, in its mailbox, in order with its messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Info {
