@@ -93,7 +93,10 @@ pub use kernel::Bounds;
 pub use kernel::time::Time;
 #[cfg(feature = "sim")]
 pub use net::{Cut, Network, PacketFault, Path};
-pub use otp::{Flow, GenServer, Refusal, Server, StartError, Startable};
+pub use otp::{
+    AutoShutdown, BackOff, ChildError, ChildSpec, Flow, GenServer, Refusal, Server, Shutdown,
+    SpecError, StartError, Startable, Supervisor, SupervisorRef, child,
+};
 pub use process::{
     Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,
     Received, ReplyTo, TimerRef,
@@ -103,7 +106,7 @@ pub use sim::{
     Chance, Fault, Faults, Form, Keep, Outcome, RunError, Scenario, ScenarioError, Sim, Unreadable,
     Verdict, View, Violation,
 };
-pub use trace::{NodeId, PacketKind, Pid};
+pub use trace::{NodeId, PacketKind, Pid, Restart, Strategy};
 
 /// So many seconds.
 #[must_use]

@@ -1,6 +1,7 @@
 //! The closed list of events: everything that can happen in a run, as plain data.
 
 use super::ids::{MessageId, Name, NodeId, PacketKind, Pid, TextId};
+use super::supervision::Supervision;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -236,6 +237,8 @@ pub enum Event {
     Outdated { node: NodeId, newer: NodeId },
     /// From now on no more faults: all is healed.
     Quiet,
+    /// A supervisor does its work.
+    Supervision { by: Pid, what: Supervision },
     /// A user's note.
     Note { pid: Pid, text: TextId },
 }
@@ -354,6 +357,10 @@ impl Event {
             Event::Halt { node, incarnation } => {
                 words!(41, u64::from(node.0) | u64::from(incarnation) << 16)
             }
+            Event::Supervision { by, what } => {
+                let [first, second, third] = what.words();
+                words!(42, first, by.as_u64(), second, third)
+            }
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -379,7 +386,9 @@ impl Event {
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
             Event::Monitor { by, .. } | Event::Demonitor { by, .. } => Some(by),
             Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
-            Event::Suspended { pid, .. } | Event::Released { pid } => Some(pid),
+            Event::Suspended { pid, .. }
+            | Event::Released { pid }
+            | Event::Supervision { by: pid, .. } => Some(pid),
             Event::NodeUp { .. }
             | Event::NodeDown { .. }
             | Event::Fault { .. }
