@@ -60,10 +60,12 @@ macro_rules! say {
     };
 }
 
+mod probe;
+mod servers;
 mod signals;
 
 /// All that have a side in Rust: program and cases.
-const OURS: &[(&str, &[&str])] = &[signals::CASES];
+const OURS: &[(&str, &[&str])] = &[servers::CASES, signals::CASES];
 
 /// Runs a case under drawn orders; each run prints an outcome that is recorded.
 fn compare<M: Message>(

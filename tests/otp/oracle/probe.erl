@@ -5,8 +5,8 @@
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 -import(oracle, [say/2, reason/1]).
 
-%% A plan is a map: `trap` exits; what `init` does: `fails`, `panics`, `ignores`, `takes` so many milliseconds;
-%% what comes `first`; and a `quiet` one does not say that it starts.
+%% A plan is a map: whether it `trap`s exits; what its `init` does (`fails`, `panics`, `ignores`, `takes` so many
+%% milliseconds), and what comes `first` after it.
 start(Plan) -> start(probe, Plan).
 start(Name, Plan) -> gen_server:start(?MODULE, {Name, Plan}, []).
 start_link(Name, Plan) -> gen_server:start_link(?MODULE, {Name, Plan}, []).
@@ -31,9 +31,12 @@ handle_continue(go_on, Name) ->
 
 handle_call(get, _, Name) -> {reply, 7, Name};
 handle_call(ignore, _, Name) -> {noreply, Name};
-handle_call({after_, Time}, _, Name) -> timer:sleep(Time), {reply, 7, Name};
+handle_call({'after', Time}, _, Name) -> timer:sleep(Time), {reply, 7, Name};
 handle_call({pass_to, Other}, From, Name) -> Other ! {question, From}, {noreply, Name};
-handle_call(call_yourself, _, Name) -> {reply, catch gen_server:call(self(), get), Name};
+handle_call(call_yourself, _, Name) ->
+    {'EXIT', {Why, _}} = catch gen_server:call(self(), get),
+    say("~s: no answer: ~s", [Name, Why]),
+    {reply, 7, Name};
 handle_call({stop, Reason}, _, Name) -> {stop, Reason, Name};
 handle_call({answer_and_stop, Reason}, _, Name) -> {stop, Reason, 7, Name}.
 
