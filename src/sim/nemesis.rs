@@ -7,8 +7,8 @@ use super::world::{Due, SITE_END, SITE_REBOOT};
 use crate::choice::Lineage;
 use crate::kernel::{Time, nanos};
 use crate::net::{Cut, Leaves};
-use crate::process::{ExitReason, System, bury, with};
-use crate::trace::{Event, NodeId, Pid, set_names};
+use crate::process::{System, ask_to_stop, bury, with};
+use crate::trace::{Event, NodeId, set_names};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -263,21 +263,13 @@ impl Run<'_> {
 
     fn stop(&mut self, node: NodeId, grace: Duration, down_ns: u64) {
         with(|system| {
-            system.kernel.trace.emit(Event::Stopping { node });
             let state = &mut system.nodes[node.index()];
             state.arm_crash(0, down_ns);
-            state.stopping = true;
-            let (root, boot) = (state.root, state.lineage.boot(state.incarnation()));
+            let boot = state.lineage.boot(state.incarnation());
             let at = system.kernel.now() + grace;
             state_grace(system, node, at, boot);
-            if system.find(root).is_ok() {
-                system.exit_signal(Pid::NOBODY, root, ExitReason::Shutdown);
-                system.settle();
-            } else {
-                system.ended_roots.push((root, ExitReason::Normal));
-            }
         });
-        bury();
+        ask_to_stop(node);
     }
 
     /// The first process of a node that was to stop has ended.

@@ -9,7 +9,7 @@ use crate::net::{
     Carried, Connections, Effect, Head, Late, Leaves, Load, Model, PacketFaults, Passage, Passed,
     Surroundings, Waiter,
 };
-use crate::process::{Core, Host, Packet, System, Via};
+use crate::process::{Core, Host, News, Packet, System, Via};
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId};
 use rustc_hash::FxHashMap;
 use std::any::Any;
@@ -78,9 +78,6 @@ impl Due {
 /// Keeps draws among things due at once apart, by what is due: above every count of packets.
 pub(crate) const SITE_REBOOT: u32 = 1 << 30;
 pub(crate) const SITE_END: u32 = 1 << 29;
-
-/// What processes of a node are to hear of its connection to another: up, or down and why.
-pub(crate) type News = (NodeId, NodeId, Option<Broken>);
 
 pub(crate) struct World {
     pub(crate) network: Model,
