@@ -35,6 +35,11 @@ pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
 pub(crate) use reply::started_by;
-pub(crate) use runtime::{News, ask_to_stop, boot, tell};
-pub(crate) use step::{Stepped, bury, step};
-pub(crate) use system::{Current, System, try_with, with};
+// What the simulator uses beyond what any host can: it looks into the state of the run that it makes.
+#[cfg(feature = "sim")]
+pub(crate) use {
+    node::NodeState,
+    runtime::{News, ask_to_stop, boot, tell},
+    step::{Stepped, bury, step},
+    system::{Current, System, try_with, with},
+};

@@ -11,6 +11,7 @@ use super::message::Message;
 use super::spawn::spawn_root;
 use super::step::{StepError, Stepped, bury, step, take_in};
 use super::system::{Remains, System, install, with};
+use super::waiting::Waiting;
 use crate::choice::{Choice, Lineage};
 use crate::kernel::{Beat, Bounds, Reached, Time};
 use crate::trace::{Broken, Event, Limit, Name, Names, NodeId, Pid, Trace};
@@ -140,8 +141,8 @@ impl Runtime {
         self.tell((node, peer, None));
     }
 
-    /// A node of this host has lost its connection to a peer, or could not set one up: its links, monitors and
-    /// calls across it break, and its listeners hear of it.
+    /// A node of this host has lost its connection to a peer, or could not set one up: its links, monitors
+    /// and calls across it break, and its listeners hear of it.
     pub fn node_down(&mut self, node: NodeId, peer: NodeId, why: Broken) {
         self.tell((node, peer, Some(why)));
     }
@@ -224,14 +225,21 @@ impl Runtime {
         state.whereis(Name::new(name))
     }
 
-    /// From now on a watchdog looks at its polls.
-    pub(crate) fn watch(&mut self, beat: Arc<Beat>) {
-        self.system().beat = Some(beat);
+    /// What each live process waits for, in the order of nodes and pids.
+    #[must_use]
+    pub fn waiting(&mut self) -> Vec<Waiting> {
+        self.system().waiting()
     }
 
-    /// What tells its wakers, and its log, from those of other runtimes.
-    pub(crate) fn epoch(&mut self) -> u32 {
-        self.system().kernel.epoch.number()
+    /// Processes of this host that wait for each other's answers in a ring, the least pid first.
+    #[must_use]
+    pub fn call_ring(&mut self) -> Option<Vec<Pid>> {
+        self.system().call_ring()
+    }
+
+    /// From now on the watchdog looks at its polls: it names a process whose poll does not return.
+    pub fn watch(&mut self, beat: Arc<Beat>) {
+        self.system().beat = Some(beat);
     }
 
     /// Runs `code` with this runtime as the thread's own.
@@ -246,8 +254,9 @@ impl Runtime {
         }
     }
 
-    /// Drops all processes, and gives the draws back.
-    pub(crate) fn retire(mut self) -> Choice {
+    /// Ends it: drops all processes, and gives the draws back. To drop the runtime ends it too.
+    #[must_use]
+    pub fn retire(mut self) -> Choice {
         match self.take_down() {
             Some(choice) => choice,
             None => unreachable!("a runtime is taken down once"),

@@ -376,14 +376,6 @@ impl System {
             .note(pid, || format!("panicked at {place}: {}", panicked.message));
     }
 
-    /// A process that waits for nothing that netsplit knows, when nothing more will happen.
-    pub(crate) fn unknown_wait(&mut self) -> Option<Pid> {
-        let mut tasks = self.kernel.tasks.iter();
-        tasks
-            .find(|(_, task)| !task.waits && !task.is_suspended() && task.body.is_some())
-            .map(|(_, task)| task.data.pid)
-    }
-
     /// A packet came to its node: finds the process or call that it is for, and who decodes it.
     #[inline]
     fn take_in(&mut self, packet: Box<Packet>) -> Begin {

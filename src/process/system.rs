@@ -357,27 +357,13 @@ impl System {
 
     /// Adds a node; it is down until it boots.
     pub(crate) fn add_node(&mut self, name: &str) -> NodeId {
-        let id = NodeId::new(self.nodes.len());
         let lineage = self.kernel.choice.node(name);
-        self.nodes.push(NodeState::new(id, lineage));
-        self.kernel.trace.books.open(self.nodes.len());
-        id
+        self.push_node(lineage)
     }
 
-    /// Adds a node that takes another's place beside it: the next incarnation of the same name.
-    pub(crate) fn add_twin(&mut self, old: NodeId) -> NodeId {
+    pub(crate) fn push_node(&mut self, lineage: Lineage) -> NodeId {
         let id = NodeId::new(self.nodes.len());
-        let before = &mut self.nodes[old.index()];
-        before.moved = Some(id);
-        let (lineage, boots) = (before.lineage, before.boots);
-        // Whoever was replaced before goes there, too.
-        for node in self.nodes.iter_mut().filter(|n| n.moved == Some(old)) {
-            node.moved = Some(id);
-        }
-        let mut newer = NodeState::new(id, lineage);
-        newer.boots = boots;
-        self.nodes.push(newer);
-        self.moved = true;
+        self.nodes.push(NodeState::new(id, lineage));
         self.kernel.trace.books.open(self.nodes.len());
         id
     }

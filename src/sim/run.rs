@@ -142,9 +142,8 @@ impl Cluster {
         let (names, bounds) = (self.names.clone(), self.bounds.clone());
         let mut runtime = Runtime::new(names, choice, trace, bounds, Box::new(world));
         runtime.watch(self.beat(seed));
-        let epoch = runtime.epoch();
-        let make = || {
-            runtime.enter(|| {
+        let outcome = runtime.enter(|| {
+            let make = || {
                 let mut run = Run {
                     cluster: self,
                     more: Vec::new(),
@@ -157,13 +156,13 @@ impl Cluster {
                 };
                 run.drive();
                 run.conclude(seed)
-            })
-        };
-        let outcome = if keep.log {
-            listening(epoch, make)
-        } else {
-            make()
-        };
+            };
+            if keep.log {
+                listening(with(|system| system.kernel.epoch.number()), make)
+            } else {
+                make()
+            }
+        });
         let (draws, lineages, drift) = runtime.retire().finish();
         Outcome {
             draws,
@@ -312,7 +311,7 @@ impl Run<'_> {
     pub(super) fn boot(&mut self, node: NodeId) {
         with(|system| {
             let (world, mut core) = system.world();
-            world.reboots[node.index()] = None;
+            world.downs[node.index()].reboot = None;
             world.come(&mut core, node);
         });
         let Node { boot, spared, .. } = self.node(node);
@@ -419,6 +418,14 @@ fn unknown_wait() -> Option<RunError> {
 }
 
 impl System {
+    /// A process that waits for nothing that netsplit knows, when nothing more will happen.
+    fn unknown_wait(&mut self) -> Option<Pid> {
+        let mut tasks = self.kernel.tasks.iter();
+        tasks
+            .find(|(_, task)| !task.waits && !task.is_suspended() && task.body.is_some())
+            .map(|(_, task)| task.data.pid)
+    }
+
     /// Gives every copy that is still on its way its fate, and balances the books.
     fn close_books(&mut self) -> Result<crate::trace::Totals, crate::trace::BooksError> {
         let books = &mut self.kernel.trace.books;
