@@ -12,6 +12,7 @@ mod links;
 mod monitors;
 mod names;
 mod nodes;
+mod oracle;
 mod panics;
 mod rust_rules;
 mod signals;
