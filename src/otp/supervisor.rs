@@ -18,7 +18,7 @@ pub use dynamic::{DynamicSupervisor, DynamicSupervisorRef, ToDynamic};
 pub use request::{ChildError, SpecError, SupervisorRef, ToSupervisor};
 pub use stop::Shutdown;
 
-use super::start::{Birth, Manner, StartError, Startable, start};
+use super::start::{Birth, Linked, Manner, StartError, Startable, start};
 use crate::process::{Context, ExitReason, Message};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use children::{Life, State};
@@ -187,8 +187,8 @@ impl Supervisor {
     ) -> Result<SupervisorRef, StartError> {
         self.check()?;
         let manner = self.manner.clone();
-        start(starter, manner, |birth| {
-            starter.spawn(|ctx| running::serve(self, ctx, birth))
+        start(starter, Linked::No, manner, |ctx, birth| {
+            running::serve(self, ctx, birth)
         })
         .await
     }
@@ -203,8 +203,8 @@ impl Supervisor {
     ) -> Result<SupervisorRef, StartError> {
         self.check()?;
         let manner = self.manner.clone();
-        start(starter, manner, |birth| {
-            starter.spawn_link(|ctx| running::serve(self, ctx, birth))
+        start(starter, Linked::Yes, manner, |ctx, birth| {
+            running::serve(self, ctx, birth)
         })
         .await
     }

@@ -3,7 +3,7 @@
 //! It is OTP's `simple_one_for_one`, and Elixir's `DynamicSupervisor`.
 
 use super::super::caught::{Caught, noted};
-use super::super::start::{Birth, Manner, Refusal, StartError, Startable, start};
+use super::super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
 use super::child::{ChildCount, ChildInfo, Starting};
 use super::children::{Life, State};
 use super::request::{Again, ChildError, SpecError};
@@ -186,8 +186,8 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
     ) -> Result<DynamicSupervisorRef<A>, StartError> {
         self.check()?;
         let manner = self.manner.clone();
-        start(starter, manner, |birth| {
-            starter.spawn(|ctx| serve(self, ctx, birth))
+        start(starter, Linked::No, manner, |ctx, birth| {
+            serve(self, ctx, birth)
         })
         .await
     }
@@ -202,8 +202,8 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
     ) -> Result<DynamicSupervisorRef<A>, StartError> {
         self.check()?;
         let manner = self.manner.clone();
-        start(starter, manner, |birth| {
-            starter.spawn_link(|ctx| serve(self, ctx, birth))
+        start(starter, Linked::Yes, manner, |ctx, birth| {
+            serve(self, ctx, birth)
         })
         .await
     }
@@ -314,7 +314,7 @@ async fn serve<A: Message + Clone>(
     let reason = loop {
         let next = match ctx.receive().await {
             Received::Message(ToDynamic(request)) => running.asked(&ctx, request).await,
-            Received::Info(Info::Exit { from, reason }) if from == birth.parent => Err(reason),
+            Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
             Received::Info(Info::Exit { from, reason }) => {
                 running.exited(&ctx, from, &reason).await
             }

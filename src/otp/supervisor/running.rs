@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let reason = loop {
         let next = match ctx.receive().await {
             Received::Message(ToSupervisor(request)) => running.asked(&ctx, request).await,
-            Received::Info(Info::Exit { from, reason }) if from == birth.parent => Err(reason),
+            Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
             Received::Info(Info::Exit { from, reason }) => {
                 running.exited(&ctx, from, &reason).await
             }
