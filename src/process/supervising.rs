@@ -15,7 +15,7 @@ use std::time::Duration;
 impl<M: Message> Context<M> {
     /// The same process, whatever messages it takes: for what needs none.
     pub(crate) fn untyped(&self) -> Context<Never> {
-        Context::new(self.pid)
+        Context::new(self.pid())
     }
 
     /// Notes what this process does as a supervisor. No call of the host.
@@ -46,7 +46,7 @@ impl<M: Message> Context<M> {
     /// Waits until a monitor fires; gives the reason. Whatever messages this context is said to take: a
     /// supervisor's children are started with one that knows none.
     pub(crate) async fn down_of(&self, monitor: MonitorRef) -> ExitReason {
-        let slot = with(|system| system.own_slot(self.pid));
+        let slot = with(|system| system.own_slot(self.pid()));
         poll_fn(|cx| match with(|system| system.flush_down(slot, monitor)) {
             Some(info) => Poll::Ready(info.into_reason()),
             None => {
