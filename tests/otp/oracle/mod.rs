@@ -61,11 +61,21 @@ macro_rules! say {
 }
 
 mod probe;
+mod restarts;
 mod servers;
+mod shutdowns;
 mod signals;
+mod tree;
+mod trees;
 
 /// All that have a side in Rust: program and cases.
-const OURS: &[(&str, &[&str])] = &[servers::CASES, signals::CASES];
+const OURS: &[(&str, &[&str])] = &[
+    restarts::CASES,
+    servers::CASES,
+    shutdowns::CASES,
+    signals::CASES,
+    trees::CASES,
+];
 
 /// Runs a case under drawn orders; each run prints an outcome that is recorded.
 fn compare<M: Message>(

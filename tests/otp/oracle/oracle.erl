@@ -1,8 +1,8 @@
 %% Runs the Erlang programs of this folder, and prints what each of their cases prints.
 %%
 %% A case is an exported function `otp_NN_…/0`. It runs in a process of its own; whatever it and the processes
-%% that it starts print goes to its group leader, which keeps the lines until the case returns. Cases of one
-%% program run one after another, programs run side by side.
+%% that it starts print goes to its group leader, which keeps the lines until the case returns. All cases run
+%% side by side, so a name that one of them registers is its own.
 -module(oracle).
 -export([main/3]).
 -export([say/1, say/2, reason/1, end_of/1, await_end/1, next/0, ready/0, nothing/0, idle/0, settle/0, dead/0]).
@@ -80,8 +80,10 @@ main(Folder, Scratch, Times) ->
     code:add_path(Scratch),
     Files = filelib:wildcard(filename:join(Folder, "*.erl")),
     Programs = [compile(File, Scratch) || File <- lists:sort(Files)],
+    Cases = [{Program, Case} || Program <- Programs, Case <- cases(Program)],
     Me = self(),
-    Runners = [spawn_link(fun() -> Me ! {self(), run(Program, Times)} end) || Program <- Programs],
+    Run = fun({Program, Case}) -> [run(Program, Case) || _ <- lists:seq(1, Times)] end,
+    Runners = [spawn_link(fun() -> Me ! {self(), Run(Case)} end) || Case <- Cases],
     [receive {Runner, Printed} -> io:put_chars(Printed) end || Runner <- Runners],
     io:put_chars("end\n"),
     halt(0).
@@ -92,12 +94,11 @@ compile(File, Scratch) ->
         error -> halt(1)
     end.
 
-run(Program, Times) ->
-    code:ensure_loaded(Program),
-    Cases = [Case || {Case, 0} <- Program:module_info(exports), lists:prefix("otp_", atom_to_list(Case))],
-    [run_case(Program, Case) || _ <- lists:seq(1, Times), Case <- lists:sort(Cases)].
+cases(Program) ->
+    {module, Program} = code:ensure_loaded(Program),
+    lists:sort([Case || {Case, 0} <- Program:module_info(exports), lists:prefix("otp_", atom_to_list(Case))]).
 
-run_case(Program, Case) ->
+run(Program, Case) ->
     {Board, _} = spawn_monitor(fun() -> board(Program, Case) end),
     receive
         {'DOWN', _, process, Board, {printed, Lines}} ->
