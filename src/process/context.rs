@@ -173,10 +173,18 @@ impl<M: Message> Context<M> {
         .await
     }
 
-    /// Waits until a monitor fires; gives the reason.
+    /// Waits until a monitor fires; gives the reason. Whatever messages this context is said to take: a
+    /// supervisor's children are started with one that knows none.
     pub(crate) async fn down_of(&self, monitor: MonitorRef) -> ExitReason {
-        let info = self.receive_info(|info| info.is_down_of(monitor)).await;
-        info.into_reason()
+        let slot = with(|system| system.own_slot(self.pid));
+        poll_fn(|cx| match with(|system| system.flush_down(slot, monitor)) {
+            Some(info) => Poll::Ready(info.into_reason()),
+            None => {
+                wait(wants::MAIL, cx);
+                Poll::Pending
+            }
+        })
+        .await
     }
 
     /// How many messages and infos wait in the mailbox.

@@ -16,6 +16,7 @@ mod oracle;
 mod panics;
 mod rust_rules;
 mod signals;
+mod supervisor;
 mod timers;
 
 use common::{

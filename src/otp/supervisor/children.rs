@@ -152,11 +152,12 @@ impl Children {
         self.all.values().map(Child::info).collect()
     }
 
-    pub(crate) fn count(&self) -> ChildCount {
+    /// As in OTP, a process that has ended is not counted, though its exit is still unread.
+    pub(crate) fn count(&self, is_alive: impl Fn(Pid) -> bool) -> ChildCount {
         let supervisors = self.all.values().filter(|c| c.spec.supervises).count();
         ChildCount {
             specs: self.all.len(),
-            active: self.pids.len(),
+            active: self.pids.keys().filter(|pid| is_alive(**pid)).count(),
             supervisors,
             workers: self.all.len() - supervisors,
         }

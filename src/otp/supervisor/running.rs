@@ -309,7 +309,10 @@ impl Running {
             }
             Request::Delete(id, reply_to) => reply_to.reply(self.delete_child(&id)),
             Request::Which(reply_to) => reply_to.reply(self.children.borrow().infos()),
-            Request::Count(reply_to) => reply_to.reply(self.children.borrow().count()),
+            Request::Count(reply_to) => {
+                let is_alive = |pid| ctx.is_alive(pid);
+                reply_to.reply(self.children.borrow().count(is_alive));
+            }
             Request::Again(again) => return self.again(ctx, again).await,
         }
         Ok(())
