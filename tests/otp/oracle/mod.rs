@@ -60,11 +60,13 @@ macro_rules! say {
     };
 }
 
+mod names;
 mod probe;
 mod restarts;
 mod servers;
 mod shutdowns;
 mod signals;
+mod timers;
 mod tree;
 mod trees;
 
@@ -174,7 +176,10 @@ async fn ready(ctx: &Context<String>) {
 /// Says whether anything is left in the mailbox, or still comes.
 async fn nothing<M: Message>(ctx: &Context<M>) {
     match ctx.receive_within(millis(50)).await {
-        Some(left) => say!(ctx, "and {left:?}"),
+        Some(Received::Message(message)) => {
+            say!(ctx, "and {}", format!("{message:?}").trim_matches('"'))
+        }
+        Some(left) => say!(ctx, "and {}", line(&left)),
         None => say!(ctx, "nothing more"),
     }
 }

@@ -38,11 +38,13 @@ await_end(Pid) -> end_of(monitor(process, Pid)).
 %% What comes next, in a line.
 next() ->
     receive
-        {'EXIT', _, Reason} -> "exit " ++ reason(Reason);
-        {'DOWN', _, process, _, Reason} -> "down " ++ reason(Reason);
-        Word when is_atom(Word) -> atom_to_list(Word)
+        Next -> line(Next)
     after 2000 -> "nothing"
     end.
+
+line({'EXIT', _, Reason}) -> "exit " ++ reason(Reason);
+line({'DOWN', _, process, _, Reason}) -> "down " ++ reason(Reason);
+line(Word) -> io_lib:format("~p", [Word]).
 
 %% Waits until another process says that it is ready.
 ready() ->
@@ -53,7 +55,7 @@ ready() ->
 %% Says whether anything is left in the mailbox, or still comes.
 nothing() ->
     receive
-        Left -> say("and ~p", [Left])
+        Left -> say("and ~s", [line(Left)])
     after 50 -> say("nothing more")
     end.
 
@@ -74,6 +76,12 @@ dead() ->
 
 %% ---- how cases are run
 
+%% The time by which a timer may be late, in milliseconds. Cases rest on longer times than that; a run of a case
+%% during which the machine was busy elsewhere for longer says nothing, and is made again.
+-define(LATE, 20).
+%% How often that is done.
+-define(TRIES, 10).
+
 %% Compiles the programs in `Folder` into `Scratch`, runs all their cases so many times, and prints them.
 main(Folder, Scratch, Times) ->
     logger:set_primary_config(level, none),
@@ -81,8 +89,9 @@ main(Folder, Scratch, Times) ->
     Files = filelib:wildcard(filename:join(Folder, "*.erl")),
     Programs = [compile(File, Scratch) || File <- lists:sort(Files)],
     Cases = [{Program, Case} || Program <- Programs, Case <- cases(Program)],
+    Metronomes = metronomes(),
     Me = self(),
-    Run = fun({Program, Case}) -> [run(Program, Case) || _ <- lists:seq(1, Times)] end,
+    Run = fun({Program, Case}) -> [run(Program, Case, Metronomes, ?TRIES) || _ <- lists:seq(1, Times)] end,
     Runners = [spawn_link(fun() -> Me ! {self(), Run(Case)} end) || Case <- Cases],
     [receive {Runner, Printed} -> io:put_chars(Printed) end || Runner <- Runners],
     io:put_chars("end\n"),
@@ -98,12 +107,42 @@ cases(Program) ->
     {module, Program} = code:ensure_loaded(Program),
     lists:sort([Case || {Case, 0} <- Program:module_info(exports), lists:prefix("otp_", atom_to_list(Case))]).
 
-run(Program, Case) ->
+run(Program, Case, Metronomes, Tries) ->
+    Before = late(Metronomes),
     {Board, _} = spawn_monitor(fun() -> board(Program, Case) end),
-    receive
-        {'DOWN', _, process, Board, {printed, Lines}} ->
+    Lines = receive {'DOWN', _, process, Board, {printed, Printed}} -> Printed end,
+    case late(Metronomes) of
+        After when After > Before, Tries > 1 -> run(Program, Case, Metronomes, Tries - 1);
+        _ ->
             Indented = ["    " ++ Line ++ "\n" || Line <- string:lexemes(lists:flatten(Lines), "\n")],
             io_lib:format("case ~s ~s~n~s", [Program, Case, Indented])
+    end.
+
+%% One process on each scheduler that counts how often it woke too late.
+metronomes() ->
+    [begin
+        Beats = counters:new(2, []),
+        spawn_opt(fun() -> beat(Beats) end, [link, {scheduler, Scheduler}]),
+        Beats
+    end || Scheduler <- lists:seq(1, erlang:system_info(schedulers_online))].
+
+beat(Beats) ->
+    Began = erlang:monotonic_time(millisecond),
+    timer:sleep(10),
+    Took = erlang:monotonic_time(millisecond) - Began,
+    [counters:add(Beats, 2, 1) || Took > 10 + ?LATE],
+    counters:add(Beats, 1, 1),
+    beat(Beats).
+
+%% How often metronomes were late, a beat that is under way included.
+late(Metronomes) ->
+    Beat = [counters:get(Beats, 1) || Beats <- Metronomes],
+    lists:sum([late(Beats, Number + 1) || {Beats, Number} <- lists:zip(Metronomes, Beat)]).
+
+late(Beats, Number) ->
+    case counters:get(Beats, 1) of
+        Reached when Reached >= Number -> counters:get(Beats, 2);
+        _ -> timer:sleep(5), late(Beats, Number)
     end.
 
 %% Starts a case, keeps what it prints, and leaves nothing of it behind.

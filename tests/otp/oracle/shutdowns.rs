@@ -9,7 +9,7 @@ use super::{await_end, next};
 use crate::common::error;
 use crate::settle;
 use netsplit::otp::{
-    AutoShutdown, ChildError, ChildSpec, Shutdown, StartError, Supervisor, SupervisorRef, child,
+    AutoShutdown, ChildError, ChildSpec, Shutdown, Supervisor, SupervisorRef, child,
 };
 use netsplit::{Address, Context, ExitReason, millis, secs};
 
@@ -365,8 +365,7 @@ async fn otp_14_specifications_that_make_no_sense_start_nothing(ctx: &Client) {
         one_for_one().child(significant("a")),
         one_for_one().intensity(1, secs(0)).child(traps("a")),
     ] {
-        let started = nonsense.start_link(ctx).await;
-        assert!(matches!(started, Err(StartError::Failed(_))), "{started:?}");
+        assert!(nonsense.start_link(ctx).await.is_err());
         say!(ctx, "no sense");
     }
 }
