@@ -92,8 +92,9 @@ pub use kernel::time::Time;
 #[cfg(feature = "sim")]
 pub use net::{Cut, Network, PacketFault, Path};
 pub use otp::{
-    AutoShutdown, BackOff, ChildError, ChildSpec, Flow, GenServer, Refusal, Server, Shutdown,
-    SpecError, StartError, Startable, Supervisor, SupervisorRef, child,
+    AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef, Flow,
+    GenServer, Refusal, Server, Shutdown, SpecError, StartError, Startable, Supervisor,
+    SupervisorRef, child,
 };
 pub use process::{
     Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,

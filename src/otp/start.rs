@@ -131,8 +131,9 @@ pub(crate) struct Manner {
 pub(crate) struct Birth {
     name: Option<String>,
     ack: Option<Ack>,
-    /// Who started it. For a node's first process, its node.
-    pub(crate) parent: Pid,
+    /// Whose exit is an order to stop: its starter's, where it is linked to that; of a node's first process,
+    /// its node's.
+    parent: Option<Pid>,
 }
 
 impl Birth {
@@ -141,8 +142,13 @@ impl Birth {
         Birth {
             name: manner.name,
             ack: None,
-            parent: Pid::NOBODY,
+            parent: Some(Pid::NOBODY),
         }
+    }
+
+    /// Whether an exit of this process is an order to stop.
+    pub(crate) fn is_parent(&self, from: Pid) -> bool {
+        self.parent == Some(from)
     }
 
     /// Takes the name, and waits for `init`; tells the starter how it went.
@@ -198,22 +204,37 @@ impl Birth {
     }
 }
 
-/// Starts a behaviour, `spawn` being how its process is made, and waits for its `init`.
-pub(crate) async fn start<N: Message, M: Message>(
+/// Whether a process is linked to its starter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linked {
+    No,
+    Yes,
+}
+
+/// Starts a behaviour, `process` being what it runs, and waits for its `init`.
+pub(crate) async fn start<N: Message, M: Message, F>(
     starter: &Context<N>,
+    linked: Linked,
     manner: Manner,
-    spawn: impl FnOnce(Birth) -> Address<M>,
-) -> Result<Address<M>, StartError> {
+    process: impl FnOnce(Context<M>, Birth) -> F,
+) -> Result<Address<M>, StartError>
+where
+    F: Future<Output = ExitReason> + 'static,
+{
     let Manner { name, timeout } = manner;
     // A name that is taken already needs no process to find out.
     if let Some(holder) = name.as_ref().and_then(|name| starter.whereis(name)) {
         return Err(StartError::AlreadyStarted(holder));
     }
     let mut address = None;
-    let parent = starter.pid();
+    let parent = (linked == Linked::Yes).then(|| starter.pid());
     let begin = |ack| {
         let ack = Some(ack);
-        let started = spawn(Birth { name, ack, parent });
+        let process = |ctx| process(ctx, Birth { name, ack, parent });
+        let started = match linked {
+            Linked::No => starter.spawn(process),
+            Linked::Yes => starter.spawn_link(process),
+        };
         address = Some(started);
         started.pid()
     };

@@ -17,6 +17,7 @@ mod runtime;
 mod signal;
 mod spawn;
 mod step;
+mod supervising;
 mod system;
 mod timer;
 mod waiting;

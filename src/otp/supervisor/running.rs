@@ -3,11 +3,11 @@
 use super::super::caught::{Caught, noted};
 use super::super::start::{Birth, Refusal, StartError};
 use super::child::ChildSpec;
-use super::children::{Children, State};
+use super::children::{Child, Children, State};
 use super::request::{Again, ChildError, Request, ToSupervisor};
 use super::stop::stop;
 use super::window::Window;
-use super::{AutoShutdown, BackOff, Supervisor, check_child};
+use super::{AutoShutdown, BackOff, Supervisor, again_message, check_child, told};
 use crate::process::{Context, ExitReason, Info, Received};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use std::cell::RefCell;
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let reason = loop {
         let next = match ctx.receive().await {
             Received::Message(ToSupervisor(request)) => running.asked(&ctx, request).await,
-            Received::Info(Info::Exit { from, reason }) if from == birth.parent => Err(reason),
+            Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
             Received::Info(Info::Exit { from, reason }) => {
                 running.exited(&ctx, from, &reason).await
             }
@@ -118,17 +118,13 @@ impl Running {
             Ok(started) => started,
             Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
         };
-        let (state, what) = match started {
-            Ok(Some(pid)) => (State::Up(pid), Supervision::Started { child: number, pid }),
-            Ok(None) => (State::Down, not_started(number, true)),
-            Err(_) => (State::Down, not_started(number, false)),
+        ctx.tell(told(number, &started));
+        let now = ctx.now();
+        let begin = |child: &mut Child| match started {
+            Ok(Some(pid)) => child.life.begin(pid, now),
+            Ok(None) | Err(_) => child.life.set(State::Down),
         };
-        ctx.tell(what);
-        let mut children = self.children.borrow_mut();
-        children.set(number, state);
-        if let Some(child) = children.get_mut(number) {
-            child.life.since = ctx.now();
-        }
+        self.children.borrow_mut().change(number, begin);
         started
     }
 
@@ -144,17 +140,13 @@ impl Running {
         let Some(number) = self.children.borrow().by_pid(pid) else {
             return Ok(());
         };
-        let (restart, significant) = {
-            let mut children = self.children.borrow_mut();
-            children.set(number, State::Down);
-            let Some(child) = children.get_mut(number) else {
-                return Ok(());
-            };
-            let lived = ctx.now().since(child.life.since);
-            if self.back_off.is_some_and(|b| lived >= b.forgives_after()) {
-                child.life.tries = 0;
-            }
+        let now = ctx.now();
+        let ended = self.children.borrow_mut().change(number, |child| {
+            child.life.ended(now, self.back_off);
             (child.spec.restart, child.spec.significant)
+        });
+        let Some((restart, significant)) = ended else {
+            return Ok(());
         };
         let again = match restart {
             Restart::Permanent => true,
@@ -198,9 +190,8 @@ impl Running {
             return Err(ExitReason::Shutdown);
         }
         ctx.tell(Supervision::Restarts { child: number });
-        if let Some(child) = self.children.borrow_mut().get_mut(number) {
-            child.life.restarts += 1;
-        }
+        let count = |child: &mut Child| child.life.restarts += 1;
+        self.children.borrow_mut().change(number, count);
         match self.strategy {
             Strategy::OneForOne | Strategy::SimpleOneForOne => {}
             Strategy::OneForAll => self.stop_from(ctx, 0).await,
@@ -237,26 +228,10 @@ impl Running {
 
     /// Tries a child again, through the supervisor's own mailbox: it answers others meanwhile.
     fn later(&self, ctx: &Context<ToSupervisor>, number: u32, counts: bool) {
-        let mut children = self.children.borrow_mut();
-        children.set(number, State::Restarting);
-        let Some(child) = children.get_mut(number) else {
-            return;
-        };
-        let again = Again {
-            child: number,
-            epoch: child.life.epoch,
-            counts,
-        };
-        let again = ToSupervisor(Request::Again(again));
-        match self.back_off {
-            // The wait comes between the count and the start.
-            Some(back_off) if !counts => {
-                let wait = back_off.wait(ctx, child.life.tries);
-                child.life.tries += 1;
-                ctx.send_after(ctx.address(), again, wait);
-            }
-            _ => ctx.address().send(again),
-        }
+        let again = |again| ToSupervisor(Request::Again(again));
+        self.children.borrow_mut().change(number, |child| {
+            again_message(ctx, &mut child.life, self.back_off, (number, counts), again);
+        });
     }
 
     /// Stops the children from this one on, in reverse. Those that are temporary are dropped.
@@ -286,7 +261,9 @@ impl Running {
         let mut children = self.children.borrow_mut();
         match restart {
             Restart::Temporary => children.remove(number),
-            Restart::Permanent | Restart::Transient => children.set(number, State::Down),
+            Restart::Permanent | Restart::Transient => {
+                children.change(number, |child| child.life.set(State::Down));
+            }
         }
     }
 
@@ -361,7 +338,7 @@ impl Running {
 
     /// A child is to be tried again, unless it was started or stopped meanwhile.
     async fn again(&mut self, ctx: &Context<ToSupervisor>, again: Again) -> Result<(), ExitReason> {
-        let life = |child: &super::children::Child| (child.life.state, child.life.epoch);
+        let life = |child: &Child| (child.life.state, child.life.epoch);
         let now = self.children.borrow().get(again.child).map(life);
         if now != Some((State::Restarting, again.epoch)) {
             return Ok(());
@@ -372,8 +349,4 @@ impl Running {
         self.start_group(ctx, again.child).await;
         Ok(())
     }
-}
-
-fn not_started(child: u32, ignored: bool) -> Supervision {
-    Supervision::NotStarted { child, ignored }
 }
