@@ -72,10 +72,12 @@ mod trees;
 
 /// All that have a side in Rust: program and cases.
 const OURS: &[(&str, &[&str])] = &[
+    names::CASES,
     restarts::CASES,
     servers::CASES,
     shutdowns::CASES,
     signals::CASES,
+    timers::CASES,
     trees::CASES,
 ];
 
