@@ -49,7 +49,7 @@
 //! # Features
 //!
 //! `cli` (default): the command line, which brings clap and indicatif. `sim`, which it needs: scenarios,
-//! [`check`], sweeps. Without both: the actors alone, for a host that drives a [`process::Runtime`].
+//! [`check`], sweeps. Without both: the actors alone.
 //!
 //! # Floors
 //!
@@ -98,7 +98,7 @@ pub use otp::{
 };
 pub use process::{
     Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,
-    Received, ReplyTo, TimerRef,
+    Received, ReplyTo, Target, TimerRef,
 };
 #[cfg(feature = "sim")]
 pub use sim::{
