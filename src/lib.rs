@@ -98,7 +98,7 @@ pub use otp::{
 };
 pub use process::{
     Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,
-    Received, ReplyTo, TimerRef,
+    Received, ReplyTo, Target, TimerRef,
 };
 #[cfg(feature = "sim")]
 pub use sim::{

@@ -278,6 +278,8 @@ fn again_message<M: Message>(
         Some(back_off) if !counts => {
             let wait = back_off.wait(ctx, life.tries);
             life.tries += 1;
+            let for_ns = crate::kernel::nanos(wait);
+            ctx.tell(Supervision::Waits { child, for_ns });
             ctx.send_after(ctx.address(), message, wait);
         }
         _ => ctx.address().send(message),

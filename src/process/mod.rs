@@ -11,6 +11,7 @@ mod few;
 mod host;
 mod mailbox;
 mod message;
+mod monitor;
 mod node;
 mod reply;
 mod runtime;
@@ -19,10 +20,11 @@ mod spawn;
 mod step;
 mod supervising;
 mod system;
+mod target;
 mod timer;
 mod waiting;
 
-pub use address::{Address, Target};
+pub use address::Address;
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
 pub use host::{Carries, Core, Host, Packet, PacketError, Via};
@@ -32,6 +34,7 @@ pub use reply::ReplyTo;
 pub use runtime::Runtime;
 pub use signal::NameError;
 pub use step::StepError;
+pub use target::Target;
 pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 

@@ -4,6 +4,7 @@ use crate::choice::Lineage;
 use crate::kernel::GroupId;
 use crate::trace::{DeadReason, Name, NodeId, Pid};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug)]
 struct PidSlot {
@@ -40,6 +41,8 @@ pub(crate) struct NodeState {
     slots: Vec<PidSlot>,
     free: Vec<u32>,
     names: FxHashMap<Name, Pid>,
+    /// Monitors by name, of processes of this node: who and the how-manieth, and whom it found.
+    pub(crate) monitored: BTreeMap<(Pid, u32), Pid>,
 }
 
 impl NodeState {
@@ -61,6 +64,7 @@ impl NodeState {
             slots: Vec::new(),
             free: Vec::new(),
             names: FxHashMap::default(),
+            monitored: BTreeMap::new(),
         }
     }
 
@@ -81,6 +85,7 @@ impl NodeState {
         self.slots.clear();
         self.free.clear();
         self.names.clear();
+        self.monitored.clear();
     }
 
     pub(crate) fn processes(&self) -> usize {

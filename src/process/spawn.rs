@@ -97,7 +97,7 @@ where
                 system.link(current, pid);
                 None
             }
-            Tie::Monitor => Some(system.monitor(current, pid)),
+            Tie::Monitor => Some(system.monitor_pid(current, pid)),
         };
         Some((slot, pid, monitor))
     });

@@ -29,9 +29,14 @@ impl<M: Message> Context<M> {
     }
 
     /// Notes that this process, as a supervisor, starts a child.
-    pub(crate) fn tell_start(&self, child: u32, restart: Restart, id: &str) {
+    pub(crate) fn tell_start(&self, child: u32, restart: Restart, by_hand: bool, id: &str) {
         let id = with(|system| system.kernel.trace.text(|| id.to_owned()));
-        self.tell(Supervision::Starts { child, restart, id });
+        self.tell(Supervision::Starts {
+            child,
+            restart,
+            by_hand,
+            id,
+        });
     }
 
     /// Removes what a link to this process, which is no more, has put into the mailbox.

@@ -187,11 +187,13 @@ pub enum Event {
     Unlink { from: Pid, to: Pid },
     /// A monitor was set.
     Monitor { by: Pid, of: Pid },
-    /// A monitor was removed.
+    /// A monitor was set of whoever holds a name on a node.
+    MonitorName { by: Pid, node: NodeId, name: Name },
+    /// A monitor was removed; of the node, where it was one of a name there.
     Demonitor { by: Pid, of: Pid },
     /// An exit signal reached a process.
     ExitSignal { from: Pid, to: Pid, reason: Reason },
-    /// A monitor fired.
+    /// A monitor fired; of the node, where it was one of a name and no process of it is known.
     Down { to: Pid, of: Pid, reason: Reason },
     /// A timer was set, to fire not before this moment.
     TimerSet { pid: Pid, at_ns: u64 },
@@ -361,6 +363,9 @@ impl Event {
                 let [first, second, third] = what.words();
                 words!(42, first, by.as_u64(), second, third)
             }
+            Event::MonitorName { by, node, name } => {
+                words!(43, u64::from(node.0), by.as_u64(), name.as_u64())
+            }
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -384,7 +389,9 @@ impl Event {
             Event::Receive { by, .. } | Event::Unread { by, .. } => Some(by),
             Event::Stale { to, .. } => Some(to),
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
-            Event::Monitor { by, .. } | Event::Demonitor { by, .. } => Some(by),
+            Event::Monitor { by, .. }
+            | Event::MonitorName { by, .. }
+            | Event::Demonitor { by, .. } => Some(by),
             Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
             Event::Suspended { pid, .. }
             | Event::Released { pid }

@@ -354,8 +354,9 @@ impl<A: Message + Clone> Running<A> {
         ctx: &Context<ToDynamic<A>>,
         number: u32,
         args: A,
+        by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
-        ctx.tell_start(number, self.spec.restart, "");
+        ctx.tell_start(number, self.spec.restart, by_hand, "");
         let start = async { (self.spec.start)(ctx.untyped(), args).await };
         let started = match Caught(start).await {
             Ok(Err(StartError::Ignored)) => Ok(None),
@@ -382,7 +383,7 @@ impl<A: Message + Clone> Running<A> {
             children.next += 1;
             number
         };
-        let started = self.start(ctx, number, args.clone()).await;
+        let started = self.start(ctx, number, args.clone(), true).await;
         if let Ok(Some(pid)) = started {
             let mut life = Life::new();
             life.begin(pid, ctx.now());
@@ -400,8 +401,9 @@ impl<A: Message + Clone> Running<A> {
         pid: Pid,
         reason: &ExitReason,
     ) -> Result<(), ExitReason> {
-        let number = self.children.borrow().pids.get(&pid).copied();
-        let Some(number) = number else { return Ok(()) };
+        let Some(number) = self.children.borrow().running(pid) else {
+            return Ok(());
+        };
         let again = match self.spec.restart {
             Restart::Permanent => true,
             Restart::Transient => !reason.is_clean(),
@@ -449,7 +451,7 @@ impl<A: Message + Clone> Running<A> {
             .get(&number)
             .map(|c| c.args.clone());
         let Some(args) = args else { return };
-        match self.start(ctx, number, args).await {
+        match self.start(ctx, number, args, false).await {
             Ok(Some(pid)) => {
                 let mut children = self.children.borrow_mut();
                 let before = children.all.get_mut(&number).map(|child| {
@@ -574,6 +576,14 @@ impl<A: Message + Clone> Running<A> {
 }
 
 impl<A> Children<A> {
+    /// The number of the child that runs as this process. A process that ended before, and whose child waits
+    /// to be started again, is not it.
+    fn running(&self, pid: Pid) -> Option<u32> {
+        let number = *self.pids.get(&pid)?;
+        let runs = self.all.get(&number)?.life.pid() == Some(pid);
+        runs.then_some(number)
+    }
+
     fn remove(&mut self, number: u32) {
         if let Some(child) = self.all.remove(&number) {
             self.pids.remove(&child.pid);

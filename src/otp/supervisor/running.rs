@@ -74,7 +74,7 @@ impl Running {
         });
         for spec in supervisor.children {
             let id = spec.id.clone();
-            if let Err(error) = running.start_new(ctx, spec).await {
+            if let Err(error) = running.start_new(ctx, spec, false).await {
                 running.stop_from(ctx, 0).await;
                 let reason = format!("failed_to_start_child({id}, {error})");
                 return Err(Refusal::Stop(ExitReason::ShutdownWith(reason)));
@@ -89,10 +89,11 @@ impl Running {
         &self,
         ctx: &Context<ToSupervisor>,
         spec: ChildSpec,
+        by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
         let temporary = spec.restart == Restart::Temporary;
         let number = self.children.borrow_mut().add(spec);
-        let started = self.start(ctx, number).await;
+        let started = self.start(ctx, number, by_hand).await;
         match started {
             Ok(Some(_)) => {}
             Ok(None) if !temporary => {}
@@ -106,12 +107,13 @@ impl Running {
         &self,
         ctx: &Context<ToSupervisor>,
         number: u32,
+        by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
         let spec = match self.children.borrow().get(number) {
             Some(child) => child.spec.clone(),
             None => return Ok(None),
         };
-        ctx.tell_start(number, spec.restart, &spec.id);
+        ctx.tell_start(number, spec.restart, by_hand, &spec.id);
         let start = async { (spec.start)(ctx.untyped()).await };
         let started = match Caught(start).await {
             Ok(Err(StartError::Ignored)) => Ok(None),
@@ -220,7 +222,7 @@ impl Running {
         };
         for number in group {
             // It may have been started by hand while the others waited.
-            if !is_up(number) && self.start(ctx, number).await.is_err() {
+            if !is_up(number) && self.start(ctx, number, false).await.is_err() {
                 return self.later(ctx, number, true);
             }
         }
@@ -307,7 +309,9 @@ impl Running {
                 None => ChildError::AlreadyPresent,
             });
         }
-        self.start_new(ctx, spec).await.map_err(ChildError::Start)
+        self.start_new(ctx, spec, true)
+            .await
+            .map_err(ChildError::Start)
     }
 
     async fn restart_child(
@@ -316,7 +320,9 @@ impl Running {
         id: &str,
     ) -> Result<Option<Pid>, ChildError> {
         let number = self.without_process(id)?;
-        self.start(ctx, number).await.map_err(ChildError::Start)
+        self.start(ctx, number, true)
+            .await
+            .map_err(ChildError::Start)
     }
 
     fn delete_child(&self, id: &str) -> Result<(), ChildError> {

@@ -50,6 +50,7 @@ fn sort(event: &Event) -> usize {
         Event::Halt { .. } => 39,
         Event::Outdated { .. } => 40,
         Event::Quiet => 41,
+        Event::MonitorName { .. } => 51,
         Event::Supervision { what, .. } => match what {
             Supervision::Begins { .. } => 42,
             Supervision::Starts { .. } => 43,
@@ -60,16 +61,23 @@ fn sort(event: &Event) -> usize {
             Supervision::Restarts { .. } => 48,
             Supervision::GivesUp { .. } => 49,
             Supervision::ShutsDown => 50,
+            Supervision::Waits { .. } => 51,
         },
     }
 }
 
-const SORTS: usize = 51;
+const SORTS: usize = 52;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
     let child = 1;
     let not_started = |ignored| Supervision::NotStarted { child, ignored };
+    let starts = |by_hand| Supervision::Starts {
+        child,
+        restart: Restart::Transient,
+        by_hand,
+        id,
+    };
     let stops = |by_hand| Supervision::Stops {
         child,
         pid,
@@ -81,11 +89,8 @@ fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
             intensity: 3,
             period_ns: 5_000_000_000,
         },
-        Supervision::Starts {
-            child,
-            restart: Restart::Transient,
-            id,
-        },
+        starts(false),
+        starts(true),
         Supervision::Started { child, pid },
         not_started(true),
         not_started(false),
@@ -93,6 +98,10 @@ fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
         stops(false),
         Supervision::Ended { child },
         Supervision::Restarts { child },
+        Supervision::Waits {
+            child,
+            for_ns: 150_000_000,
+        },
         Supervision::GivesUp { child },
         Supervision::ShutsDown,
     ];
@@ -221,6 +230,15 @@ fn examples() -> Log {
         },
         Event::Monitor { by: root, of: till },
         Event::Demonitor { by: root, of: till },
+        Event::MonitorName {
+            by: root,
+            node: bank,
+            name: till_name,
+        },
+        Event::Demonitor {
+            by: root,
+            of: Pid::of_node(bank, 0),
+        },
         Event::ExitSignal {
             from: till,
             to: root,
@@ -230,6 +248,11 @@ fn examples() -> Log {
             to: root,
             of: till,
             reason: Reason::Killed,
+        },
+        Event::Down {
+            to: root,
+            of: Pid::of_node(bank, 0),
+            reason: Reason::NoProc,
         },
         Event::TimerSet {
             pid: root,
