@@ -1,12 +1,12 @@
 //! More crashes than are allowed: give up, tell a human, keep the mail.
 //!
-//! A reader hands each letter to a mailer on another machine, and crashes when that does not answer. Its parent
-//! restarts it, counts its crashes (a number that goes up with each and down again after a while), and gives
-//! up when there are too many: it sends a notice to a human, and the letters that it has wait for them.
+//! A reader hands each letter to a mailer on another machine, and crashes when that does not answer. Its
+//! parent restarts it, counts its crashes (a number that goes up with each and down again after a while), and
+//! gives up when there are too many: it sends a notice to a human, and the letters that it has wait for them.
 //!
 //! As built, two things are lost. The notice is sent once, whether or not anybody gets it. And mail that
-//! nobody handles is acknowledged by itself: while there was a reader that was a convenience, after the parent
-//! has given up it is the end of each letter that still comes.
+//! nobody handles is acknowledged by itself: while there was a reader that was a convenience, after the
+//! parent has given up it is the end of each letter that still comes.
 //!
 //! Built right, the office that keeps the mail stands beside the supervisor of the reader, and hears by a
 //! monitor when that gives up. It tells the human until they have heard, keeps whatever comes, and when they
@@ -315,7 +315,7 @@ pub(crate) fn as_built() -> Scenario {
 /// The sound form: in the end everything is read.
 pub(crate) fn kept_for_a_human() -> Scenario {
     scenario("supe/kept_for_a_human")
-        .summary("an office beside the supervisor that gives up: it keeps the mail, and tells a human until they hear")
+        .summary("an office beside the supervisor that gives up keeps the mail, and tells a human")
         .node("post", |ctx| tree().run(ctx))
         .finally("every letter is read in the end", |view| {
             let read = view.observed::<BTreeSet<Letter>>("read");
