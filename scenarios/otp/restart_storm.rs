@@ -175,7 +175,9 @@ fn scenario(name: &str, manner: Manner) -> Scenario {
 /// The broken form: the database crashes now and then, and that is all.
 pub(crate) fn as_built() -> Scenario {
     scenario("otp/restart_storm", Manner::Init)
-        .summary("a server that connects in its init: an outage of its database uses up the intensity")
+        .summary(
+            "a server that connects in its init: an outage of its database uses up the intensity",
+        )
         .faults(Faults::calm().crash(secs(10), secs(1)).spare("shop"))
         .broken(TAKEN)
 }
