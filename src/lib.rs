@@ -49,7 +49,7 @@
 //! # Features
 //!
 //! `cli` (default): the command line, which brings clap and indicatif. `sim`, which it needs: scenarios,
-//! [`check`], sweeps. Without both: the actors alone.
+//! [`check`], sweeps. Without both: the actors alone, for a host that drives a [`process::Runtime`].
 //!
 //! # Floors
 //!
