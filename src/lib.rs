@@ -94,9 +94,10 @@ pub use kernel::time::Time;
 #[cfg(feature = "sim")]
 pub use net::{Cut, Network, PacketFault, Path};
 pub use otp::{
-    AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef, Entered,
-    Event, Flow, GenServer, GenStatem, Initial, Refusal, Server, Shutdown, SpecError, StartError,
-    Startable, StateMachine, Supervisor, SupervisorRef, Transition, child,
+    Answers, AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef,
+    Entered, Event, Flow, GenServer, GenStatem, Initial, Refusal, Server, Shutdown, SpecError,
+    StartError, Startable, StateMachine, Supervisor, SupervisorRef, Transition, abcast, child,
+    multi_call,
 };
 pub use process::{
     Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,

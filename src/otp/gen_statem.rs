@@ -181,8 +181,8 @@ pub trait GenStatem: Sized + 'static {
     }
 
     /// Runs before the machine ends: on a stop, on a panic of a callback (data and state are then as the
-    /// panic left them) and, where exits are trapped, on an exit of the starter that it is linked to. Never on a kill. Default:
-    /// nothing.
+    /// panic left them) and, where exits are trapped, on an exit of the starter that it is linked to. Never
+    /// on a kill. Default: nothing.
     async fn terminate(
         &mut self,
         reason: &ExitReason,
