@@ -9,6 +9,7 @@ mod distribution;
 mod exit;
 mod few;
 mod host;
+mod machine;
 mod mailbox;
 mod message;
 mod monitor;
@@ -38,6 +39,7 @@ pub use target::Target;
 pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
+pub(crate) use mailbox::Content;
 pub(crate) use reply::started_by;
 // What the simulator uses beyond what any host can: it looks into the state of the run that it makes.
 #[cfg(feature = "sim")]

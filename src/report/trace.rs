@@ -430,6 +430,7 @@ impl<'a> Reader<'a> {
             }
             Event::Arrive { id, .. } => format!("{} arrives{}", self.of(id), self.says(id)),
             Event::Receive { id, .. } => format!("takes {}{}", self.of(id), self.says(id)),
+            Event::Postponed { id, .. } => format!("postpones {}{}", self.of(id), self.says(id)),
             Event::Unread { id, .. } => format!("leaves {} unread{}", self.of(id), self.says(id)),
             Event::Stale { id, .. } => {
                 let (of, says) = (self.of(id), self.says(id));

@@ -171,7 +171,9 @@ pub enum Event {
     Arrive { id: MessageId, node: NodeId },
     /// A process took a message out of its mailbox.
     Receive { id: MessageId, by: Pid },
-    /// A message was still unread when its receiver ended.
+    /// A process put a message off that it had taken; it takes it again when its state has changed.
+    Postponed { id: MessageId, by: Pid },
+    /// A message was still unread when its receiver ended, or postponed.
     Unread { id: MessageId, by: Pid },
     /// An answer came too late.
     Stale { id: MessageId, to: Pid },
@@ -366,6 +368,7 @@ impl Event {
             Event::MonitorName { by, node, name } => {
                 words!(43, u64::from(node.0), by.as_u64(), name.as_u64())
             }
+            Event::Postponed { id, by } => words!(44, id.word(), id.from.as_u64(), by.as_u64()),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -386,7 +389,9 @@ impl Event {
             Event::Send { id, .. } | Event::Reply { id, .. } | Event::Packet { id, .. } => {
                 Some(id.from)
             }
-            Event::Receive { by, .. } | Event::Unread { by, .. } => Some(by),
+            Event::Receive { by, .. } | Event::Postponed { by, .. } | Event::Unread { by, .. } => {
+                Some(by)
+            }
             Event::Stale { to, .. } => Some(to),
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
             Event::Monitor { by, .. }

@@ -14,6 +14,7 @@ mod gen_server;
 mod gen_server_calls;
 mod links;
 mod monitors;
+mod multi_call;
 mod names;
 mod nodes;
 mod signals;

@@ -50,7 +50,7 @@ fn sort(event: &Event) -> usize {
         Event::Halt { .. } => 39,
         Event::Outdated { .. } => 40,
         Event::Quiet => 41,
-        Event::MonitorName { .. } => 51,
+        Event::MonitorName { .. } => 52,
         Event::Supervision { what, .. } => match what {
             Supervision::Begins { .. } => 42,
             Supervision::Starts { .. } => 43,
@@ -63,10 +63,11 @@ fn sort(event: &Event) -> usize {
             Supervision::ShutsDown => 50,
             Supervision::Waits { .. } => 51,
         },
+        Event::Postponed { .. } => 53,
     }
 }
 
-const SORTS: usize = 52;
+const SORTS: usize = 54;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -215,6 +216,10 @@ fn examples() -> Log {
         Event::Stale {
             id: answer,
             to: root,
+        },
+        Event::Postponed {
+            id: local,
+            by: till,
         },
         Event::Unread {
             id: answer,
