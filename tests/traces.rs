@@ -369,12 +369,16 @@ fn a_failure_tells_which_supervisors_gave_up_however_long_ago_that_was() {
         .run_with(Chance::Seed(7), keep)
         .expect("it can be run");
     let failure = report::Failure::new("shop", &outcome, 1, String::new()).expect("a violation");
-    let said =
-        "  0.000000 s       8  shop  <shop.0.0>  gives up at its child 0 till: too many restarts";
-    assert_eq!(failure.gave_up, [said]);
+    let [line] = &failure.gave_up[..] else {
+        panic!("{:?}", failure.gave_up);
+    };
+    assert!(
+        line.ends_with("<shop.0.0>  gives up at its child 0 till: too many restarts"),
+        "{line}"
+    );
     let text = failure.to_string();
     assert!(
-        text.contains(&format!("  supervisors that gave up:\n     {said}\n")),
+        text.contains(&format!("  supervisors that gave up:\n     {line}\n")),
         "{text}"
     );
 }
