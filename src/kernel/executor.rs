@@ -80,11 +80,14 @@ impl<D: TaskData> Live<'_, D> {
         if self.task.queued != 0 {
             return;
         }
-        self.task.wakes = self.task.wakes.wrapping_add(1);
-        *self.order = self.order.wrapping_add(1);
-        self.task.queued = *self.order;
-        let site = Site::new(Kind::Rank, self.task.lineage, self.task.wakes);
-        self.ready.push(self.choice, site, *self.order, self.slot);
+        // In this order: a site that is read as a whole would wait for a count that was just written.
+        let nth = self.task.wakes.wrapping_add(1);
+        let order = self.order.wrapping_add(1);
+        let site = Site::new(Kind::Rank, self.task.lineage, nth);
+        self.ready.push(self.choice, site, order, self.slot);
+        self.task.wakes = nth;
+        self.task.queued = order;
+        *self.order = order;
     }
 }
 
