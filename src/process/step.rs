@@ -4,7 +4,9 @@ use super::exit::ExitReason;
 use super::host::{Carries, Packet};
 use super::system::{Current, Deliver, Process, Remains, System, with};
 use super::target::Target;
-use crate::kernel::{Body, Next, Panicked, Reached, Time, own_waker, run_user, slot_of, waker_word};
+use crate::kernel::{
+    Body, Next, Panicked, Reached, Time, own_waker, run_user, slot_of, waker_word,
+};
 use crate::trace::{DeadReason, Event, Fate, NodeId, Pid};
 use std::task::{Context as TaskContext, Poll};
 
@@ -43,8 +45,8 @@ impl From<Reached> for StepError {
     }
 }
 
-/// A process that is to be polled: its future, taken out, and its waker's word, which names its slot. In whole
-/// words: what is written in parts and then read as a whole waits for its parts.
+/// A process that is to be polled: its future, taken out, and its waker's word, which names its slot. In
+/// whole words: what is written in parts and then read as a whole waits for its parts.
 struct Turn {
     body: Body<ExitReason>,
     word: u64,
@@ -180,24 +182,30 @@ fn call_others(slot: u32) {
 impl System {
     #[inline(always)]
     fn begin(&mut self, until: Time) -> Result<Turn, Begin> {
-        match self.kernel.next(until) {
-            Ok(Next::Step(slot)) => self.begin_poll(slot),
-            Ok(Next::Process(number)) if self.pauses && self.is_late(number) => {
-                Err(Begin::Tell(Stepped::Polled))
-            }
-            Ok(Next::Process(number)) => Err(Begin::Process(number)),
-            Ok(Next::Host(number)) => {
-                let (host, core) = self.core();
-                match host.due(core, number) {
-                    Some(packet) => Err(self.take_in(packet)),
-                    None => Err(Begin::Tell(Stepped::Host(number))),
+        loop {
+            return match self.kernel.next(until) {
+                Ok(Next::Step(slot)) => self.begin_poll(slot),
+                Ok(Next::Unsettled) => {
+                    self.settle_calls();
+                    continue;
                 }
-            }
-            Ok(Next::Quiet(over)) => Err(Begin::Tell(Stepped::Quiet(over))),
-            Err(reached) => {
-                self.error.get_or_insert(reached);
-                Err(Begin::Fail)
-            }
+                Ok(Next::Process(number)) if self.pauses && self.is_late(number) => {
+                    Err(Begin::Tell(Stepped::Polled))
+                }
+                Ok(Next::Process(number)) => Err(Begin::Process(number)),
+                Ok(Next::Host(number)) => {
+                    let (host, core) = self.core();
+                    match host.due(core, number) {
+                        Some(packet) => Err(self.take_in(packet)),
+                        None => Err(Begin::Tell(Stepped::Host(number))),
+                    }
+                }
+                Ok(Next::Quiet(over)) => Err(Begin::Tell(Stepped::Quiet(over))),
+                Err(reached) => {
+                    self.error.get_or_insert(reached);
+                    Err(Begin::Fail)
+                }
+            };
         }
     }
 
