@@ -4,7 +4,7 @@ use super::exit::CallError;
 use super::host::{Carries, Packet, Via};
 use super::mailbox::Content;
 use super::message::{Labeled, Message, encode};
-use super::reply::{ReplyTo, call_with};
+use super::reply::{Asking, ReplyTo};
 use super::system::{System, act, wants, with};
 use super::target::Target;
 use crate::choice::Lineage;
@@ -191,20 +191,20 @@ impl<M: Message> Address<M> {
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn call<R: Message>(
+    pub fn call<R: Message>(
         self,
         ask: impl FnOnce(ReplyTo<R>) -> M,
         timeout: Duration,
-    ) -> Result<R, CallError> {
-        call_with(self, ask, Some(timeout)).await
+    ) -> impl Future<Output = Result<R, CallError>> {
+        Asking::new(self, ask, Some(timeout))
     }
 
     /// Asks and waits for the answer, or until the other has ended.
-    pub(crate) async fn call_for_ever<R: Message>(
+    pub(crate) fn call_for_ever<R: Message>(
         self,
         ask: impl FnOnce(ReplyTo<R>) -> M,
-    ) -> Result<R, CallError> {
-        call_with(self, ask, None).await
+    ) -> impl Future<Output = Result<R, CallError>> {
+        Asking::new(self, ask, None)
     }
 
     /// Whether it lies on another node than the current process.
@@ -410,7 +410,7 @@ impl System {
 
     /// Puts a message into a mailbox on the current process's node; gives back what nobody took.
     #[inline(always)]
-    fn deliver_local<M: Message>(
+    pub(crate) fn deliver_local<M: Message>(
         &mut self,
         node: NodeId,
         target: Target,
@@ -439,6 +439,7 @@ impl System {
     }
 
     /// The process that a target stands for now, with its slot in the kernel.
+    #[inline]
     pub(crate) fn resolve(&mut self, target: Target) -> Result<(Pid, u32), DeadReason> {
         let pid = match target {
             Target::Pid(pid) | Target::Alias(pid, _) => pid,
