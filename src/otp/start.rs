@@ -79,7 +79,6 @@ pub trait Startable: 'static {
 /// The start of a process, which has begun: its starter waits until it runs.
 ///
 /// Its outcome is the address of the process, or a [`StartError`]. Dropped, the process goes on.
-#[derive(Debug)]
 #[must_use = "the process is up when this says so"]
 pub struct Starting<M> {
     starter: Context<Never>,
@@ -88,13 +87,35 @@ pub struct Starting<M> {
     message: PhantomData<fn(M)>,
 }
 
-#[derive(Debug)]
+/// A start that takes steps of its own, for the starter to make.
+type Steps = Pin<Box<dyn Future<Output = Result<Option<Pid>, StartError>>>>;
+
 enum Stage {
     Over(Option<StartError>),
+    Runs(Steps),
     /// For its first answer.
     Waits(Call<Result<(), StartError>>),
     /// For its end: it took too long.
     Leaves(MonitorRef),
+}
+
+impl<M> fmt::Debug for Starting<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Starting({:?})", self.pid)
+    }
+}
+
+impl<M: Message> Starting<M> {
+    /// A start that takes steps of its own: they are made by the starter, whose context they get, while it
+    /// waits.
+    pub fn by<N: Message, F>(starter: &Context<N>, steps: impl FnOnce(Context) -> F) -> Starting<M>
+    where
+        F: Future<Output = Result<Address<M>, StartError>> + 'static,
+    {
+        let steps = steps(starter.untyped());
+        let steps = Box::pin(async move { Ok(steps.await?.pid()) });
+        Starting::new(starter.untyped(), None, Stage::Runs(steps))
+    }
 }
 
 impl<M> Starting<M> {
@@ -117,9 +138,15 @@ impl<M: Message> Future for Starting<M> {
     type Output = Result<Address<M>, StartError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let started = self.pid.map(Address::of);
         let error = match &mut self.stage {
             Stage::Over(error) => error.take(),
+            Stage::Runs(steps) => match ready!(steps.as_mut().poll(cx)) {
+                Ok(pid) => {
+                    self.pid = pid;
+                    None
+                }
+                Err(error) => Some(error),
+            },
             Stage::Waits(call) => match ready!(Pin::new(call).poll(cx)) {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(error),
@@ -143,7 +170,7 @@ impl<M: Message> Future for Starting<M> {
         let nowhere = StartError::Failed(ExitReason::NoProc);
         Poll::Ready(match error {
             Some(error) => Err(error),
-            None => started.ok_or(nowhere),
+            None => self.pid.map(Address::of).ok_or(nowhere),
         })
     }
 }
@@ -199,7 +226,7 @@ pub(crate) struct Birth {
     ack: Option<Ack>,
     /// Whose exit is an order to stop: its starter's, where it is linked to that; of a node's first process,
     /// its node's.
-    parent: Option<Pid>,
+    pub(crate) parent: Option<Pid>,
 }
 
 impl Birth {

@@ -9,9 +9,12 @@ use super::few::Few;
 use super::host::{Core, Host, Packet};
 use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::node::NodeState;
+use super::sys::Behaviour;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
-use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
+use crate::kernel::{
+    Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, Time, quiet_panics,
+};
 use crate::trace::{
     DeadReason, Event, Limit, MessageId, Name, Names, NodeId, Pid, TextId, Trace, set_names,
 };
@@ -78,7 +81,7 @@ pub(crate) struct Extra {
     /// Messages that it has taken, and put off.
     pub(crate) postponed: VecDeque<MessageId>,
     pub(crate) stream: Option<Box<Stream>>,
-    pub(crate) state: Option<Rc<dyn Any>>,
+    pub(crate) behaviour: Option<Rc<dyn Behaviour>>,
     /// Wakers of combinators, in which it waits for what its `wants` says.
     pub(crate) foreign: Vec<Waker>,
 }
@@ -101,7 +104,9 @@ impl Extra {
 impl Extra {
     /// Whether dropping it runs no code of a user's.
     pub(crate) fn is_plain(&self) -> bool {
-        self.aliases.iter().all(Alias::is_plain) && self.state.is_none() && self.foreign.is_empty()
+        self.aliases.iter().all(Alias::is_plain)
+            && self.behaviour.is_none()
+            && self.foreign.is_empty()
     }
 }
 
@@ -384,6 +389,17 @@ impl System {
         (&mut *self.host, core)
     }
 
+    /// Virtual time, as the clock of this node has it.
+    #[inline]
+    pub(crate) fn now_on(&self, node: NodeId) -> Time {
+        let now = self.kernel.now();
+        if self.drifts {
+            self.host.node_time(node, now)
+        } else {
+            now
+        }
+    }
+
     #[inline]
     pub(crate) fn process(&mut self, slot: u32) -> Option<&mut Process> {
         Some(&mut self.kernel.tasks.get_mut(slot)?.data)
@@ -486,12 +502,17 @@ impl System {
 
     /// Puts something that the system tells into a process's mailbox.
     pub(crate) fn inform(&mut self, slot: u32, info: Info) {
+        self.put_in(slot, |mailbox| mailbox.push_info(info));
+    }
+
+    /// Puts something into a process's mailbox, whatever that takes, and wakes it where it waits for mail.
+    pub(crate) fn put_in(&mut self, slot: u32, put: impl FnOnce(&mut dyn AnyMailbox)) {
         let Some(process) = self.process(slot) else {
             return;
         };
         let make = process.receiver.mailbox;
         process.mail += 1;
-        process.mailbox.get_or_insert_with(make).push_info(info);
+        put(&mut **process.mailbox.get_or_insert_with(make));
         self.came(slot, wants::MAIL);
     }
 
