@@ -92,8 +92,8 @@ pub use kernel::time::Time;
 pub use net::{Cut, Network, PacketFault, Path};
 pub use otp::{Flow, GenServer, Refusal, Server, StartError, Startable};
 pub use process::{
-    Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,
-    Received, ReplyTo, TimerRef,
+    Address, CallError, Context, DeadLetter, ExitReason, Info, IntoExit, MailboxBound, Message,
+    MonitorRef, NameError, Never, Overflow, Received, ReplyTo, TimerRef, TrySendError,
 };
 #[cfg(feature = "sim")]
 pub use sim::{

@@ -370,7 +370,7 @@ impl System {
         );
         if to.index() >= self.nodes.len() {
             // A pid that was made up, or came from another cluster.
-            return self.dead_letter(id.from.node(), id, packet.to.as_u64(), DeadReason::NoProc);
+            return self.dead_letter(id.from.node(), id, packet.to, DeadReason::NoProc);
         }
         let (host, core) = self.core();
         if host.send(core, packet) {
@@ -423,7 +423,16 @@ impl System {
         let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
             return;
         };
-        if !task.is_suspended() {
+        let held = task
+            .data
+            .extra
+            .as_mut()
+            .and_then(|extra| extra.held.as_mut());
+        let waits = match held {
+            Some(held) => std::mem::replace(&mut held.line, true),
+            None => task.is_suspended(),
+        };
+        if !waits {
             self.host
                 .wait_until_writable(pid.node(), peer, (slot, generation));
             self.kernel.suspend(slot);
@@ -455,7 +464,7 @@ impl System {
             Err(why) => {
                 let to = target.pid_or_nobody();
                 self.kernel.trace.emit(Event::Send { id, to, text });
-                self.dead_letter(node, id, target.as_u64(), why);
+                self.dead_letter(node, id, target, why);
                 Left::Dropped(message)
             }
         }
@@ -493,6 +502,8 @@ impl System {
         let process = &mut live.task.data;
         let why = if process.dying {
             DeadReason::NoProc
+        } else if process.bounded {
+            return self.put_bounded(slot, to, id, message);
         } else {
             let make = process.receiver.mailbox;
             if let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() {
@@ -509,7 +520,7 @@ impl System {
             }
             DeadReason::OtherType
         };
-        self.dead_letter(to.node(), id, to.as_u64(), why);
+        self.dead_letter(to.node(), id, Target::Pid(to), why);
         Left::Dropped(message)
     }
 }

@@ -599,17 +599,28 @@ impl System {
             return None;
         }
         task.data.mail -= 1;
+        let bounded = task.data.bounded;
         let content = task.data.mailbox.as_mut()?.of::<M>()?.0.pop_front()?;
         if let Content::Message(id, _) = &content {
-            self.received(pid, *id);
+            let id = *id;
+            emit!(&mut self.kernel.trace, Event::Receive { id, by: pid });
+            self.kernel.trace.books.received(pid.node(), id);
+            if bounded {
+                self.made_room(slot, pid, id);
+            }
         }
         Some(content)
     }
 
+    /// The current process has taken a message out of its mailbox.
     #[inline]
     fn received(&mut self, pid: Pid, id: crate::trace::MessageId) {
         emit!(&mut self.kernel.trace, Event::Receive { id, by: pid });
         self.kernel.trace.books.received(pid.node(), id);
+        let slot = self.current.slot;
+        if self.process(slot).is_some_and(|process| process.bounded) {
+            self.made_room(slot, pid, id);
+        }
     }
 
     fn lift_mailbox(&mut self, pid: Pid) -> Option<Box<dyn AnyMailbox>> {

@@ -2,7 +2,7 @@
 //! node hears when a connection comes up or is lost.
 
 use super::address::Target;
-use super::exit::ExitReason;
+use super::exit::{CallError, ExitReason};
 use super::host::{Carries, Packet, Via};
 use super::mailbox::{Info, MonitorRef};
 use super::message::{Labeled, encode};
@@ -53,6 +53,8 @@ pub(crate) enum Signal {
     CallOver { by: Pid, alias: u32, of: Target },
     /// An unlink has come to the other end.
     Unlinked { from: Pid, to: Pid, number: u32 },
+    /// The question of a call was dropped: the mailbox was full.
+    CallRefused { to: Pid, alias: u32 },
 }
 
 impl fmt::Debug for Signal {
@@ -69,6 +71,7 @@ impl fmt::Debug for Signal {
             Signal::CallDown { reason, .. } => write!(f, "the call fails: {reason}"),
             Signal::CallOver { .. } => f.write_str("the call waits no longer"),
             Signal::Unlinked { to, .. } => write!(f, "unlinked from {to}"),
+            Signal::CallRefused { .. } => f.write_str("the call fails: the mailbox is full"),
         }
     }
 }
@@ -159,8 +162,7 @@ impl System {
     pub(crate) fn take_signal(&mut self, packet: &Packet) {
         let node = packet.to.node();
         let Ok(signal) = postcard::from_bytes::<Signal>(&packet.bytes) else {
-            let to = packet.to.as_u64();
-            return self.dead_letter(node, packet.id, to, DeadReason::Undecodable);
+            return self.dead_letter(node, packet.id, packet.to, DeadReason::Undecodable);
         };
         self.kernel.trace.books.received(node, packet.id);
         match signal {
@@ -187,7 +189,12 @@ impl System {
             } => self.down_from(to, MonitorRef { of, number }, reason),
             Signal::CallDown { to, alias, reason } => {
                 if let Ok(slot) = self.find(to) {
-                    self.fail_alias(slot, alias, reason);
+                    self.fail_alias(slot, alias, CallError::Exit(reason));
+                }
+            }
+            Signal::CallRefused { to, alias } => {
+                if let Ok(slot) = self.find(to) {
+                    self.fail_alias(slot, alias, CallError::MailboxFull);
                 }
             }
             Signal::CallOver { by, alias, of } => {
@@ -278,7 +285,7 @@ impl System {
         match to {
             Ok(slot) => {
                 if let Some(process) = self.process(slot) {
-                    process.watchers.insert((caller, Watch::Call(alias)));
+                    process.asked_by(caller, alias);
                 }
             }
             Err(nobody) => {
@@ -354,7 +361,7 @@ impl System {
             self.down(slot, pid, monitor, ExitReason::NoConnection);
         }
         for alias in calls {
-            self.fail_alias(slot, alias, ExitReason::NoConnection);
+            self.fail_alias(slot, alias, CallError::Exit(ExitReason::NoConnection));
         }
     }
 

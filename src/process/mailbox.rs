@@ -1,6 +1,7 @@
 //! Mailboxes: typed queues of messages and of what the system tells a process.
 
 use super::exit::ExitReason;
+use super::letters::DeadLetter;
 use super::message::Message;
 use crate::trace::{MessageId, NodeId, Pid, Reason};
 use std::any::Any;
@@ -36,6 +37,22 @@ pub enum Info {
     NodeUp(NodeId),
     /// The connection to this node was lost.
     NodeDown(NodeId),
+    /// A mailbox of this node has reached its high watermark.
+    Overloaded {
+        /// Whose.
+        pid: Pid,
+        /// How many messages are in it.
+        len: usize,
+    },
+    /// A mailbox that was overloaded is down to its low watermark.
+    Relieved {
+        /// Whose.
+        pid: Pid,
+        /// How many messages are in it.
+        len: usize,
+    },
+    /// A message found no receiver.
+    DeadLetter(DeadLetter),
     /// The time that a server gave for the next message is over.
     Timeout,
 }
@@ -50,7 +67,12 @@ impl Info {
     pub(crate) fn into_reason(self) -> ExitReason {
         match self {
             Info::Exit { reason, .. } | Info::Down { reason, .. } => reason,
-            Info::NodeUp(_) | Info::NodeDown(_) | Info::Timeout => ExitReason::Normal,
+            Info::NodeUp(_)
+            | Info::NodeDown(_)
+            | Info::Overloaded { .. }
+            | Info::Relieved { .. }
+            | Info::DeadLetter(_)
+            | Info::Timeout => ExitReason::Normal,
         }
     }
 }

@@ -4,11 +4,13 @@
 //! cannot tell simulation from life.
 
 mod address;
+mod bound;
 mod context;
 mod distribution;
 mod exit;
 mod few;
 mod host;
+mod letters;
 mod mailbox;
 mod message;
 mod node;
@@ -21,9 +23,11 @@ mod timer;
 mod waiting;
 
 pub use address::{Address, Target};
+pub use bound::{MailboxBound, Overflow, TrySendError};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
 pub use host::{Carries, Core, Host, Packet, Via};
+pub use letters::DeadLetter;
 pub use mailbox::{Info, MonitorRef, Received};
 pub use message::{Labeled, Message, Tag};
 pub use reply::ReplyTo;

@@ -31,6 +31,10 @@ pub(crate) struct NodeState {
     pub(crate) sent: u32,
     /// Who listens to its connections: to all of them, or to one that is lost.
     pub(crate) listeners: Vec<(Pid, Option<NodeId>)>,
+    /// Who hears of mailboxes that cross their watermarks.
+    pub(crate) load_watchers: Vec<Pid>,
+    /// Who hears of dead letters, and how many it was not told of.
+    pub(crate) letter_watchers: Vec<(Pid, u64)>,
     /// Timers that were due while it was paused.
     pub(crate) late: Vec<u32>,
     /// Its first process.
@@ -58,6 +62,8 @@ impl NodeState {
             moved: None,
             sent: 0,
             listeners: Vec::new(),
+            load_watchers: Vec::new(),
+            letter_watchers: Vec::new(),
             late: Vec::new(),
             root: Pid::NOBODY,
             boots: 0,
@@ -83,6 +89,8 @@ impl NodeState {
         self.fuse = u64::MAX;
         (self.paused, self.stopping, self.sent) = (false, false, 0);
         self.listeners.clear();
+        self.load_watchers.clear();
+        self.letter_watchers.clear();
         self.late.clear();
         self.slots.clear();
         self.free.clear();
@@ -105,6 +113,11 @@ impl NodeState {
     /// At which call the crash falls, and for how many nanoseconds the node goes down.
     pub(crate) fn crash_armed(&self) -> (u32, u64) {
         self.crash
+    }
+
+    /// Whether this is the node's first process, and the node is up.
+    pub(crate) fn is_root(&self, pid: Pid) -> bool {
+        self.up && self.root == pid
     }
 
     pub(crate) fn processes(&self) -> usize {

@@ -44,7 +44,7 @@ pub(crate) struct Alias {
     /// Holds an `Option<R>`.
     cell: Box<dyn Any>,
     pub(crate) arrived: Option<MessageId>,
-    failed: Option<ExitReason>,
+    failed: Option<CallError>,
     deliver: Deliver,
 }
 
@@ -155,13 +155,13 @@ impl System {
         }
     }
 
-    /// The server that a call waits for has ended.
-    pub(crate) fn fail_alias(&mut self, slot: u32, alias: u32, reason: ExitReason) {
+    /// A call will have no answer.
+    pub(crate) fn fail_alias(&mut self, slot: u32, alias: u32, why: CallError) {
         let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut()) else {
             return;
         };
         if let Some(alias) = extra.aliases.iter_mut().find(|a| a.id == alias) {
-            alias.failed = Some(reason);
+            alias.failed = Some(why);
             self.came(slot, wants::REPLY);
         }
     }
@@ -197,7 +197,7 @@ fn deliver_answer<R: Message>(to: Pid, alias: u32, packet: &Packet) {
             None if packet.what == Carries::Answer(false) => system.end_call(to, alias),
             None => {}
         },
-        Err(why) => system.dead_letter(to.node(), packet.id, to.as_u64(), why),
+        Err(why) => system.dead_letter(to.node(), packet.id, Target::Pid(to), why),
     });
 }
 
@@ -269,9 +269,7 @@ impl<R: Message> Call<R> {
                 .resolve(Target::Pid(pid))
                 .map_err(|_: DeadReason| CallError::NoProc)?;
             if let Some(process) = system.process(slot) {
-                process
-                    .watchers
-                    .insert((current.pid, Watch::Call(self.alias)));
+                process.asked_by(current.pid, self.alias);
             }
             Ok(Some(pid))
         });
@@ -298,11 +296,13 @@ impl<R: Message> Future for Call<R> {
                 system.kernel.trace.books.received(caller.node(), id);
                 return Some(Ok(answer));
             }
-            alias.failed.take().map(|reason| {
-                Err(match reason {
-                    ExitReason::NoProc => CallError::NoProc,
-                    ExitReason::NoConnection if asks_abroad => CallError::NodeDown(to_node),
-                    reason => CallError::Exit(reason),
+            alias.failed.take().map(|why| {
+                Err(match why {
+                    CallError::Exit(ExitReason::NoProc) => CallError::NoProc,
+                    CallError::Exit(ExitReason::NoConnection) if asks_abroad => {
+                        CallError::NodeDown(to_node)
+                    }
+                    why => why,
                 })
             })
         });

@@ -2,7 +2,7 @@
 
 use super::address::Target;
 use super::distribution::{Signal, Voice};
-use super::exit::ExitReason;
+use super::exit::{CallError, ExitReason};
 use super::few::Few;
 use super::mailbox::{AnyMailbox, Info, MonitorRef, down};
 use super::system::{Current, Extra, Remains, System, Watch};
@@ -49,7 +49,9 @@ impl System {
         });
         self.nodes[node.index()].free_pid(pid);
         self.leave_unread(pid, task.data.mailbox.take());
-        if task.data.root && (!reason.is_clean() || self.nodes[node.index()].stopping) {
+        if self.nodes[node.index()].is_root(pid)
+            && (!reason.is_clean() || self.nodes[node.index()].stopping)
+        {
             self.ended_roots.push((pid, reason.clone()));
         }
         if let Some(extra) = extra.as_mut() {
@@ -83,6 +85,9 @@ impl System {
         }
         for index in extra.delayed.drain(..) {
             self.drop_delayed(index);
+        }
+        if let Some(bounded) = extra.bounded.take() {
+            self.let_all_go(*bounded, pid);
         }
         for monitor in extra.monitors.take() {
             let MonitorRef { of, number } = monitor;
@@ -162,7 +167,7 @@ impl System {
                 }
                 self.down(slot, watcher, monitor, reason.clone());
             }
-            Watch::Call(alias) => self.fail_alias(slot, alias, reason.clone()),
+            Watch::Call(alias) => self.fail_alias(slot, alias, CallError::Exit(reason.clone())),
         }
     }
 
@@ -418,10 +423,10 @@ impl System {
         self.kernel.trace.emit(how);
         for slot in slots {
             if let Some(process) = self.process(slot) {
-                process.root = false;
                 process.watchers = Few::default();
                 if let Some(extra) = process.extra.as_mut() {
                     extra.links = Few::default();
+                    extra.bounded = None;
                 }
             }
             self.finish(slot, ExitReason::Killed);

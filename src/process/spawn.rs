@@ -1,6 +1,6 @@
 //! Starting processes.
 
-use super::address::{Address, Left};
+use super::address::{Address, Left, Target};
 use super::context::Context;
 use super::exit::{ExitReason, IntoExit};
 use super::host::Packet;
@@ -47,7 +47,7 @@ fn deliver<M: Message>(to: Pid, slot: u32, packet: &Packet) {
     let left = with(|system| match message {
         Ok(message) => system.put(slot, to, packet.id, message),
         Err(why) => {
-            system.dead_letter(to.node(), packet.id, to.as_u64(), why);
+            system.dead_letter(to.node(), packet.id, Target::Pid(to), why);
             Left::Nothing
         }
     });

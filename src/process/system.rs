@@ -3,6 +3,7 @@
 //! No code of a user runs while it is borrowed: futures are taken out to be polled, and what is to be
 //! dropped goes to a graveyard first.
 
+use super::bound::{Bounded, Held};
 use super::exit::ExitReason;
 use super::few::Few;
 use super::host::{Core, Host, Packet};
@@ -48,8 +49,8 @@ pub(crate) struct Process {
     pub(crate) watchers: Few<(Pid, Watch)>,
     /// An exit signal that it will not survive: the reason is in the system's list.
     pub(crate) dying: bool,
-    /// A node's first process.
-    pub(crate) root: bool,
+    /// What comes into its mailbox is counted: it has a bound.
+    pub(crate) bounded: bool,
     pub(crate) trap: bool,
     pub(crate) wants: u8,
     /// How much is in the mailbox.
@@ -72,6 +73,10 @@ pub(crate) struct Extra {
     pub(crate) delayed: SmallVec<[u32; 1]>,
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) state: Option<Rc<dyn Any>>,
+    /// What a mailbox with a bound keeps beside its queue.
+    pub(crate) bounded: Option<Box<Bounded>>,
+    /// What it waits for, where that is room in mailboxes.
+    pub(crate) held: Option<Box<Held>>,
     /// Wakers of combinators, in which it waits for what its `wants` says.
     pub(crate) foreign: Vec<Waker>,
 }
@@ -127,6 +132,13 @@ impl Process {
             self.wants = 0;
         }
         wanted
+    }
+
+    /// Puts something that the system tells into its mailbox.
+    pub(crate) fn inform(&mut self, info: Info) {
+        self.mail += 1;
+        let mailbox = self.mailbox.get_or_insert_with(self.receiver.mailbox);
+        mailbox.push_info(info);
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
@@ -370,6 +382,7 @@ impl System {
     pub(crate) fn core(&mut self) -> (&mut dyn Host, Core<'_>) {
         let core = Core {
             kernel: &mut self.kernel,
+            nodes: &mut self.nodes,
             error: &mut self.error,
             packets: &mut self.packets,
         };
@@ -426,7 +439,7 @@ impl System {
             extra: None,
             watchers: Few::default(),
             dying: false,
-            root: parent == Pid::NOBODY,
+            bounded: false,
             trap: false,
             wants: 0,
             mail: 0,
@@ -470,20 +483,12 @@ impl System {
         MessageId::new(self.current.pid, self.current.sent)
     }
 
-    /// A message that found no receiver.
-    #[cold]
-    pub(crate) fn dead_letter(&mut self, node: NodeId, id: MessageId, to: u64, why: DeadReason) {
-        self.kernel.trace.dead_letter(node, id, to, why);
-    }
-
     /// Puts something that the system tells into a process's mailbox.
     pub(crate) fn inform(&mut self, slot: u32, info: Info) {
         let Some(process) = self.process(slot) else {
             return;
         };
-        let make = process.receiver.mailbox;
-        process.mail += 1;
-        process.mailbox.get_or_insert_with(make).push_info(info);
+        process.inform(info);
         self.came(slot, wants::MAIL);
     }
 

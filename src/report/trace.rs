@@ -276,6 +276,20 @@ impl<'a> Reader<'a> {
                 format!("waits until the connection to {peer} takes more")
             }
             Event::Released { .. } => "may go on: the connection takes more".to_owned(),
+            Event::Held { of, .. } => {
+                format!(
+                    "waits until there is room in the mailbox of {}",
+                    self.who(of)
+                )
+            }
+            Event::Admitted { of, .. } => {
+                let of = self.who(of);
+                format!("may go on: there is room in the mailbox of {of}, or it has ended")
+            }
+            Event::Overloaded { len, .. } => {
+                format!("is overloaded: {len} messages in its mailbox")
+            }
+            Event::Relieved { len, .. } => format!("is relieved: {len} messages in its mailbox"),
             Event::Fault { text, .. } => format!("a fault{}", self.text(text, ": ")),
             Event::FaultOver { text, .. } => format!("is over{}", self.text(text, ": ")),
             Event::NoEffect { text, .. } => {
@@ -349,6 +363,9 @@ impl<'a> Reader<'a> {
             Event::Stale { id, .. } => {
                 let (of, says) = (self.of(id), self.says(id));
                 format!("{of} is stale: nobody waits for this answer any more{says}")
+            }
+            Event::Refused { to, .. } => {
+                format!("sends nothing to {}: the mailbox is full", self.who(to))
             }
             Event::DeadLetter { id, to, why } => {
                 let (of, to, says) = (self.of(id), self.target(to), self.says(id));

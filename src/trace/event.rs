@@ -48,11 +48,13 @@ pub enum DeadReason {
     SenderGone = 6,
     /// No connection to its node could be set up.
     NoConnection = 7,
+    /// The receiver's mailbox was full.
+    MailboxFull = 8,
 }
 
 impl DeadReason {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 }
 
 /// Why a connection is no more, or never came to be.
@@ -236,6 +238,16 @@ pub enum Event {
     Outdated { node: NodeId, newer: NodeId },
     /// From now on no more faults: all is healed.
     Quiet,
+    /// A process waits until there is room in the mailbox of another.
+    Held { pid: Pid, of: Pid },
+    /// It waits for that no longer.
+    Admitted { pid: Pid, of: Pid },
+    /// A message was not sent, since the mailbox was full.
+    Refused { from: Pid, to: Pid },
+    /// A mailbox has reached its high watermark.
+    Overloaded { pid: Pid, len: u32 },
+    /// It is down to its low one.
+    Relieved { pid: Pid, len: u32 },
     /// A user's note.
     Note { pid: Pid, text: TextId },
 }
@@ -354,6 +366,11 @@ impl Event {
             Event::Halt { node, incarnation } => {
                 words!(41, u64::from(node.0) | u64::from(incarnation) << 16)
             }
+            Event::Held { pid, of } => words!(42, 0, pid.as_u64(), of.as_u64()),
+            Event::Admitted { pid, of } => words!(43, 0, pid.as_u64(), of.as_u64()),
+            Event::Refused { from, to } => words!(44, 0, from.as_u64(), to.as_u64()),
+            Event::Overloaded { pid, len } => words!(45, u64::from(len), pid.as_u64()),
+            Event::Relieved { pid, len } => words!(46, u64::from(len), pid.as_u64()),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -370,12 +387,17 @@ impl Event {
             | Event::TimerCancelled { pid }
             | Event::Named { pid, .. }
             | Event::Unnamed { pid, .. }
+            | Event::Held { pid, .. }
+            | Event::Admitted { pid, .. }
+            | Event::Overloaded { pid, .. }
+            | Event::Relieved { pid, .. }
             | Event::Note { pid, .. } => Some(pid),
             Event::Send { id, .. } | Event::Reply { id, .. } | Event::Packet { id, .. } => {
                 Some(id.from)
             }
             Event::Receive { by, .. } | Event::Unread { by, .. } => Some(by),
             Event::Stale { to, .. } => Some(to),
+            Event::Refused { from, .. } => Some(from),
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
             Event::Monitor { by, .. } | Event::Demonitor { by, .. } => Some(by),
             Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
@@ -430,6 +452,7 @@ impl fmt::Display for DeadReason {
             DeadReason::Undecodable => "it does not decode",
             DeadReason::SenderGone => "its sender had ended",
             DeadReason::NoConnection => "no connection to its node",
+            DeadReason::MailboxFull => "the mailbox is full",
         })
     }
 }
