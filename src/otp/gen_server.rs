@@ -2,7 +2,7 @@
 
 use super::caught::{Caught, noted};
 use super::start::{Birth, Manner, Refusal, StartError, Startable, start};
-use crate::process::{Address, Context, ExitReason, Info, Message, Received};
+use crate::process::{Address, Context, ExitReason, Info, MailboxBound, Message, Received};
 use crate::trace::Pid;
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -144,6 +144,13 @@ impl<S: GenServer> Server<S> {
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> Server<S> {
         self.manner.timeout = Some(timeout);
+        self
+    }
+
+    /// Bounds its mailbox, from before its `init` on. Default: no bound but that of the run.
+    #[must_use]
+    pub fn mailbox(mut self, bound: MailboxBound) -> Server<S> {
+        self.manner.mailbox = Some(bound);
         self
     }
 

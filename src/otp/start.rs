@@ -4,7 +4,8 @@
 
 use super::caught::{Caught, noted};
 use crate::process::{
-    Address, CallError, Context, ExitReason, IntoExit, Message, NameError, ReplyTo, started_by,
+    Address, CallError, Context, ExitReason, IntoExit, MailboxBound, Message, NameError, ReplyTo,
+    started_by,
 };
 use crate::trace::Pid;
 use serde::{Deserialize, Serialize};
@@ -118,12 +119,15 @@ pub(crate) struct Manner {
     pub(crate) name: Option<String>,
     /// For ever where it is none, as in OTP.
     pub(crate) timeout: Option<Duration>,
+    /// None but that of the run, where it is none.
+    pub(crate) mailbox: Option<MailboxBound>,
 }
 
 /// The half of a start that the new process runs.
 #[derive(Debug)]
 pub(crate) struct Birth {
     name: Option<String>,
+    mailbox: Option<MailboxBound>,
     ack: Option<Ack>,
     /// Who started it. For a node's first process, its node.
     pub(crate) parent: Pid,
@@ -134,12 +138,13 @@ impl Birth {
     pub(crate) fn alone(manner: Manner) -> Birth {
         Birth {
             name: manner.name,
+            mailbox: manner.mailbox,
             ack: None,
             parent: Pid::NOBODY,
         }
     }
 
-    /// Takes the name, and waits for `init`; tells the starter how it went.
+    /// Bounds the mailbox, takes the name, and waits for `init`; tells the starter how it went.
     ///
     /// # Errors
     /// The reason with which the process is to end.
@@ -148,6 +153,9 @@ impl Birth {
         ctx: &mut Context<M>,
         init: impl AsyncFnOnce(&mut Context<M>) -> Result<S, Refusal>,
     ) -> Result<S, ExitReason> {
+        if let Some(bound) = self.mailbox {
+            ctx.bound_mailbox(bound);
+        }
         if let Some(name) = &self.name
             && let Err(error) = ctx.register(name)
         {
@@ -198,7 +206,11 @@ pub(crate) async fn start<N: Message, M: Message>(
     manner: Manner,
     spawn: impl FnOnce(Birth) -> Address<M>,
 ) -> Result<Address<M>, StartError> {
-    let Manner { name, timeout } = manner;
+    let Manner {
+        name,
+        timeout,
+        mailbox,
+    } = manner;
     // A name that is taken already needs no process to find out.
     if let Some(holder) = name.as_ref().and_then(|name| starter.whereis(name)) {
         return Err(StartError::AlreadyStarted(holder));
@@ -207,7 +219,13 @@ pub(crate) async fn start<N: Message, M: Message>(
     let parent = starter.pid();
     let begin = |ack| {
         let ack = Some(ack);
-        let started = spawn(Birth { name, ack, parent });
+        let birth = Birth {
+            name,
+            mailbox,
+            ack,
+            parent,
+        };
+        let started = spawn(birth);
         address = Some(started);
         started.pid()
     };

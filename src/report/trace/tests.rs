@@ -50,10 +50,15 @@ fn sort(event: &Event) -> usize {
         Event::Halt { .. } => 39,
         Event::Outdated { .. } => 40,
         Event::Quiet => 41,
+        Event::Held { .. } => 42,
+        Event::Admitted { .. } => 43,
+        Event::Refused { .. } => 44,
+        Event::Overloaded { .. } => 45,
+        Event::Relieved { .. } => 46,
     }
 }
 
-const SORTS: usize = 42;
+const SORTS: usize = 47;
 
 fn names() -> Names {
     vec!["shop".to_owned(), "bank".to_owned()].into()
@@ -232,6 +237,25 @@ fn examples() -> Log {
             peer: bank,
         },
         Event::Released { pid: till },
+        Event::Held {
+            pid: root,
+            of: till,
+        },
+        Event::Admitted {
+            pid: root,
+            of: till,
+        },
+        Event::Refused {
+            from: root,
+            to: till,
+        },
+        Event::DeadLetter {
+            id: local,
+            to: till.as_u64(),
+            why: DeadReason::MailboxFull,
+        },
+        Event::Overloaded { pid: till, len: 8 },
+        Event::Relieved { pid: till, len: 4 },
         Event::Fault {
             number: 0,
             text: cut,

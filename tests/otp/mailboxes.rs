@@ -1,0 +1,839 @@
+//! Mailboxes with a bound: the four policies, who waits and who does not, watermarks; and dead letters that
+//! are watched.
+
+use super::{SEEDS, dead_letters, events, idle, nothing_comes, one_node, settle, with_client};
+use netsplit::explore::Strategy;
+use netsplit::process::{Called, Target, Wait};
+use netsplit::trace::{DeadReason, Event};
+use netsplit::{
+    Address, CallError, Chance, Context, DeadLetter, ExitReason, Fault, Flow, GenServer, Info, Keep,
+    MailboxBound, Never, Outcome, Overflow, Pid, Received, Refusal, ReplyTo, Scenario, Server, Sim,
+    TrySendError, millis, secs,
+};
+use serde::{Deserialize, Serialize};
+
+use DeadReason::MailboxFull;
+
+/// A process that bounds its mailbox, and takes nothing.
+fn bounded(ctx: &Context<u32>, bound: MailboxBound) -> Address<u32> {
+    ctx.spawn(move |ctx: Context<u32>| async move {
+        ctx.bound_mailbox(bound);
+        ctx.sleep(secs(10)).await;
+    })
+}
+
+/// Bounds the client's own mailbox, with which most of these tests do what they have to.
+fn own(ctx: &Context<u32>, capacity: usize, policy: Overflow) -> Address<u32> {
+    ctx.bound_mailbox(MailboxBound::new(capacity).policy(policy));
+    ctx.address()
+}
+
+/// All messages that are in the mailbox.
+async fn rest(ctx: &Context<u32>) -> Vec<u32> {
+    let mut all = Vec::new();
+    while let Some(Received::Message(message)) = ctx.receive_within(millis(1)).await {
+        all.push(message);
+    }
+    all
+}
+
+fn held(outcome: &Outcome) -> Vec<Pid> {
+    let held = events(outcome).filter_map(|event| match event {
+        Event::Held { pid, .. } => Some(pid),
+        _ => None,
+    });
+    held.collect()
+}
+
+fn admitted(outcome: &Outcome) -> Vec<Pid> {
+    let admitted = events(outcome).filter_map(|event| match event {
+        Event::Admitted { pid, .. } => Some(pid),
+        _ => None,
+    });
+    admitted.collect()
+}
+
+// ---- Wait
+
+#[test]
+fn senders_to_a_full_mailbox_wait_for_room_and_go_on_in_the_order_in_which_they_came() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 2, Overflow::Wait);
+        for sender in 0..5 {
+            ctx.spawn(move |ctx: Context| async move {
+                for nth in 0..4 {
+                    me.send(10 * sender + nth);
+                    // It is not polled before there is room, though it waits for nothing else.
+                    ctx.yield_now().await;
+                }
+            });
+        }
+        settle(ctx).await;
+        let mut taken = Vec::new();
+        for left in (0..20).rev() {
+            assert!(ctx.mailbox_len() <= 2 + 5, "{}", ctx.mailbox_len());
+            taken.push(ctx.receive_message().await);
+            settle(ctx).await;
+            assert_eq!(ctx.mailbox_len(), left.min(ctx.mailbox_len()));
+        }
+        for sender in 0..5 {
+            let own = taken.iter().filter(|message| **message / 10 == sender);
+            assert!(own.is_sorted(), "{taken:?}");
+        }
+    });
+    for outcome in outcomes {
+        assert!(held(&outcome).len() > 5, "{outcome:?}");
+        assert_eq!(held(&outcome), admitted(&outcome));
+        assert_eq!(dead_letters(&outcome), []);
+    }
+}
+
+#[test]
+fn each_message_that_is_taken_lets_one_sender_go_on() {
+    one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 1, Overflow::Wait);
+        me.send(0);
+        for sender in 1..=3 {
+            ctx.spawn(move |ctx: Context| async move {
+                me.send(sender);
+                ctx.yield_now().await;
+                ctx.observe("went on", |gone: &mut Vec<u32>| gone.push(sender));
+                me.send(10 + sender);
+            });
+        }
+        settle(ctx).await;
+        let mut went_on = Vec::new();
+        for _ in 0..3 {
+            ctx.receive_message().await;
+            went_on.push(ctx.receive_message().await);
+            settle(ctx).await;
+            // Its next message stands behind those of all who were there before.
+            assert_eq!(ctx.mailbox_len(), 3 - went_on.len() + went_on.len());
+            break;
+        }
+    });
+}
+
+#[test]
+fn what_is_sent_in_one_step_goes_in_beyond_the_capacity_and_the_sender_waits_for_all_of_it() {
+    one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 2, Overflow::Wait);
+        ctx.spawn(move |ctx: Context| async move {
+            (0..5).for_each(|nth| me.send(nth));
+            ctx.yield_now().await;
+            me.send(99);
+        });
+        settle(ctx).await;
+        for nth in 0..3 {
+            assert_eq!(ctx.mailbox_len(), 5 - nth, "no room yet");
+            assert_eq!(ctx.receive_message().await, nth as u32);
+            settle(ctx).await;
+        }
+        assert_eq!(ctx.mailbox_len(), 3, "two of its own, and what it sent when it went on");
+        assert_eq!(rest(ctx).await, [3, 4, 99]);
+    });
+}
+
+#[test]
+fn a_process_never_waits_for_itself_and_a_timer_waits_for_nobody() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 1, Overflow::Wait);
+        ctx.send_after(me, 4, millis(5));
+        (1..=3).for_each(|nth| me.send(nth));
+        ctx.sleep(millis(10)).await;
+        assert_eq!(rest(ctx).await, [1, 2, 3, 4]);
+    });
+    assert!(outcomes.iter().all(|outcome| held(outcome).is_empty()));
+}
+
+#[test]
+fn nobody_waits_for_room_at_a_process_that_has_ended() {
+    let ends = [ExitReason::Normal, ExitReason::Kill, ExitReason::error("it fails")];
+    for end in ends {
+        let outcomes = one_node(async move |ctx: &Context<u32>| {
+            let end = end.clone();
+            let full = ctx.spawn(move |ctx: Context<u32>| async move {
+                ctx.bound_mailbox(MailboxBound::new(1));
+                ctx.sleep(millis(5)).await;
+                if end == ExitReason::Kill {
+                    ctx.send_exit(ctx.pid(), end.clone());
+                }
+                end
+            });
+            settle(ctx).await;
+            let start = ctx.now();
+            (0..3).for_each(|nth| full.send(nth));
+            ctx.yield_now().await;
+            assert_eq!(ctx.now().since(start), millis(4));
+            full.send(3);
+            ctx.yield_now().await;
+        });
+        for outcome in outcomes {
+            assert_eq!((held(&outcome).len(), admitted(&outcome).len()), (1, 1));
+            assert_eq!((outcome.books.unread, outcome.books.dead), (3, 1));
+        }
+    }
+}
+
+#[test]
+fn a_sender_that_is_killed_while_it_waits_holds_nobody_up() {
+    one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 1, Overflow::Wait);
+        me.send(0);
+        let first = ctx.spawn(move |ctx: Context| async move {
+            me.send(1);
+            ctx.yield_now().await;
+            me.send(100);
+        });
+        settle(ctx).await;
+        ctx.spawn(move |ctx: Context| async move {
+            me.send(2);
+            ctx.yield_now().await;
+            me.send(3);
+        });
+        settle(ctx).await;
+        ctx.send_exit(first.pid().expect("a pid"), ExitReason::Kill);
+        settle(ctx).await;
+        assert_eq!(rest(ctx).await, [0, 1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_sender_to_two_full_mailboxes_waits_for_both() {
+    one_node(async |ctx: &Context<u32>| {
+        let slow = |after| {
+            ctx.spawn(move |ctx: Context<u32>| async move {
+                ctx.bound_mailbox(MailboxBound::new(1));
+                ctx.sleep(after).await;
+                loop {
+                    ctx.receive().await;
+                }
+            })
+        };
+        let (one, other) = (slow(millis(5)), slow(millis(8)));
+        settle(ctx).await;
+        let start = ctx.now();
+        for full in [one, other, one, other] {
+            full.send(0);
+        }
+        ctx.yield_now().await;
+        assert_eq!(ctx.now().since(start), millis(7));
+    });
+}
+
+#[test]
+fn a_caller_waits_for_its_answer_and_no_longer_than_its_timeout() {
+    let outcomes = with_client(
+        Scenario::new("callers"),
+        async |ctx: &Context<ReplyTo<u32>>| {
+            let slow = ctx.spawn(|ctx: Context<ReplyTo<u32>>| async move {
+                ctx.bound_mailbox(MailboxBound::new(1));
+                ctx.sleep(millis(5)).await;
+                loop {
+                    ctx.receive_message().await.reply(7);
+                    ctx.sleep(millis(5)).await;
+                }
+            });
+            settle(ctx).await;
+            for _ in 0..2 {
+                ctx.spawn(move |_: Context| async move {
+                    assert_eq!(slow.call(|to| to, secs(1)).await, Ok(7));
+                });
+            }
+            settle(ctx).await;
+            let start = ctx.now();
+            let failed = slow.call(|to| to, millis(1)).await;
+            assert_eq!(failed, Err(CallError::Timeout));
+            assert_eq!(ctx.now().since(start), millis(1));
+            assert_eq!(slow.call(|to| to, secs(1)).await, Ok(7));
+        },
+    );
+    assert!(outcomes.iter().all(|outcome| held(outcome).is_empty()));
+}
+
+#[test]
+fn more_room_lets_senders_go_on_and_less_drops_nothing() {
+    one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 1, Overflow::Wait);
+        ctx.spawn(move |ctx: Context| async move {
+            (0..4).for_each(|nth| me.send(nth));
+            ctx.yield_now().await;
+            me.send(4);
+        });
+        settle(ctx).await;
+        own(ctx, 3, Overflow::Wait);
+        settle(ctx).await;
+        assert_eq!(ctx.mailbox_len(), 4, "one is beyond the bound");
+        own(ctx, 4, Overflow::Wait);
+        settle(ctx).await;
+        assert_eq!(ctx.mailbox_len(), 5, "it went on");
+        own(ctx, 1, Overflow::DropNewest);
+        assert_eq!(rest(ctx).await, [0, 1, 2, 3, 4]);
+    });
+}
+
+// ---- what makes no progress
+
+/// Two processes that have each filled the other's mailbox, and do not take what is in their own.
+fn ring_of_rooms() -> Scenario {
+    let greedy = |ctx: Context<Address<Never>>| async move {
+        ctx.register("greedy").expect("a free name");
+        ctx.bound_mailbox(MailboxBound::new(1));
+        let peer: Address<Address<Never>> = Address::named("home", "modest");
+        settle(&ctx).await;
+        for _ in 0..2 {
+            peer.send(Address::of(ctx.pid()));
+        }
+        ctx.receive().await;
+    };
+    Scenario::new("ring of rooms").node("home", move |ctx: Context<Address<Never>>| async move {
+        ctx.register("modest").expect("a free name");
+        ctx.bound_mailbox(MailboxBound::new(1));
+        let greedy = ctx.spawn(greedy);
+        settle(&ctx).await;
+        for _ in 0..2 {
+            greedy.send(Address::of(ctx.pid()));
+        }
+        ctx.receive().await;
+    })
+}
+
+#[test]
+fn processes_that_wait_for_room_in_each_others_mailboxes_are_found_as_a_ring() {
+    let scenario = ring_of_rooms().script(async |sim: Sim| {
+        sim.run_for(secs(1)).await;
+        let (ring, waits) = sim.view(|view| (view.call_cycle(), view.waiting()));
+        let ring = ring.expect("a ring");
+        assert_eq!(ring.len(), 2);
+        for (waiting, peer) in waits.iter().zip(ring.iter().rev()) {
+            let [Wait::Room { of: Called::Process { pid, .. } }] = &waiting.waits[..] else {
+                panic!("{waiting}");
+            };
+            assert_eq!(pid, peer);
+        }
+        let line = waits[1].to_string();
+        assert_eq!(
+            line,
+            "<home.1.0> \"greedy\"  waits for room in the mailbox of <home.0.0> \"modest\"; \
+             2 in its mailbox"
+        );
+    });
+    for seed in 0..SEEDS {
+        let outcome = scenario.run(seed).expect("a good scenario");
+        assert_eq!((outcome.violation, outcome.error), (None, None));
+    }
+}
+
+// ---- Refuse, drop the newest, drop the oldest
+
+#[test]
+fn a_full_mailbox_that_refuses_gives_the_message_back_to_who_tries() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 2, Overflow::Refuse);
+        assert_eq!(me.try_send(1), Ok(()));
+        me.send(2);
+        let refused = TrySendError { message: 3, why: MailboxFull };
+        assert_eq!(me.try_send(3), Err(refused));
+        me.send(4);
+        assert_eq!(ctx.receive_message().await, 1);
+        assert_eq!(me.try_send(5), Ok(()));
+        assert_eq!(rest(ctx).await, [2, 5]);
+    });
+    for outcome in outcomes {
+        assert_eq!(dead_letters(&outcome), [MailboxFull]);
+        let refused = events(&outcome).filter(|event| matches!(event, Event::Refused { .. }));
+        assert_eq!(refused.count(), 1);
+        assert_eq!((outcome.books.sent, outcome.books.received), (4, 3));
+    }
+}
+
+#[test]
+fn who_tries_to_send_does_not_wait_and_is_told_that_nobody_is_there() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 1, Overflow::Wait);
+        assert_eq!(me.try_send(1), Ok(()));
+        assert_eq!(me.try_send(2).map_err(|error| error.why), Err(MailboxFull));
+        assert_eq!(ctx.mailbox_len(), 1);
+        let nobody = Address::<u32>::named("client", "nobody").try_send(3);
+        assert_eq!(nobody.map_err(|error| error.message), Err(3));
+        let gone = super::dead_pid(ctx).await;
+        let why = |address: Address<u64>| address.try_send(4).map_err(|error| error.why);
+        assert_eq!(why(Address::of(gone)), Err(DeadReason::NoProc));
+        assert_eq!(why(Address::of(ctx.pid())), Err(DeadReason::OtherType));
+        let error = ExitReason::from(Address::<u64>::of(gone).try_send(4).expect_err("it is gone"));
+        let said = "error: the message was not sent: no such process";
+        assert_eq!(error.to_string(), said);
+    });
+    for outcome in outcomes {
+        assert_eq!((dead_letters(&outcome).len(), held(&outcome).len()), (0, 0));
+        assert_eq!(outcome.books.sent, 1);
+    }
+}
+
+#[test]
+fn a_full_mailbox_drops_the_newest_or_the_oldest_and_each_is_a_dead_letter() {
+    let kept = [
+        (Overflow::Refuse, [1, 2], [3, 4, 5]),
+        (Overflow::DropNewest, [1, 2], [3, 4, 5]),
+        (Overflow::DropOldest, [4, 5], [1, 2, 3]),
+    ];
+    for (policy, kept, dropped) in kept {
+        let outcomes = one_node(async move |ctx: &Context<u32>| {
+            let me = own(ctx, 2, policy);
+            ctx.watch_dead_letters(true);
+            ctx.spawn(move |_: Context| async move { (1..=5).for_each(|nth| me.send(nth)) });
+            settle(ctx).await;
+            let mut letters = Vec::new();
+            for _ in dropped {
+                let Info::DeadLetter(DeadLetter { id, to, why, missed }) =
+                    ctx.receive_info(|_| true).await
+                else {
+                    panic!("another info");
+                };
+                assert_eq!((to, why, missed), (Target::Pid(ctx.pid()), MailboxFull, 0));
+                letters.push(id.nth());
+            }
+            assert_eq!(letters, dropped);
+            assert_eq!(rest(ctx).await, kept);
+        });
+        for outcome in outcomes {
+            assert_eq!(dead_letters(&outcome), [MailboxFull; 3]);
+        }
+    }
+}
+
+#[test]
+fn where_messages_are_dropped_trying_to_send_succeeds() {
+    for policy in [Overflow::DropNewest, Overflow::DropOldest] {
+        let outcomes = one_node(async move |ctx: &Context<u32>| {
+            let me = own(ctx, 1, policy);
+            assert_eq!((me.try_send(1), me.try_send(2)), (Ok(()), Ok(())));
+            assert_eq!(ctx.mailbox_len(), 1);
+        });
+        assert!(outcomes.iter().all(|outcome| outcome.books.dead == 1));
+    }
+}
+
+/// A question with a number.
+type Asked = (u32, ReplyTo<u32>);
+
+#[test]
+fn a_call_whose_question_is_not_kept_fails_at_once() {
+    let policies = [
+        (Overflow::Refuse, [Ok(1), Err(CallError::MailboxFull)]),
+        (Overflow::DropNewest, [Ok(1), Err(CallError::MailboxFull)]),
+        (Overflow::DropOldest, [Err(CallError::MailboxFull), Ok(2)]),
+    ];
+    for (policy, expected) in policies {
+        let outcomes = one_node(async move |ctx: &Context<u32>| {
+            let server = ctx.spawn(move |ctx: Context<Asked>| async move {
+                ctx.bound_mailbox(MailboxBound::new(1).policy(policy));
+                ctx.sleep(millis(10)).await;
+                loop {
+                    let (number, to) = ctx.receive_message().await;
+                    to.reply(number);
+                }
+            });
+            settle(ctx).await;
+            // Both are calls of one process: which of them has failed is known.
+            let first = server.call(|to| (1, to), secs(1));
+            let second = server.call(|to| (2, to), secs(1));
+            let start = ctx.now();
+            let mut ended = Vec::new();
+            let timed = async |call, nth: usize| {
+                let answer: Result<u32, CallError> = std::pin::Pin::from(call).await;
+                (nth, answer, ctx.now().since(start))
+            };
+            let _ = (&mut ended, timed);
+            let both = futures::future::join(
+                async { (first.await, ctx.now().since(start)) },
+                async { (second.await, ctx.now().since(start)) },
+            );
+            let (first, second) = both.await;
+            for ((answer, after), expected) in [first, second].into_iter().zip(expected.clone()) {
+                let at_once = answer == Err(CallError::MailboxFull);
+                assert_eq!(answer, expected);
+                assert_eq!(after, if at_once { millis(0) } else { millis(9) });
+            }
+            // Nothing of that call is left behind.
+            assert_eq!(server.call(|to| (3, to), secs(1)).await, Ok(3));
+        });
+        for outcome in outcomes {
+            assert_eq!(dead_letters(&outcome), [MailboxFull]);
+            assert_eq!(outcome.books.stale, 0);
+        }
+    }
+}
+
+#[test]
+fn what_the_system_tells_is_never_dropped_and_takes_no_room() {
+    for policy in [Overflow::Wait, Overflow::Refuse, Overflow::DropNewest, Overflow::DropOldest] {
+        one_node(async move |ctx: &Context<u32>| {
+            let me = own(ctx, 1, policy);
+            ctx.trap_exit(true);
+            let (child, _) = ctx.spawn_monitor(|_: Context| async {});
+            ctx.link(child.pid().expect("a pid"));
+            settle(ctx).await;
+            assert_eq!(ctx.mailbox_len(), 2);
+            assert_eq!(me.try_send(1), Ok(()));
+            let (other, _) = ctx.spawn_monitor(|_: Context| async {});
+            let _ = ctx.monitor(other.pid().expect("a pid"));
+            settle(ctx).await;
+            assert_eq!(ctx.mailbox_len(), 5);
+            me.send(2);
+            let mut infos = 0;
+            while ctx.mailbox_len() > 0 {
+                infos += usize::from(ctx.receive().await.message().is_none());
+            }
+            assert_eq!(infos, 4);
+        });
+    }
+}
+
+#[test]
+fn a_message_that_is_taken_out_of_the_middle_makes_room_too() {
+    one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 2, Overflow::Refuse);
+        me.send(1);
+        me.send(2);
+        assert_eq!(ctx.receive_where(|message| *message == 2).await, 2);
+        assert_eq!(me.try_send(3), Ok(()));
+        assert_eq!(me.try_send(4).map_err(|error| error.message), Err(4));
+        assert_eq!(rest(ctx).await, [1, 3]);
+    });
+}
+
+#[test]
+fn what_a_look_into_the_mailbox_sends_to_itself_is_counted_once_it_is_back() {
+    for policy in [Overflow::Refuse, Overflow::DropNewest, Overflow::DropOldest] {
+        let outcomes = one_node(async move |ctx: &Context<u32>| {
+            let me = own(ctx, 2, policy);
+            me.send(1);
+            me.send(2);
+            let mut looks = 0;
+            let found = ctx.receive_where(|message| {
+                looks += 1;
+                if looks == 1 {
+                    me.send(3);
+                }
+                *message == 2
+            });
+            assert_eq!(found.await, 2);
+            assert_eq!(rest(ctx).await, [1], "there was no room, and no oldest to be seen");
+        });
+        assert!(outcomes.iter().all(|outcome| outcome.books.dead == 1));
+    }
+}
+
+#[test]
+fn a_mailbox_without_a_bound_of_its_own_is_bounded_by_the_run() {
+    for bound in [None, Some(MailboxBound::new(50)), Some(MailboxBound::unbounded(1, 9))] {
+        let scenario = Scenario::new("flood")
+            .bounds(netsplit::Bounds { mailbox: 20, ..Default::default() })
+            .client("client", move |ctx: Context<u32>| async move {
+                bound.into_iter().for_each(|bound| ctx.bound_mailbox(bound));
+                loop {
+                    ctx.address().send(1);
+                }
+            })
+            .finally("it ended", |_| true);
+        let error = scenario.run(7).expect("a good scenario").error;
+        let text = error.expect("an error").to_string();
+        assert!(text.contains("20 messages in one mailbox"), "{text}");
+    }
+}
+
+#[test]
+fn a_bound_that_makes_no_sense_says_so() {
+    let refused: [(fn() -> MailboxBound, &str); 3] = [
+        (|| MailboxBound::new(0), "its capacity is 0"),
+        (|| MailboxBound::unbounded(5, 5), "the low watermark, 5, must be below the high one, 5"),
+        (|| MailboxBound::new(3).watermarks(1, 4), "the high watermark, 4, is beyond the capacity, 3"),
+    ];
+    for (bound, says) in refused {
+        let panicked = std::panic::catch_unwind(bound).expect_err("it is refused");
+        let text = panicked.downcast_ref::<String>().cloned();
+        let text = text.or(panicked.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        assert!(text.as_deref().is_some_and(|text| text.contains(says)), "{text:?}");
+    }
+}
+
+// ---- watermarks
+
+#[test]
+fn a_mailbox_that_crosses_its_watermarks_is_told_of_once_each_way() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let me = ctx.address();
+        ctx.bound_mailbox(MailboxBound::unbounded(1, 3));
+        let told = ctx.spawn(|ctx: Context<ReplyTo<Vec<Info>>>| async move {
+            ctx.watch_overload(true);
+            let mut told = Vec::new();
+            loop {
+                match ctx.receive().await {
+                    Received::Info(info) => told.push(info),
+                    Received::Message(to) => to.reply(told.clone()),
+                }
+            }
+        });
+        settle(ctx).await;
+        (0..5).for_each(|nth| me.send(nth));
+        for _ in 0..3 {
+            ctx.receive_message().await;
+        }
+        (0..2).for_each(|nth| me.send(nth));
+        let pid = ctx.pid();
+        let expected: Vec<Info> = vec![Info::Overloaded { pid, len: 3 }];
+        assert_eq!(told.call(|to| to, secs(1)).await, Ok(expected.clone()));
+        for _ in 0..4 {
+            ctx.receive_message().await;
+        }
+        (0..3).for_each(|nth| me.send(nth));
+        rest(ctx).await;
+        let relieved = Info::Relieved { pid, len: 1 };
+        let expected = [expected.clone(), vec![relieved.clone()], expected, vec![relieved]].concat();
+        assert_eq!(told.call(|to| to, secs(1)).await, Ok(expected));
+    });
+    for outcome in outcomes {
+        let crossed = events(&outcome).filter_map(|event| match event {
+            Event::Overloaded { len, .. } => Some((true, len)),
+            Event::Relieved { len, .. } => Some((false, len)),
+            _ => None,
+        });
+        let crossed: Vec<_> = crossed.collect();
+        assert_eq!(crossed, [(true, 3), (false, 1), (true, 3), (false, 1)]);
+    }
+}
+
+#[test]
+fn who_listens_no_more_or_has_ended_is_told_nothing() {
+    one_node(async |ctx: &Context<u32>| {
+        ctx.watch_overload(true);
+        ctx.watch_overload(true);
+        ctx.watch_dead_letters(true);
+        let listener = ctx.spawn(|ctx: Context| async move {
+            ctx.watch_overload(true);
+            ctx.watch_dead_letters(true);
+        });
+        settle(ctx).await;
+        assert!(!ctx.is_alive(listener.pid().expect("a pid")));
+        let full = bounded(ctx, MailboxBound::new(1).policy(Overflow::DropNewest));
+        settle(ctx).await;
+        full.send(1);
+        let overloaded = Info::Overloaded { pid: full.pid().expect("a pid"), len: 1 };
+        assert_eq!(ctx.receive().await, Received::Info(overloaded));
+        ctx.watch_overload(false);
+        ctx.watch_dead_letters(false);
+        let other = bounded(ctx, MailboxBound::new(1).policy(Overflow::DropNewest));
+        settle(ctx).await;
+        ctx.spawn(move |_: Context| async move { (0..2).for_each(|nth| other.send(nth)) });
+        nothing_comes(ctx).await;
+    });
+}
+
+// ---- dead letters
+
+#[test]
+fn every_dead_letter_of_a_node_is_told_to_those_who_watch() {
+    one_node(async |ctx: &Context<u32>| {
+        ctx.watch_dead_letters(true);
+        let gone = super::dead_pid(ctx).await;
+        let (me, nobody) = (ctx.pid(), Address::<u64>::named("client", "nobody"));
+        let sender = ctx.spawn(move |_: Context| async move {
+            Address::<u32>::of(gone).send(1);
+            nobody.send(2);
+            Address::<u64>::of(me).send(3);
+        });
+        let sender = sender.pid().expect("a pid");
+        let expected = [
+            (Target::Pid(gone), DeadReason::NoProc),
+            (nobody.target(), DeadReason::NoName),
+            (Target::Pid(me), DeadReason::OtherType),
+        ];
+        for (nth, (to, why)) in (1..).zip(expected) {
+            let Received::Info(Info::DeadLetter(letter)) = ctx.receive().await else {
+                panic!("no dead letter");
+            };
+            assert_eq!((letter.to, letter.why, letter.missed), (to, why, 0));
+            assert_eq!((letter.id.from, letter.id.nth()), (sender, nth));
+        }
+        nothing_comes(ctx).await;
+    });
+}
+
+#[test]
+fn watchers_that_write_dead_letters_about_dead_letters_come_to_an_end() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let gone = super::dead_pid(ctx).await;
+        for _ in 0..2 {
+            ctx.spawn(move |ctx: Context<u32>| async move {
+                ctx.watch_dead_letters(true);
+                loop {
+                    ctx.receive().await;
+                    Address::<u32>::of(gone).send(1);
+                }
+            });
+        }
+        settle(ctx).await;
+        Address::<u32>::of(gone).send(0);
+        nothing_comes(ctx).await;
+    });
+    for outcome in outcomes {
+        assert_eq!(outcome.books.dead, 3, "one, and one of each watcher about it");
+    }
+}
+
+#[test]
+fn a_watcher_that_reads_nothing_misses_dead_letters_and_is_told_how_many() {
+    one_node(async |ctx: &Context<u32>| {
+        ctx.watch_dead_letters(true);
+        let nobody = Address::<u32>::named("client", "nobody");
+        let flood = ctx.spawn(move |ctx: Context<u32>| async move {
+            loop {
+                let count = ctx.receive_message().await;
+                (0..count).for_each(|nth| nobody.send(nth));
+            }
+        });
+        flood.send(1_500);
+        settle(ctx).await;
+        assert_eq!(ctx.mailbox_len(), 1_001);
+        while ctx.mailbox_len() > 0 {
+            let Received::Info(Info::DeadLetter(letter)) = ctx.receive().await else {
+                panic!("no dead letter");
+            };
+            assert_eq!(letter.missed, 0);
+        }
+        flood.send(1);
+        let Received::Info(Info::DeadLetter(letter)) = ctx.receive().await else {
+            panic!("no dead letter");
+        };
+        assert_eq!(letter.missed, 499);
+    });
+}
+
+#[test]
+fn properties_count_dead_letters_by_their_reason() {
+    let scenario = Scenario::new("counted")
+        .client("client", |ctx: Context<u32>| async move {
+            let me = own(&ctx, 1, Overflow::DropNewest);
+            (0..4).for_each(|nth| me.send(nth));
+            Address::<u32>::named("client", "nobody").send(1);
+        })
+        .finally("three and one", |view| {
+            let counts = [MailboxFull, DeadReason::NoName, DeadReason::NoProc]
+                .map(|why| view.dead_letters(why));
+            assert_eq!((counts, view.books().dead), ([3, 1, 0], 4));
+            true
+        });
+    assert_eq!(scenario.run(7).expect("a good scenario").violation, None);
+}
+
+// ---- servers
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Count {
+    Up,
+    Read(ReplyTo<u32>),
+}
+
+struct Counter(u32);
+
+impl GenServer for Counter {
+    type Args = ();
+    type Message = Count;
+
+    async fn init((): (), ctx: &mut Context<Count>) -> Result<Self, Refusal> {
+        (0..5).for_each(|_| ctx.address().send(Count::Up));
+        Ok(Counter(0))
+    }
+
+    async fn handle(&mut self, message: Count, _: &mut Context<Count>) -> Flow {
+        match message {
+            Count::Up => self.0 += 1,
+            Count::Read(to) => to.reply(self.0),
+        }
+        Flow::Next
+    }
+}
+
+#[test]
+fn a_servers_mailbox_is_bounded_before_its_init() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let bound = MailboxBound::new(3).policy(Overflow::Refuse);
+        let counter = Server::<Counter>::with(()).mailbox(bound).start(ctx).await;
+        let counter = counter.expect("it starts");
+        settle(ctx).await;
+        assert_eq!(counter.call(Count::Read, secs(1)).await, Ok(3));
+    });
+    for outcome in outcomes {
+        assert_eq!(dead_letters(&outcome), [MailboxFull; 2]);
+    }
+}
+
+// ---- laws
+
+/// Producers that fill two mailboxes of one node, whose owners are slow, and start again when they are
+/// killed.
+fn crowd() -> Scenario {
+    Scenario::new("crowd")
+        .node("home", |ctx: Context<u32>| async move {
+            let slow = |capacity, policy| {
+                ctx.spawn_link(move |ctx: Context<u32>| async move {
+                    ctx.bound_mailbox(MailboxBound::new(capacity).policy(policy));
+                    loop {
+                        ctx.receive_message().await;
+                        ctx.sleep(millis(ctx.random_below(4))).await;
+                    }
+                })
+            };
+            let waits = slow(2, Overflow::Wait);
+            let drops = slow(1, Overflow::DropOldest);
+            for nth in 0..3 {
+                ctx.spawn_link(move |ctx: Context| async move {
+                    loop {
+                        waits.send(nth);
+                        drops.send(nth);
+                        ctx.yield_now().await;
+                        ctx.observe("sent", |sent: &mut u32| *sent += 1);
+                    }
+                });
+            }
+            idle(ctx).await;
+        })
+        .finally("something was sent", |view| view.observed("sent").is_some_and(|sent: &u32| *sent > 3))
+        .horizon(millis(200))
+}
+
+#[test]
+fn a_crash_while_senders_wait_for_room_leaves_nobody_behind() {
+    let scenario = crowd().script(async |sim: Sim| {
+        for _ in 0..5 {
+            sim.run_for(millis(7)).await;
+            let waits = sim.view(|view| view.waiting());
+            let for_room = waits.iter().filter(|waiting| matches!(waiting.waits[..], [Wait::Room { .. }]));
+            assert_eq!(for_room.count(), 3);
+            sim.inject(Fault::crash("home"));
+            sim.run_for(millis(1)).await;
+            sim.inject(Fault::boot("home"));
+        }
+    });
+    for seed in 0..SEEDS {
+        let outcome = scenario.run(seed).expect("a good scenario");
+        assert_eq!((outcome.violation, outcome.error), (None, None), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_under_every_strategy_though_senders_wait() {
+    let scenario = crowd();
+    let keep = Keep { draws: true, payloads: true, log: false };
+    for strategy in [Strategy::Time, Strategy::Walk, Strategy::Pos, Strategy::Pct] {
+        for seed in 0..10 {
+            let run = || scenario.run_with(strategy.chance(seed), keep).expect("a good scenario");
+            let (first, again) = (run(), run());
+            assert_eq!((&first.violation, &first.error), (&None, &None), "{strategy} {seed}");
+            assert_eq!((first.digest, first.payloads), (again.digest, again.payloads));
+            assert_eq!(first.draws, again.draws);
+        }
+    }
+    let _ = Chance::Seed(0);
+}
