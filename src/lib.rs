@@ -42,8 +42,9 @@
 //! # What breaks a replay
 //!
 //! Code under test that reads something else than its context: the order of a `std` hash map, real time,
-//! threads, files, a `static` that an earlier run has changed. Every violation is run twice before it is
-//! reported, and `--check-determinism` looks for such leaks in every seed.
+//! threads, files, a `static` that an earlier run has changed, a field of `tracing` that does more than
+//! look. Every violation is run twice before it is reported, and `--check-determinism` looks for such leaks
+//! in every seed.
 //!
 //! # Features
 //!
@@ -79,6 +80,8 @@ pub mod trace;
 mod guide {
     #[doc = include_str!("../docs/guide/faults.md")]
     mod faults {}
+    #[doc = include_str!("../docs/guide/inside.md")]
+    mod inside {}
 }
 
 use std::time::Duration;
@@ -90,7 +93,10 @@ pub use kernel::Bounds;
 pub use kernel::time::Time;
 #[cfg(feature = "sim")]
 pub use net::{Cut, Network, PacketFault, Path};
-pub use otp::{Flow, GenServer, Refusal, Server, StartError, Startable};
+pub use otp::{
+    AutoShutdown, BackOff, ChildError, ChildSpec, Flow, GenServer, Refusal, Server, Shutdown,
+    SpecError, StartError, Startable, Supervisor, SupervisorRef, child,
+};
 pub use process::{
     Address, CallError, Context, DeadLetter, ExitReason, Info, IntoExit, MailboxBound, Message,
     MonitorRef, NameError, Never, Overflow, Received, ReplyTo, TimerRef, TrySendError,
@@ -100,7 +106,7 @@ pub use sim::{
     Chance, Fault, Faults, Form, Keep, Outcome, RunError, Scenario, ScenarioError, Sim, Unreadable,
     Verdict, View, Violation,
 };
-pub use trace::{NodeId, PacketKind, Pid};
+pub use trace::{NodeId, PacketKind, Pid, Restart, Strategy};
 
 /// So many seconds.
 #[must_use]

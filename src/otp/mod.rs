@@ -4,6 +4,11 @@
 mod caught;
 mod gen_server;
 mod start;
+mod supervisor;
 
 pub use gen_server::{Flow, GenServer, Server};
 pub use start::{Plain, Refusal, StartError, Startable, process};
+pub use supervisor::{
+    AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, Shutdown, SpecError,
+    Supervisor, SupervisorRef, ToSupervisor, child,
+};

@@ -3,12 +3,15 @@
 //! Whoever starts a behaviour waits until its `init` is through, and learns how that went.
 
 use super::caught::{Caught, noted};
+use super::supervisor::SpecError;
 use crate::process::{
     Address, CallError, Context, ExitReason, IntoExit, MailboxBound, Message, NameError, ReplyTo,
     started_by,
 };
 use crate::trace::Pid;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 /// Why an `init` has made no state. With `?` whatever may become an exit reason becomes one of these.
@@ -42,6 +45,9 @@ pub enum StartError {
     /// Its `init` took longer than its starter gives it, and it was killed.
     #[error("its init took longer than it may")]
     Timeout,
+    /// It is a supervisor whose specification makes no sense.
+    #[error("{0}")]
+    Spec(#[from] SpecError),
 }
 
 impl From<StartError> for ExitReason {
@@ -79,10 +85,10 @@ pub trait Startable: 'static {
 }
 
 /// A plain process: it counts as started at once.
-pub struct Plain<M, P>(P, std::marker::PhantomData<fn(M)>);
+pub struct Plain<M, P>(P, PhantomData<fn(M)>);
 
-impl<M, P> std::fmt::Debug for Plain<M, P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<M, P> fmt::Debug for Plain<M, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Plain")
     }
 }
@@ -94,7 +100,7 @@ where
     P: FnOnce(Context<M>) -> F + 'static,
     F: Future<Output: IntoExit> + 'static,
 {
-    Plain(process, std::marker::PhantomData)
+    Plain(process, PhantomData)
 }
 
 impl<M, P, F> Startable for Plain<M, P>
@@ -114,7 +120,7 @@ where
 pub(crate) type Ack = ReplyTo<Result<(), StartError>>;
 
 /// How a behaviour is started: under which name, and how long its starter waits.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Manner {
     pub(crate) name: Option<String>,
     /// For ever where it is none, as in OTP.

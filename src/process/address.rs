@@ -235,7 +235,23 @@ impl<M: Message> Address<M> {
         ask: impl FnOnce(ReplyTo<R>) -> M,
         timeout: Duration,
     ) -> Result<R, CallError> {
-        call_with(self, ask, timeout).await
+        call_with(self, ask, Some(timeout)).await
+    }
+
+    /// Asks and waits for the answer, or until the other has ended.
+    pub(crate) async fn call_for_ever<R: Message>(
+        self,
+        ask: impl FnOnce(ReplyTo<R>) -> M,
+    ) -> Result<R, CallError> {
+        call_with(self, ask, None).await
+    }
+
+    /// Whether it lies on another node than the current process.
+    pub(crate) fn is_abroad(self) -> bool {
+        with(|system| {
+            let here = system.current().pid.node();
+            system.homed(here, self.target).node() != here
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use super::system::{System, act, wants, with};
 use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
 use crate::choice::{Kind, Shape, Site, Stream};
 use crate::kernel::Time;
-use crate::trace::{Event, Name, NodeId, Pid, emit};
+use crate::trace::{Event, Name, NodeId, Pid, Restart, Supervision, emit};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::convert::Infallible;
@@ -73,6 +73,36 @@ impl<M: Message> Context<M> {
                 process.extra().state = Some(state);
             }
         });
+    }
+
+    /// The same process, whatever messages it takes: for what needs none.
+    pub(crate) fn untyped(&self) -> Context<Never> {
+        Context::new(self.pid)
+    }
+
+    /// Notes what this process does as a supervisor. No call of the host.
+    pub(crate) fn tell(&self, what: Supervision) {
+        with(|system| {
+            if system.budget > 0 {
+                let by = system.current.pid;
+                system.kernel.trace.emit(Event::Supervision { by, what });
+            }
+        });
+    }
+
+    /// Notes that this process, as a supervisor, starts a child.
+    pub(crate) fn tell_start(&self, child: u32, restart: Restart, id: &str) {
+        let id = with(|system| system.kernel.trace.text(|| id.to_owned()));
+        self.tell(Supervision::Starts { child, restart, id });
+    }
+
+    /// Removes what a link to this process, which is no more, has put into the mailbox.
+    pub(crate) fn flush_exit(&self, of: Pid) {
+        let mut is_it = |content: &Content<M>| match content {
+            Content::Info(info) => matches!(**info, Info::Exit { from, .. } if from == of),
+            Content::Message(..) | Content::Down(..) => false,
+        };
+        drop(self.select(&mut is_it));
     }
 
     // ---- receiving
@@ -177,20 +207,22 @@ impl<M: Message> Context<M> {
         }
     }
 
+    /// Takes out the oldest thing for which `wanted` holds, where there is one.
+    fn select(&self, wanted: &mut dyn FnMut(&Content<M>) -> bool) -> Option<Content<M>> {
+        // The mailbox is taken out while the user's code looks at it: nothing is borrowed meanwhile.
+        let mailbox = with(|system| system.lift_mailbox(self.pid))?;
+        let mut lifted = Lifted::<M>(self.pid, Some(mailbox), PhantomData);
+        let queue = &mut lifted.1.as_mut()?.of::<M>()?.0;
+        let index = queue.iter().position(wanted)?;
+        queue.remove(index)
+    }
+
     fn poll_select(
         &self,
         cx: &TaskContext<'_>,
         wanted: &mut dyn FnMut(&Content<M>) -> bool,
     ) -> Poll<Received<M>> {
-        // The mailbox is taken out while the user's code looks at it: nothing is borrowed meanwhile.
-        let taken = with(|system| system.lift_mailbox(self.pid));
-        let selected = taken.and_then(|mailbox| {
-            let mut lifted = Lifted::<M>(self.pid, Some(mailbox), PhantomData);
-            let queue = &mut lifted.1.as_mut()?.of::<M>()?.0;
-            let index = queue.iter().position(wanted)?;
-            queue.remove(index)
-        });
-        match selected {
+        match self.select(wanted) {
             Some(Content::Message(id, message)) => {
                 with(|system| system.received(self.pid, id));
                 Poll::Ready(Received::Message(message))

@@ -144,7 +144,7 @@ impl<T: IntoExit, E: Into<ExitReason>> IntoExit for Result<T, E> {
 }
 
 /// Why a call got no answer. The caller decides whether to die of it: `?` turns it into an exit reason.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum CallError {
     /// No answer came in time. One that comes later is dropped, and counted as stale.
     #[error("no answer within the timeout")]

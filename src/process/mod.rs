@@ -38,4 +38,4 @@ pub use waiting::{Called, Wait, Waiting};
 pub(crate) use reply::started_by;
 pub(crate) use spawn::spawn_root;
 pub(crate) use step::{StepError, Stepped, bury, step};
-pub(crate) use system::{Remains, System, install, with};
+pub(crate) use system::{Current, Remains, System, install, try_with, with};

@@ -359,7 +359,7 @@ impl<R> Drop for Call<R> {
 pub(crate) async fn call_with<M: Message, R: Message>(
     to: Address<M>,
     ask: impl FnOnce(ReplyTo<R>) -> M,
-    timeout: Duration,
+    timeout: Option<Duration>,
 ) -> Result<R, CallError> {
     let (target, blank) = with(|system| {
         let here = system.current().pid.node();
@@ -367,7 +367,7 @@ pub(crate) async fn call_with<M: Message, R: Message>(
         let is_abroad = target.node() != here;
         (target, is_abroad.then(|| system.blank(target)))
     });
-    let Some(mut call) = Call::<R>::open(Some(target), Some(timeout)) else {
+    let Some(mut call) = Call::<R>::open(Some(target), timeout) else {
         return std::future::pending().await;
     };
     let reply_to = ReplyTo {

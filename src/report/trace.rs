@@ -17,8 +17,8 @@
 //! ```
 
 use crate::trace::{
-    DeadReason, Entry, Event, Log, MessageId, Names, NodeId, Pid, Reason, TextId, node_name,
-    set_names,
+    DeadReason, Entry, Event, Log, MessageId, Names, NodeId, Pid, Reason, Supervision, TextId,
+    node_name, set_names,
 };
 use rustc_hash::FxHashMap;
 use std::time::Duration;
@@ -138,6 +138,8 @@ struct Reader<'a> {
     log: &'a Log,
     names: FxHashMap<Pid, &'a str>,
     mail: FxHashMap<(Pid, u32), Mail>,
+    /// The ids of children, by their supervisor and their number there.
+    children: FxHashMap<(Pid, u32), TextId>,
 }
 
 impl<'a> Reader<'a> {
@@ -146,6 +148,7 @@ impl<'a> Reader<'a> {
             log,
             names: FxHashMap::default(),
             mail: FxHashMap::default(),
+            children: FxHashMap::default(),
         }
     }
 
@@ -158,6 +161,12 @@ impl<'a> Reader<'a> {
             Event::Send { id, text, .. } => self.keep(id, text, id.from.node()),
             Event::Reply { id, text, to } => self.keep(id, text, to.node()),
             Event::Packet { id, text, to, .. } => self.keep(id, text, to),
+            Event::Supervision {
+                by,
+                what: Supervision::Starts { child, id, .. },
+            } => {
+                self.children.insert((by, child), id);
+            }
             _ => {}
         }
     }
@@ -263,6 +272,7 @@ impl<'a> Reader<'a> {
             Event::Busy { until_ns, .. } => format!("is busy until {}", time(until_ns)),
             Event::Bound { limit, most } => format!("the run reaches its bound of {most} {limit}"),
             Event::Note { text, .. } => format!("notes{}", self.text(text, ": ")),
+            Event::Supervision { by, what } => self.what_of_supervision(by, what),
             _ => self.what_of_faults(event),
         }
     }
@@ -302,6 +312,58 @@ impl<'a> Reader<'a> {
             }
             Event::Quiet => "faults stop, and all is healed".to_owned(),
             _ => self.what_of_mail(event),
+        }
+    }
+
+    /// What a supervisor does.
+    fn what_of_supervision(&self, by: Pid, what: Supervision) -> String {
+        let child = |child: u32| {
+            let id = self.children.get(&(by, child));
+            let id = id.map(|id| self.text(*id, " "));
+            format!("child {child}{}", id.unwrap_or_default())
+        };
+        match what {
+            Supervision::Begins {
+                strategy,
+                intensity,
+                period_ns,
+            } => {
+                let period = Duration::from_nanos(period_ns);
+                format!("supervises {strategy}, at most {intensity} restarts in {period:?}")
+            }
+            Supervision::Starts {
+                child: number,
+                restart,
+                ..
+            } => format!("starts its {restart} {}", child(number)),
+            Supervision::Started { child: number, pid } => {
+                format!("has started its {} as {}", child(number), self.who(pid))
+            }
+            Supervision::NotStarted {
+                child: number,
+                ignored: true,
+            } => format!("its {} ignores the start", child(number)),
+            Supervision::NotStarted { child: number, .. } => {
+                format!("could not start its {}", child(number))
+            }
+            Supervision::Stops {
+                child: number,
+                pid,
+                by_hand,
+            } => {
+                let how = if by_hand { ", as it was asked to" } else { "" };
+                format!("stops its {}, {}{how}", child(number), self.who(pid))
+            }
+            Supervision::Ended { child: number } => {
+                format!("restarts its {} no more", child(number))
+            }
+            Supervision::Restarts { child: number } => {
+                format!("counts a restart of its {}", child(number))
+            }
+            Supervision::GivesUp { child: number } => {
+                format!("gives up at its {}: too many restarts", child(number))
+            }
+            Supervision::ShutsDown => "shuts down: its significant children have ended".to_owned(),
         }
     }
 

@@ -12,6 +12,7 @@ mod property;
 mod run;
 mod scenario;
 mod script;
+mod tracing;
 mod view;
 mod waits;
 mod watch;

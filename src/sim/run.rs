@@ -5,6 +5,7 @@ use super::outcome::{Outcome, RunError, Violation, print_pid};
 use super::plan::{Plan, Planned};
 use super::property::Property;
 use super::script::{Script, Sim};
+use super::tracing::listening;
 use super::watch::Watch;
 use super::world::{Due, World};
 use crate::choice::{Choice, Chooser, Lineage, Oracle, Tape};
@@ -144,20 +145,28 @@ impl Cluster {
             system.add_node(&node.name);
         }
         let before = set_names(Some(self.names.clone()));
-        let (system, outcome) = install(Box::new(system), || {
-            let mut run = Run {
-                cluster: self,
-                more: Vec::new(),
-                names: self.names.clone(),
-                injected: 0,
-                is_quiet: false,
-                watch: Watch::new(&self.properties, healed(self.calm, self.faults_end)),
-                violation: None,
-                error: None,
-            };
-            run.drive();
-            run.conclude(seed)
-        });
+        let epoch = system.kernel.epoch.number();
+        let make = || {
+            install(Box::new(system), || {
+                let mut run = Run {
+                    cluster: self,
+                    more: Vec::new(),
+                    names: self.names.clone(),
+                    injected: 0,
+                    is_quiet: false,
+                    watch: Watch::new(&self.properties, healed(self.calm, self.faults_end)),
+                    violation: None,
+                    error: None,
+                };
+                run.drive();
+                run.conclude(seed)
+            })
+        };
+        let (system, outcome) = if keep.log {
+            listening(epoch, make)
+        } else {
+            make()
+        };
         set_names(before);
         let (draws, lineages, drift) = system.kernel.retire().finish();
         Outcome {

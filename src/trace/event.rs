@@ -1,6 +1,7 @@
 //! The closed list of events: everything that can happen in a run, as plain data.
 
 use super::ids::{MessageId, Name, NodeId, PacketKind, Pid, TextId};
+use super::supervision::Supervision;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -238,6 +239,8 @@ pub enum Event {
     Outdated { node: NodeId, newer: NodeId },
     /// From now on no more faults: all is healed.
     Quiet,
+    /// A supervisor does its work.
+    Supervision { by: Pid, what: Supervision },
     /// A process waits until there is room in the mailbox of another.
     Held { pid: Pid, of: Pid },
     /// It waits for that no longer.
@@ -366,11 +369,15 @@ impl Event {
             Event::Halt { node, incarnation } => {
                 words!(41, u64::from(node.0) | u64::from(incarnation) << 16)
             }
-            Event::Held { pid, of } => words!(42, 0, pid.as_u64(), of.as_u64()),
-            Event::Admitted { pid, of } => words!(43, 0, pid.as_u64(), of.as_u64()),
-            Event::Refused { from, to } => words!(44, 0, from.as_u64(), to.as_u64()),
-            Event::Overloaded { pid, len } => words!(45, u64::from(len), pid.as_u64()),
-            Event::Relieved { pid, len } => words!(46, u64::from(len), pid.as_u64()),
+            Event::Supervision { by, what } => {
+                let [first, second, third] = what.words();
+                words!(42, first, by.as_u64(), second, third)
+            }
+            Event::Held { pid, of } => words!(43, 0, pid.as_u64(), of.as_u64()),
+            Event::Admitted { pid, of } => words!(44, 0, pid.as_u64(), of.as_u64()),
+            Event::Refused { from, to } => words!(45, 0, from.as_u64(), to.as_u64()),
+            Event::Overloaded { pid, len } => words!(46, u64::from(len), pid.as_u64()),
+            Event::Relieved { pid, len } => words!(47, u64::from(len), pid.as_u64()),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -401,7 +408,9 @@ impl Event {
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
             Event::Monitor { by, .. } | Event::Demonitor { by, .. } => Some(by),
             Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
-            Event::Suspended { pid, .. } | Event::Released { pid } => Some(pid),
+            Event::Suspended { pid, .. }
+            | Event::Released { pid }
+            | Event::Supervision { by: pid, .. } => Some(pid),
             Event::NodeUp { .. }
             | Event::NodeDown { .. }
             | Event::Fault { .. }

@@ -8,6 +8,7 @@ mod digest;
 mod event;
 mod ids;
 mod log;
+mod supervision;
 
 pub use books::{Books, BooksError, Fate, Totals};
 pub use digest::{Checkpoint, Digest, DigestValue};
@@ -17,6 +18,7 @@ pub use event::{Broken, DeadReason, Event, Limit, Reason};
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
 pub use log::{Entry, Log};
+pub use supervision::{Restart, Strategy, Supervision};
 
 /// Everything that is kept of a run while it goes on.
 #[derive(Debug, Default)]

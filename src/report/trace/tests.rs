@@ -1,7 +1,7 @@
 //! The legend of the trace and what is printed cannot drift apart.
 
 use super::*;
-use crate::trace::{Broken, DeadReason, Limit, Name, PacketKind};
+use crate::trace::{Broken, DeadReason, Limit, Name, PacketKind, Restart, Strategy};
 
 const LEGEND: &str = include_str!("../../../docs/TRACE.md");
 
@@ -50,15 +50,60 @@ fn sort(event: &Event) -> usize {
         Event::Halt { .. } => 39,
         Event::Outdated { .. } => 40,
         Event::Quiet => 41,
-        Event::Held { .. } => 42,
-        Event::Admitted { .. } => 43,
-        Event::Refused { .. } => 44,
-        Event::Overloaded { .. } => 45,
-        Event::Relieved { .. } => 46,
+        Event::Supervision { what, .. } => match what {
+            Supervision::Begins { .. } => 42,
+            Supervision::Starts { .. } => 43,
+            Supervision::Started { .. } => 44,
+            Supervision::NotStarted { .. } => 45,
+            Supervision::Stops { .. } => 46,
+            Supervision::Ended { .. } => 47,
+            Supervision::Restarts { .. } => 48,
+            Supervision::GivesUp { .. } => 49,
+            Supervision::ShutsDown => 50,
+        },
+        Event::Held { .. } => 51,
+        Event::Admitted { .. } => 52,
+        Event::Refused { .. } => 53,
+        Event::Overloaded { .. } => 54,
+        Event::Relieved { .. } => 55,
     }
 }
 
-const SORTS: usize = 47;
+const SORTS: usize = 56;
+
+/// An example of each thing that a supervisor does.
+fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
+    let child = 1;
+    let not_started = |ignored| Supervision::NotStarted { child, ignored };
+    let stops = |by_hand| Supervision::Stops {
+        child,
+        pid,
+        by_hand,
+    };
+    let all = [
+        Supervision::Begins {
+            strategy: Strategy::OneForAll,
+            intensity: 3,
+            period_ns: 5_000_000_000,
+        },
+        Supervision::Starts {
+            child,
+            restart: Restart::Transient,
+            id,
+        },
+        Supervision::Started { child, pid },
+        not_started(true),
+        not_started(false),
+        stops(true),
+        stops(false),
+        Supervision::Ended { child },
+        Supervision::Restarts { child },
+        Supervision::GivesUp { child },
+        Supervision::ShutsDown,
+    ];
+    all.into_iter()
+        .map(move |what| Event::Supervision { by, what })
+}
 
 fn names() -> Names {
     vec!["shop".to_owned(), "bank".to_owned()].into()
@@ -292,7 +337,11 @@ fn examples() -> Log {
         peer: bank,
         why,
     });
-    let events = events.into_iter().chain(downs);
+    let ledger = log.intern("ledger".into());
+    let events = events
+        .into_iter()
+        .chain(downs)
+        .chain(supervision(root, till, ledger));
     for (step, event) in (1..).zip(events) {
         let at_ns = 1_000_217_311;
         log.push(Entry { at_ns, step, event });

@@ -1,0 +1,240 @@
+//! The supervisor: starts its children in order, restarts them by its strategy, stops them in reverse.
+//!
+//! It follows OTP's `supervisor`, rules 14 to 21 of `docs/SEMANTICS.md`. What it does is told in the trace as
+//! [`Supervision`], from which [`check`](crate::check) sees whether it keeps these rules.
+
+mod back_off;
+mod child;
+mod children;
+mod request;
+mod running;
+mod stop;
+mod window;
+
+pub use back_off::BackOff;
+pub use child::{ChildCount, ChildInfo, ChildSpec, child};
+pub use request::{ChildError, SpecError, SupervisorRef, ToSupervisor};
+pub use stop::Shutdown;
+
+use super::start::{Birth, Manner, StartError, Startable, start};
+use crate::process::{Context, ExitReason, Message};
+use crate::trace::{Restart, Strategy};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Whether a supervisor ends when children that are significant have ended by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AutoShutdown {
+    /// It does not.
+    #[default]
+    Never,
+    /// When any of them has.
+    AnySignificant,
+    /// When the last of them has.
+    AllSignificant,
+}
+
+/// A supervisor with its children: a tree that reads in code as the tree that it is.
+///
+/// Defaults, as in OTP: at most one restart in 5 s, no automatic shutdown.
+///
+/// ```
+/// use netsplit::otp::process;
+/// use netsplit::{Context, Scenario, Supervisor, child, secs};
+///
+/// async fn worker(ctx: Context) {
+///     ctx.count("starts");
+///     ctx.sleep(secs(2)).await;
+///     panic!("a bug");
+/// }
+///
+/// async fn cache(ctx: Context) {
+///     ctx.receive().await;
+/// }
+///
+/// fn tree() -> Supervisor {
+///     Supervisor::one_for_one()
+///         .intensity(3, secs(5))
+///         .child(child("cache", || process(cache)))
+///         .child(child("pool", || {
+///             Supervisor::one_for_all()
+///                 .child(child("a", || process(worker)))
+///                 .child(child("b", || process(worker)).transient())
+///         }))
+/// }
+///
+/// let scenario = Scenario::new("tree")
+///     .node("shop", |ctx| tree().run(ctx))
+///     .horizon(secs(3))
+///     .finally("both were started twice", |view| view.counter("starts") == 4);
+/// assert!(scenario.run(7).unwrap().is_ok());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    strategy: Strategy,
+    intensity: u32,
+    period: Duration,
+    auto_shutdown: AutoShutdown,
+    back_off: Option<BackOff>,
+    manner: Manner,
+    children: Vec<ChildSpec>,
+}
+
+impl Supervisor {
+    fn new(strategy: Strategy) -> Supervisor {
+        Supervisor {
+            strategy,
+            intensity: 1,
+            period: Duration::from_secs(5),
+            auto_shutdown: AutoShutdown::Never,
+            back_off: None,
+            manner: Manner::default(),
+            children: Vec::new(),
+        }
+    }
+
+    /// A supervisor that restarts the child that has ended.
+    #[must_use]
+    pub fn one_for_one() -> Supervisor {
+        Supervisor::new(Strategy::OneForOne)
+    }
+
+    /// A supervisor that stops and restarts all children when one has ended.
+    #[must_use]
+    pub fn one_for_all() -> Supervisor {
+        Supervisor::new(Strategy::OneForAll)
+    }
+
+    /// A supervisor that stops and restarts the child that has ended, and those after it.
+    #[must_use]
+    pub fn rest_for_one() -> Supervisor {
+        Supervisor::new(Strategy::RestForOne)
+    }
+
+    /// How many restarts it allows in which time; with one more it gives up. One event counts as one restart,
+    /// however many children it restarts; a restart that fails counts as well. Default: 1 in 5 s.
+    #[must_use]
+    pub fn intensity(self, restarts: u32, period: Duration) -> Supervisor {
+        Supervisor {
+            intensity: restarts,
+            period,
+            ..self
+        }
+    }
+
+    /// Whether it ends when significant children have. Default: never.
+    #[must_use]
+    pub fn auto_shutdown(self, auto_shutdown: AutoShutdown) -> Supervisor {
+        Supervisor {
+            auto_shutdown,
+            ..self
+        }
+    }
+
+    /// Waits before each restart, beyond what OTP does. Default: restarts at once.
+    #[must_use]
+    pub fn back_off(self, back_off: BackOff) -> Supervisor {
+        Supervisor {
+            back_off: Some(back_off),
+            ..self
+        }
+    }
+
+    /// Gives it a local name.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Supervisor {
+        self.manner.name = Some(name.to_owned());
+        self
+    }
+
+    /// Adds a child, after those that it has.
+    #[must_use]
+    pub fn child(mut self, spec: ChildSpec) -> Supervisor {
+        self.children.push(spec);
+        self
+    }
+
+    /// Whether it makes sense; starting it asks this first.
+    ///
+    /// # Errors
+    /// [`SpecError`], the first that is found.
+    pub fn check(&self) -> Result<(), SpecError> {
+        if self.period.is_zero() {
+            return Err(SpecError::NoPeriod);
+        }
+        let mut ids = BTreeSet::new();
+        for spec in &self.children {
+            check_child(spec, self.auto_shutdown)?;
+            if !ids.insert(spec.id()) {
+                return Err(SpecError::DuplicateId(spec.id().to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts it, and waits until all its children run.
+    ///
+    /// # Errors
+    /// [`StartError`]: where a child did not start, `Failed` with
+    /// `shutdown(failed_to_start_child(id, reason))`.
+    pub async fn start<M: Message>(
+        self,
+        starter: &Context<M>,
+    ) -> Result<SupervisorRef, StartError> {
+        self.check()?;
+        let manner = self.manner.clone();
+        start(starter, manner, |birth| {
+            starter.spawn(|ctx| running::serve(self, ctx, birth))
+        })
+        .await
+    }
+
+    /// Starts it linked to the starter, and waits until all its children run.
+    ///
+    /// # Errors
+    /// As [`Supervisor::start`].
+    pub async fn start_link<M: Message>(
+        self,
+        starter: &Context<M>,
+    ) -> Result<SupervisorRef, StartError> {
+        self.check()?;
+        let manner = self.manner.clone();
+        start(starter, manner, |birth| {
+            starter.spawn_link(|ctx| running::serve(self, ctx, birth))
+        })
+        .await
+    }
+
+    /// Makes the current process the supervisor: as the first of a node, the node's boot is this tree. Gives
+    /// the reason of its end.
+    pub async fn run(self, ctx: Context<ToSupervisor>) -> ExitReason {
+        if let Err(error) = self.check() {
+            return ExitReason::error(error);
+        }
+        let birth = Birth::alone(self.manner.clone());
+        running::serve(self, ctx, birth).await
+    }
+}
+
+/// Whether a child makes sense under a supervisor that shuts down so.
+fn check_child(spec: &ChildSpec, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
+    let id = || spec.id().to_owned();
+    match spec.significant {
+        true if spec.restart == Restart::Permanent => Err(SpecError::PermanentSignificant(id())),
+        true if auto_shutdown == AutoShutdown::Never => Err(SpecError::NoAutoShutdown(id())),
+        _ => Ok(()),
+    }
+}
+
+impl Startable for Supervisor {
+    type Message = ToSupervisor;
+
+    const SUPERVISES: bool = true;
+
+    async fn start_link<M: Message>(
+        self,
+        starter: &Context<M>,
+    ) -> Result<SupervisorRef, StartError> {
+        Supervisor::start_link(self, starter).await
+    }
+}

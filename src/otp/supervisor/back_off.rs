@@ -1,0 +1,35 @@
+//! Waiting before a restart: beyond OTP, and off by default.
+
+use crate::process::{Context, Message};
+use std::time::Duration;
+
+/// A wait before each restart of a child: at first short, twice as long each time, up to a most; of each wait
+/// a half is drawn, so that many children that fail together do not come back together. A child that has
+/// lived for the longest wait begins anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackOff {
+    first: Duration,
+    most: Duration,
+}
+
+impl BackOff {
+    /// Waits between half of `first` and `first`, then twice that, and so on, at most `most`.
+    #[must_use]
+    pub const fn new(first: Duration, most: Duration) -> BackOff {
+        BackOff { first, most }
+    }
+
+    /// How long to wait before the try after so many in a row.
+    pub(crate) fn wait<M: Message>(&self, ctx: &Context<M>, tries: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(tries.min(31)).unwrap_or(u32::MAX);
+        let full = self.first.saturating_mul(doubled).min(self.most);
+        let half = full / 2;
+        let drawn = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX - 1);
+        half + Duration::from_nanos(ctx.random_below(drawn + 1))
+    }
+
+    /// How long a child must have lived for its failures to be forgotten.
+    pub(crate) const fn forgives_after(&self) -> Duration {
+        self.most
+    }
+}

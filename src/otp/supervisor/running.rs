@@ -1,0 +1,376 @@
+//! A supervisor at work.
+
+use super::super::caught::{Caught, noted};
+use super::super::start::{Birth, Refusal, StartError};
+use super::child::ChildSpec;
+use super::children::{Children, State};
+use super::request::{Again, ChildError, Request, ToSupervisor};
+use super::stop::stop;
+use super::window::Window;
+use super::{AutoShutdown, BackOff, Supervisor, check_child};
+use crate::process::{Context, ExitReason, Info, Received};
+use crate::trace::{Pid, Restart, Strategy, Supervision};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A supervisor while it runs. Where a function fails, it is with the reason for which the supervisor ends.
+struct Running {
+    strategy: Strategy,
+    auto_shutdown: AutoShutdown,
+    back_off: Option<BackOff>,
+    window: Window,
+    /// Seen from outside, too: never borrowed across an await.
+    children: Rc<RefCell<Children>>,
+}
+
+/// The process of a supervisor.
+pub(super) async fn serve(
+    supervisor: Supervisor,
+    mut ctx: Context<ToSupervisor>,
+    mut birth: Birth,
+) -> ExitReason {
+    ctx.trap_exit(true);
+    let begun = birth.state(&mut ctx, async |ctx| Running::begin(supervisor, ctx).await);
+    let mut running = match begun.await {
+        Ok(running) => running,
+        Err(reason) => return reason,
+    };
+    birth.done();
+    let reason = loop {
+        let next = match ctx.receive().await {
+            Received::Message(ToSupervisor(request)) => running.asked(&ctx, request).await,
+            Received::Info(Info::Exit { from, reason }) if from == birth.parent => Err(reason),
+            Received::Info(Info::Exit { from, reason }) => {
+                running.exited(&ctx, from, &reason).await
+            }
+            Received::Info(_) => Ok(()),
+        };
+        if let Err(reason) = next {
+            break reason;
+        }
+    };
+    running.stop_from(&ctx, 0).await;
+    reason
+}
+
+impl Running {
+    /// Starts all children; where one does not start, stops those that did.
+    async fn begin(
+        supervisor: Supervisor,
+        ctx: &mut Context<ToSupervisor>,
+    ) -> Result<Running, Refusal> {
+        let running = Running {
+            strategy: supervisor.strategy,
+            auto_shutdown: supervisor.auto_shutdown,
+            back_off: supervisor.back_off,
+            window: Window::new(supervisor.intensity, supervisor.period),
+            children: Rc::default(),
+        };
+        ctx.expose(running.children.clone());
+        ctx.tell(Supervision::Begins {
+            strategy: supervisor.strategy,
+            intensity: supervisor.intensity,
+            period_ns: crate::kernel::nanos(supervisor.period),
+        });
+        for spec in supervisor.children {
+            let id = spec.id.clone();
+            if let Err(error) = running.start_new(ctx, spec).await {
+                running.stop_from(ctx, 0).await;
+                let reason = format!("failed_to_start_child({id}, {error})");
+                return Err(Refusal::Stop(ExitReason::ShutdownWith(reason)));
+            }
+        }
+        Ok(running)
+    }
+
+    /// Adds a child, and starts it. One that does not start is not kept, nor is one that is temporary and
+    /// ignores the start.
+    async fn start_new(
+        &self,
+        ctx: &Context<ToSupervisor>,
+        spec: ChildSpec,
+    ) -> Result<Option<Pid>, StartError> {
+        let temporary = spec.restart == Restart::Temporary;
+        let number = self.children.borrow_mut().add(spec);
+        let started = self.start(ctx, number).await;
+        match started {
+            Ok(Some(_)) => {}
+            Ok(None) if !temporary => {}
+            Ok(None) | Err(_) => self.children.borrow_mut().remove(number),
+        }
+        started
+    }
+
+    /// Starts a child; none where it ignores the start. Where it fails it stays without a process.
+    async fn start(
+        &self,
+        ctx: &Context<ToSupervisor>,
+        number: u32,
+    ) -> Result<Option<Pid>, StartError> {
+        let spec = match self.children.borrow().get(number) {
+            Some(child) => child.spec.clone(),
+            None => return Ok(None),
+        };
+        ctx.tell_start(number, spec.restart, &spec.id);
+        let start = async { (spec.start)(ctx.untyped()).await };
+        let started = match Caught(start).await {
+            Ok(Err(StartError::Ignored)) => Ok(None),
+            Ok(started) => started,
+            Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
+        };
+        let (state, what) = match started {
+            Ok(Some(pid)) => (State::Up(pid), Supervision::Started { child: number, pid }),
+            Ok(None) => (State::Down, not_started(number, true)),
+            Err(_) => (State::Down, not_started(number, false)),
+        };
+        ctx.tell(what);
+        let mut children = self.children.borrow_mut();
+        children.set(number, state);
+        if let Some(child) = children.get_mut(number) {
+            child.life.since = ctx.now();
+        }
+        started
+    }
+
+    // ---- ends of children
+
+    /// A process has ended that is linked to the supervisor: a child, or one that never was.
+    async fn exited(
+        &mut self,
+        ctx: &Context<ToSupervisor>,
+        pid: Pid,
+        reason: &ExitReason,
+    ) -> Result<(), ExitReason> {
+        let Some(number) = self.children.borrow().by_pid(pid) else {
+            return Ok(());
+        };
+        let (restart, significant) = {
+            let mut children = self.children.borrow_mut();
+            children.set(number, State::Down);
+            let Some(child) = children.get_mut(number) else {
+                return Ok(());
+            };
+            let lived = ctx.now().since(child.life.since);
+            if self.back_off.is_some_and(|b| lived >= b.forgives_after()) {
+                child.life.tries = 0;
+            }
+            (child.spec.restart, child.spec.significant)
+        };
+        let again = match restart {
+            Restart::Permanent => true,
+            Restart::Transient => !reason.is_clean(),
+            Restart::Temporary => false,
+        };
+        if again {
+            return self.restart(ctx, number).await;
+        }
+        ctx.tell(Supervision::Ended { child: number });
+        if restart == Restart::Temporary {
+            self.children.borrow_mut().remove(number);
+        }
+        self.shuts_down(ctx, significant)
+    }
+
+    /// Whether the end of a child is the supervisor's.
+    fn shuts_down(&self, ctx: &Context<ToSupervisor>, significant: bool) -> Result<(), ExitReason> {
+        let over = match self.auto_shutdown {
+            AutoShutdown::Never => false,
+            AutoShutdown::AnySignificant => significant,
+            AutoShutdown::AllSignificant => {
+                significant && !self.children.borrow().any_significant()
+            }
+        };
+        if over {
+            ctx.tell(Supervision::ShutsDown);
+            return Err(ExitReason::Shutdown);
+        }
+        Ok(())
+    }
+
+    /// Counts a restart of a child, and makes it, now or after a wait.
+    async fn restart(
+        &mut self,
+        ctx: &Context<ToSupervisor>,
+        number: u32,
+    ) -> Result<(), ExitReason> {
+        if !self.window.count(ctx.now()) {
+            ctx.tell(Supervision::GivesUp { child: number });
+            return Err(ExitReason::Shutdown);
+        }
+        ctx.tell(Supervision::Restarts { child: number });
+        if let Some(child) = self.children.borrow_mut().get_mut(number) {
+            child.life.restarts += 1;
+        }
+        match self.strategy {
+            Strategy::OneForOne | Strategy::SimpleOneForOne => {}
+            Strategy::OneForAll => self.stop_from(ctx, 0).await,
+            Strategy::RestForOne => self.stop_from(ctx, number).await,
+        }
+        if self.back_off.is_some() {
+            self.later(ctx, number, false);
+        } else {
+            self.start_group(ctx, number).await;
+        }
+        Ok(())
+    }
+
+    /// Starts a child and those that go with it, in order; where one fails, it will be tried again.
+    async fn start_group(&self, ctx: &Context<ToSupervisor>, number: u32) {
+        let group = match self.strategy {
+            Strategy::OneForOne | Strategy::SimpleOneForOne => vec![number],
+            Strategy::OneForAll => self.children.borrow().numbers_from(0),
+            Strategy::RestForOne => self.children.borrow().numbers_from(number),
+        };
+        let is_up = |number: u32| {
+            let children = self.children.borrow();
+            children
+                .get(number)
+                .is_some_and(|child| child.life.pid().is_some())
+        };
+        for number in group {
+            // It may have been started by hand while the others waited.
+            if !is_up(number) && self.start(ctx, number).await.is_err() {
+                return self.later(ctx, number, true);
+            }
+        }
+    }
+
+    /// Tries a child again, through the supervisor's own mailbox: it answers others meanwhile.
+    fn later(&self, ctx: &Context<ToSupervisor>, number: u32, counts: bool) {
+        let mut children = self.children.borrow_mut();
+        children.set(number, State::Restarting);
+        let Some(child) = children.get_mut(number) else {
+            return;
+        };
+        let again = Again {
+            child: number,
+            epoch: child.life.epoch,
+            counts,
+        };
+        let again = ToSupervisor(Request::Again(again));
+        match self.back_off {
+            // The wait comes between the count and the start.
+            Some(back_off) if !counts => {
+                let wait = back_off.wait(ctx, child.life.tries);
+                child.life.tries += 1;
+                ctx.send_after(ctx.address(), again, wait);
+            }
+            _ => ctx.address().send(again),
+        }
+    }
+
+    /// Stops the children from this one on, in reverse. Those that are temporary are dropped.
+    async fn stop_from(&self, ctx: &Context<ToSupervisor>, number: u32) {
+        let numbers = self.children.borrow().numbers_from(number);
+        for number in numbers.into_iter().rev() {
+            self.stop(ctx, number, false).await;
+        }
+    }
+
+    /// Stops a child, where it runs. One that is temporary is dropped.
+    async fn stop(&self, ctx: &Context<ToSupervisor>, number: u32, by_hand: bool) {
+        let Some((life, how, restart)) = self.children.borrow().get(number).map(|child| {
+            let spec = &child.spec;
+            (child.life.state, spec.shutdown, spec.restart)
+        }) else {
+            return;
+        };
+        if let State::Up(pid) = life {
+            ctx.tell(Supervision::Stops {
+                child: number,
+                pid,
+                by_hand,
+            });
+            stop(ctx, pid, how).await;
+        }
+        let mut children = self.children.borrow_mut();
+        match restart {
+            Restart::Temporary => children.remove(number),
+            Restart::Permanent | Restart::Transient => children.set(number, State::Down),
+        }
+    }
+
+    // ---- requests
+
+    async fn asked(
+        &mut self,
+        ctx: &Context<ToSupervisor>,
+        request: Request,
+    ) -> Result<(), ExitReason> {
+        match request {
+            Request::Start(spec, reply_to) => reply_to.reply(self.start_child(ctx, spec).await),
+            Request::Restart(id, reply_to) => reply_to.reply(self.restart_child(ctx, &id).await),
+            Request::Terminate(id, reply_to) => {
+                let number = self.children.borrow().by_id(&id).map(|(number, _)| number);
+                if let Some(number) = number {
+                    self.stop(ctx, number, true).await;
+                }
+                reply_to.reply(number.map(|_| ()).ok_or(ChildError::NotFound));
+            }
+            Request::Delete(id, reply_to) => reply_to.reply(self.delete_child(&id)),
+            Request::Which(reply_to) => reply_to.reply(self.children.borrow().infos()),
+            Request::Count(reply_to) => reply_to.reply(self.children.borrow().count()),
+            Request::Again(again) => return self.again(ctx, again).await,
+        }
+        Ok(())
+    }
+
+    async fn start_child(
+        &self,
+        ctx: &Context<ToSupervisor>,
+        spec: ChildSpec,
+    ) -> Result<Option<Pid>, ChildError> {
+        check_child(&spec, self.auto_shutdown).map_err(ChildError::Spec)?;
+        if let Some((_, child)) = self.children.borrow().by_id(spec.id()) {
+            return Err(match child.life.pid() {
+                Some(pid) => ChildError::AlreadyStarted(pid),
+                None => ChildError::AlreadyPresent,
+            });
+        }
+        self.start_new(ctx, spec).await.map_err(ChildError::Start)
+    }
+
+    async fn restart_child(
+        &self,
+        ctx: &Context<ToSupervisor>,
+        id: &str,
+    ) -> Result<Option<Pid>, ChildError> {
+        let number = self.without_process(id)?;
+        self.start(ctx, number).await.map_err(ChildError::Start)
+    }
+
+    fn delete_child(&self, id: &str) -> Result<(), ChildError> {
+        let number = self.without_process(id)?;
+        self.children.borrow_mut().remove(number);
+        Ok(())
+    }
+
+    /// The number of a child that has no process and will get none by itself.
+    fn without_process(&self, id: &str) -> Result<u32, ChildError> {
+        let children = self.children.borrow();
+        let (number, child) = children.by_id(id).ok_or(ChildError::NotFound)?;
+        match child.life.state {
+            State::Down => Ok(number),
+            State::Restarting => Err(ChildError::Restarting),
+            State::Up(_) => Err(ChildError::Running),
+        }
+    }
+
+    /// A child is to be tried again, unless it was started or stopped meanwhile.
+    async fn again(&mut self, ctx: &Context<ToSupervisor>, again: Again) -> Result<(), ExitReason> {
+        let life = |child: &super::children::Child| (child.life.state, child.life.epoch);
+        let now = self.children.borrow().get(again.child).map(life);
+        if now != Some((State::Restarting, again.epoch)) {
+            return Ok(());
+        }
+        if again.counts {
+            return self.restart(ctx, again.child).await;
+        }
+        self.start_group(ctx, again.child).await;
+        Ok(())
+    }
+}
+
+fn not_started(child: u32, ignored: bool) -> Supervision {
+    Supervision::NotStarted { child, ignored }
+}
