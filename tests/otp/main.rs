@@ -9,6 +9,7 @@ mod exits;
 mod gen_server;
 mod gen_server_calls;
 mod links;
+mod mailboxes;
 mod monitors;
 mod names;
 mod nodes;
