@@ -490,6 +490,7 @@ impl System {
         if free {
             if let Some(process) = self.process(slot) {
                 process.extra().held = None;
+                process.wants = 0;
             }
             self.kernel.release(slot);
         }

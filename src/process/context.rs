@@ -619,13 +619,13 @@ impl System {
         self.process(slot)?.mailbox.as_mut()
     }
 
-    /// Takes the oldest thing out of the current process's mailbox; where that is empty and `wait` is
-    /// set, the process waits for mail.
+    /// Takes the oldest thing out of the current process's mailbox; where that is empty, or the process is
+    /// suspended by what it has just sent, and `wait` is set, it waits for mail.
     #[inline(always)]
     fn take_oldest<M: Message>(&mut self, pid: Pid, wait: bool) -> Option<Content<M>> {
         let slot = self.own_slot(pid);
         let task = self.kernel.tasks.get_mut(slot)?;
-        if task.data.mail == 0 {
+        if task.data.mail == 0 || task.is_suspended() {
             task.waits |= wait;
             task.data.wants |= if wait { wants::MAIL } else { 0 };
             return None;
@@ -657,7 +657,11 @@ impl System {
 
     fn lift_mailbox(&mut self, pid: Pid) -> Option<Box<dyn AnyMailbox>> {
         let slot = self.own_slot(pid);
-        self.process(slot)?.mailbox.take()
+        let task = self.kernel.tasks.get_mut(slot)?;
+        if task.is_suspended() {
+            return None;
+        }
+        task.data.mailbox.take()
     }
 
     /// Puts a lifted mailbox back, before whatever came meanwhile.

@@ -203,6 +203,7 @@ impl Core<'_> {
             let (pid, free) = (task.data.pid, task.data.line_is_free());
             self.kernel.trace.emit(Event::Released { pid });
             if free {
+                task.data.wants = 0;
                 self.kernel.release(slot);
             }
         }

@@ -2,6 +2,7 @@
 //! are watched.
 
 use super::{SEEDS, dead_letters, events, idle, nothing_comes, one_node, settle, with_client};
+use futures::StreamExt;
 use netsplit::explore::Strategy;
 use netsplit::process::{Called, Target, Wait};
 use netsplit::trace::{DeadReason, Event};
@@ -279,6 +280,44 @@ fn more_room_lets_senders_go_on_and_less_drops_nothing() {
     });
 }
 
+#[test]
+fn a_sender_that_waits_takes_nothing_more_out_of_its_own_mailbox_meanwhile() {
+    let receives: [fn(&Context<u32>) -> futures::future::LocalBoxFuture<'_, u32>; 3] = [
+        |ctx| Box::pin(ctx.receive_message()),
+        |ctx| {
+            Box::pin(async {
+                match ctx.receive().await {
+                    Received::Message(message) => message,
+                    Received::Info(info) => panic!("{info:?}"),
+                }
+            })
+        },
+        // A combinator that wakes what it holds by wakers of its own.
+        |ctx| {
+            let one = futures::stream::iter([ctx.receive_message()]).buffer_unordered(2);
+            Box::pin(async { one.boxed_local().next().await.expect("a message") })
+        },
+    ];
+    for receive in receives {
+        one_node(async move |ctx: &Context<u32>| {
+            let me = own(ctx, 1, Overflow::Wait);
+            let pump = ctx.spawn(move |ctx: Context<u32>| async move {
+                loop {
+                    me.send(receive(&ctx).await);
+                }
+            });
+            settle(ctx).await;
+            (0..4).for_each(|nth| pump.send(nth));
+            settle(ctx).await;
+            for nth in 0..4 {
+                assert_eq!(ctx.mailbox_len(), 2.min(4 - nth));
+                assert_eq!(ctx.receive_message().await, nth as u32);
+                settle(ctx).await;
+            }
+        });
+    }
+}
+
 // ---- what makes no progress
 
 /// Two processes that have each filled the other's mailbox, and do not take what is in their own.
@@ -307,7 +346,7 @@ fn ring_of_rooms() -> Scenario {
 
 #[test]
 fn processes_that_wait_for_room_in_each_others_mailboxes_are_found_as_a_ring() {
-    let scenario = ring_of_rooms().script(|sim: &mut Sim| {
+    let scenario = ring_of_rooms().script(|sim: &mut Sim<'_, '_>| {
         sim.run_for(secs(1));
         let (ring, waits) = sim.view(|view| (view.call_cycle(), view.waiting()));
         let ring = ring.expect("a ring");
@@ -567,6 +606,7 @@ fn a_mailbox_without_a_bound_of_its_own_is_bounded_by_the_run() {
                 bound.into_iter().for_each(|bound| ctx.bound_mailbox(bound));
                 loop {
                     ctx.address().send(1);
+                    ctx.yield_now().await;
                 }
             })
             .finally("it ended", |_| true);
@@ -858,7 +898,7 @@ fn crowd() -> Scenario {
 
 #[test]
 fn a_crash_while_senders_wait_for_room_leaves_nobody_behind() {
-    let scenario = crowd().script(|sim: &mut Sim| {
+    let scenario = crowd().script(|sim: &mut Sim<'_, '_>| {
         for _ in 0..5 {
             sim.run_for(millis(7));
             let waits = sim.view(|view| view.waiting());
