@@ -208,7 +208,10 @@ enum Entry {
 }
 
 impl<M: Message> Context<M> {
-    /// Bounds the mailbox of this process from now on, in place of any bound before. What is in it stays.
+    /// Bounds the mailbox of this process from now on, in place of any bound before. What is in it stays;
+    /// of a question among that, which is dropped later, its caller does not hear before its timeout. So a
+    /// process bounds its mailbox before anything else, as a server does that is
+    /// [given a bound](crate::otp::Server::mailbox).
     ///
     /// Default: no bound but [`Bounds::mailbox`](crate::kernel::Bounds::mailbox), which ends the run.
     pub fn bound_mailbox(&self, bound: MailboxBound) {

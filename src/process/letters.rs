@@ -8,12 +8,13 @@ use super::node::NodeState;
 use super::system::{Process, System, act, wants};
 use crate::kernel::Kernel;
 use crate::trace::{DeadReason, MessageId, NodeId};
+use serde::{Deserialize, Serialize};
 
 /// How much may wait in the mailbox of a process that is still told of dead letters.
 const UNREAD_MOST: u32 = 1_000;
 
 /// A message that found no receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Which message: who sent it, and the how-manieth of that process it was.
     pub id: MessageId,

@@ -297,9 +297,9 @@ impl<'a> Reader<'a> {
                 format!("may go on: there is room in the mailbox of {of}, or it has ended")
             }
             Event::Overloaded { len, .. } => {
-                format!("is overloaded: {len} messages in its mailbox")
+                format!("is overloaded: {} in its mailbox", messages(len))
             }
-            Event::Relieved { len, .. } => format!("is relieved: {len} messages in its mailbox"),
+            Event::Relieved { len, .. } => format!("is relieved: {} in its mailbox", messages(len)),
             Event::Fault { text, .. } => format!("a fault{}", self.text(text, ": ")),
             Event::FaultOver { text, .. } => format!("is over{}", self.text(text, ": ")),
             Event::NoEffect { text, .. } => {
@@ -460,6 +460,12 @@ impl<'a> Reader<'a> {
 fn nth(id: MessageId) -> String {
     let mark = if id.copy() > 0 { "'" } else { "" };
     format!("·{}{mark}", id.nth())
+}
+
+/// So many messages.
+fn messages(count: u32) -> String {
+    let word = if count == 1 { "message" } else { "messages" };
+    format!("{count} {word}")
 }
 
 /// A text on one line, and not too long.

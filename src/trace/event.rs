@@ -30,7 +30,7 @@ pub enum Reason {
 }
 
 /// Why a message found no receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum DeadReason {
     /// The process has ended, or was never there.

@@ -13,6 +13,7 @@ mod exits;
 mod gen_server;
 mod gen_server_calls;
 mod links;
+mod mailboxes;
 mod monitors;
 mod nodes;
 mod signals;
