@@ -66,8 +66,6 @@ pub mod kernel;
 #[cfg(feature = "sim")]
 pub mod net;
 pub mod otp;
-// Without a simulator it is a host outside this crate that drives processes: nothing here does.
-#[cfg_attr(not(feature = "sim"), allow(dead_code, unused_imports))]
 pub mod process;
 #[cfg(feature = "sim")]
 pub mod report;

@@ -138,18 +138,29 @@ pub(crate) fn plain_spawns(n: u64) -> Measured {
 
 /// W3mem: `n` processes with a mailbox of numbers, all alive and waiting in receive.
 pub(crate) fn idle(n: u64) -> Measured {
+    grown_by("W3mem", n, async move |ctx: &Context| {
+        for _ in 0..n {
+            let _ = ctx.spawn(|ctx: Context<u64>| async move {
+                ctx.receive().await;
+            });
+        }
+    })
+}
+
+/// How much memory it takes to start `n` of something, each.
+pub(crate) fn grown_by(
+    name: &str,
+    n: u64,
+    start: impl AsyncFn(&Context) + Copy + Send + Sync + 'static,
+) -> Measured {
     let seen: Arc<Mutex<Option<(Spent, u64)>>> = Arc::default();
     let note = seen.clone();
     let clock = Clock::start();
-    let scenario = scenario("W3mem").client("a", move |ctx: Context| {
+    let scenario = scenario(name).client("a", move |ctx: Context| {
         let note = note.clone();
         async move {
             let before = rss_kb();
-            for _ in 0..n {
-                let _ = ctx.spawn(|ctx: Context<u64>| async move {
-                    ctx.receive().await;
-                });
-            }
+            start(&ctx).await;
             // Time moves when all of them have run to their receive.
             ctx.sleep(Duration::from_nanos(1)).await;
             let grown = rss_kb().saturating_sub(before);

@@ -9,6 +9,7 @@ mod chaos;
 mod cluster;
 mod local;
 mod meter;
+mod supervision;
 
 use meter::{Clock, Measured};
 use netsplit::explore::Strategy;
@@ -33,6 +34,10 @@ const WORKLOADS: &[Workload] = &[
     ("W6", 1_000_000, local::sleepers),
     ("W7", 100_000, cluster::seeds),
     ("W8", 3_600, cluster::heartbeats),
+    ("W9", 1_000_000, supervision::restarts),
+    ("W9panic", 100_000, supervision::panics),
+    ("W3memgs", 100_000, supervision::idle),
+    ("tree", 100_000, supervision::tree),
     ("chaos", 1_000, chaos::seeds),
     ("nodes10", 6_000, cluster::nodes10),
     ("nodes1000", 60, cluster::nodes1000),

@@ -1,6 +1,7 @@
 //! Addresses of draws: what is decided, who asks, the how-manieth.
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -111,7 +112,7 @@ kinds! {
 /// Written `parent` (the node), `parent#0` (its first boot, and that boot's root process),
 /// `parent#0/2/1` (the first child of the root's second child), `parent->child` (the node itself, where it
 /// sets up, closes or watches its connection to another). Never by a slot in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Lineage(u64);
 
 /// Between the ends of a connection.

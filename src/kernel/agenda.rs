@@ -172,6 +172,18 @@ impl<E: Copy> Agenda<E> {
         Some((self.slab.entry(index).at, self.slab.key(index)))
     }
 
+    /// The moment of the first entry. `None` when there are no entries.
+    ///
+    /// It leaves the wheel where it is, and looks through the first bucket of each of its levels: for who
+    /// waits until then, and may push what comes earlier.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Time> {
+        let ordered = self.ordered.first_index().map(|(at_ns, _)| at_ns);
+        let wheel = self.wheel.least_ns(&self.slab);
+        let least_ns = wheel.into_iter().chain(ordered).min()?;
+        Some(Time::from_nanos(least_ns))
+    }
+
     /// Removes the least entry by (moment, order), provided that its moment is not after `until`.
     /// The key returned is the one that its push gave; it is dead now.
     #[inline]

@@ -517,6 +517,16 @@ impl<D: TaskData> Kernel<D> {
         }
     }
 
+    /// When something happens next: now, where a task is ready; never, where nothing is to come.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Time> {
+        if self.ready.is_empty() {
+            self.agenda.next_at()
+        } else {
+            Some(self.now)
+        }
+    }
+
     /// What happens next, not after `until`. Steps go before time moves.
     ///
     /// # Errors

@@ -75,6 +75,10 @@ impl Ready {
         self.rest.push(Reverse(other));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.first == NONE
+    }
+
     #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<u128> {
         if self.first == NONE {

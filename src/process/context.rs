@@ -339,10 +339,11 @@ impl<M: Message> Context<M> {
         std::future::pending().await
     }
 
-    /// Whether a process of this node is alive.
+    /// Whether a process of this node is alive. Of another node's it is not known: there it says no.
     #[must_use]
     pub fn is_alive(&self, pid: Pid) -> bool {
-        with(|system| system.resolve(super::address::Target::Pid(pid)).is_ok())
+        let is_here = pid.node() == self.pid.node();
+        is_here && with(|system| system.resolve(super::address::Target::Pid(pid)).is_ok())
     }
 
     // ---- nodes

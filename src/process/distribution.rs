@@ -129,7 +129,10 @@ impl System {
 
     /// Sends a signal on behalf of a node: of a process that is not there.
     fn node_signal(&mut self, node: NodeId, to: Target, signal: &Signal) {
-        let state = &mut self.nodes[node.index()];
+        // A pid in a signal that has come may be made up.
+        let Some(state) = self.nodes.get_mut(node.index()) else {
+            return;
+        };
         state.sent = state.sent.wrapping_add(1);
         let id = MessageId::new(Pid::of_node(node, state.incarnation()), state.sent);
         // Children are counted from 1, so this is nobody else's lineage.

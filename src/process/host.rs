@@ -2,16 +2,20 @@
 
 use super::address::Target;
 use super::letters::bury_letter;
-use super::message::Labeled;
+use super::message::{Labeled, encode};
 use super::node::NodeState;
 use super::system::Process;
 use crate::choice::{Choice, Lineage};
 use crate::kernel::{Drawn, Due, Kernel, Key, Reached, Time, What};
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId, PacketKind, Pid, Trace};
+use serde::{Deserialize, Serialize};
 use std::any::Any;
 
 /// A message on its way between nodes: bytes with a tag.
-#[derive(Clone, Debug)]
+///
+/// A host that has a wire writes it with [`Packet::to_bytes`], and reads it at the other end with
+/// [`Packet::from_bytes`]: every build of this version of netsplit agrees on the bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Packet {
     /// Sender, sender's count, copy.
     pub id: MessageId,
@@ -32,7 +36,7 @@ pub struct Packet {
 }
 
 /// How a packet goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Via {
     /// In order, over the connection between its nodes, which is set up where there is none.
     Connection,
@@ -41,7 +45,7 @@ pub enum Via {
 }
 
 /// What a packet is for the processes at its ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Carries {
     /// A message.
     Message,
@@ -51,6 +55,40 @@ pub enum Carries {
     Answer(bool),
     /// A signal: a link, a monitor, an exit.
     Signal,
+}
+
+/// Bytes that are no packet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are no packet: {0}")]
+pub struct PacketError(postcard::Error);
+
+impl Packet {
+    /// The packet as it goes over a wire, without its length.
+    ///
+    /// ```
+    /// use netsplit::process::Packet;
+    ///
+    /// let bytes = Packet::default().to_bytes();
+    /// assert!(Packet::from_bytes(&bytes).is_ok());
+    /// assert!(Packet::from_bytes(&bytes[1..]).is_err());
+    /// ```
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self, Vec::new())
+    }
+
+    /// The packet that [`Packet::to_bytes`] wrote. The message in it is decoded when it comes to its
+    /// receiver, and only there.
+    ///
+    /// # Errors
+    /// [`PacketError`] where these bytes, and all of them, are not one packet.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Packet, PacketError> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((packet, [])) => Ok(packet),
+            Ok(_) => Err(PacketError(postcard::Error::DeserializeBadEncoding)),
+            Err(error) => Err(PacketError(error)),
+        }
+    }
 }
 
 impl Default for Packet {
@@ -92,19 +130,32 @@ pub trait Host: Any {
 
     /// The host's entry of this number is due: the packet that has come with it, or nothing where the host
     /// has other things to do then.
-    fn due(&mut self, core: Core<'_>, number: u32) -> Option<Box<Packet>>;
+    ///
+    /// By default it is asked for nothing: a host need not arm anything.
+    fn due(&mut self, core: Core<'_>, number: u32) -> Option<Box<Packet>> {
+        let _ = (core, number);
+        None
+    }
 
-    /// Time since its beginning as this node's clock has it, at this moment.
-    fn node_time(&self, node: NodeId, now: Time) -> Time;
+    /// Time since its beginning as this node's clock has it, at this moment. By default it is the host's.
+    fn node_time(&self, node: NodeId, now: Time) -> Time {
+        let _ = node;
+        now
+    }
 
-    /// How many nanoseconds pass until this node's clock has moved by so many.
-    fn real_ns(&self, node: NodeId, on_its_clock_ns: u64) -> u64;
+    /// How many nanoseconds pass until this node's clock has moved by so many. By default just as many.
+    fn real_ns(&self, node: NodeId, on_its_clock_ns: u64) -> u64 {
+        let _ = node;
+        on_its_clock_ns
+    }
 
     /// Wall time on a node, in nanoseconds since 1970.
     fn wall_ns(&self, node: NodeId, now: Time) -> u64;
 
-    /// How many nanoseconds later than asked a timer fires at most.
-    fn most_late_ns(&self) -> u64;
+    /// How many nanoseconds later than asked a timer fires at most, where chance decides that. Default 0.
+    fn most_late_ns(&self) -> u64 {
+        0
+    }
 
     /// The node of this name.
     fn node(&self, name: &str) -> Option<NodeId>;

@@ -179,10 +179,19 @@ pub(crate) fn encode<M: Message>(message: &M, mut buffer: Vec<u8>) -> Vec<u8> {
 }
 
 /// Says of which type bytes are: its tag, made only where it is needed.
+///
+/// serde writes it as its tag, and reads one that came from another program.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(from = "Tag", into = "Tag")]
+pub struct Labeled(Origin);
+
+/// Where a label was made.
 #[derive(Clone, Copy, Debug)]
-pub struct Labeled {
-    of: TypeId,
-    tag: fn() -> Tag,
+enum Origin {
+    /// In this program, from a type.
+    Here { of: TypeId, tag: fn() -> Tag },
+    /// In another.
+    Outside(Tag),
 }
 
 impl Labeled {
@@ -190,22 +199,39 @@ impl Labeled {
     #[inline]
     #[must_use]
     pub fn of<M: Message>() -> Labeled {
-        Labeled {
+        Labeled(Origin::Here {
             of: TypeId::of::<M>(),
             tag: Tag::of::<M>,
-        }
+        })
     }
 
     /// The tag, as it goes with the bytes where they leave this program.
     #[must_use]
     pub fn tag(&self) -> Tag {
-        (self.tag)()
+        match self.0 {
+            Origin::Here { tag, .. } => tag(),
+            Origin::Outside(tag) => tag,
+        }
     }
 
     /// Whether bytes of this label may be read as `M`: the same type, whatever its version.
     #[inline]
     fn is<M: Message>(&self) -> bool {
-        self.of == TypeId::of::<M>() || self.tag().of == Tag::of::<M>().of
+        let is_same = matches!(self.0, Origin::Here { of, .. } if of == TypeId::of::<M>());
+        is_same || self.tag().of == Tag::of::<M>().of
+    }
+}
+
+impl From<Tag> for Labeled {
+    /// The label of bytes that came from another program, with this tag.
+    fn from(tag: Tag) -> Labeled {
+        Labeled(Origin::Outside(tag))
+    }
+}
+
+impl From<Labeled> for Tag {
+    fn from(label: Labeled) -> Tag {
+        label.tag()
     }
 }
 

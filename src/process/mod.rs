@@ -1,7 +1,7 @@
 //! Processes: mailboxes, signals, links, monitors, names, timers, and the seam to the world outside.
 //!
 //! A process is an async function over its [`Context`]. It sees the outside only through [`Host`], so it
-//! cannot tell simulation from life.
+//! cannot tell simulation from life. A host drives its nodes' processes through a [`Runtime`].
 
 mod address;
 mod bound;
@@ -15,6 +15,7 @@ mod mailbox;
 mod message;
 mod node;
 mod reply;
+mod runtime;
 mod signal;
 mod spawn;
 mod step;
@@ -26,16 +27,23 @@ pub use address::{Address, Target};
 pub use bound::{MailboxBound, Overflow, TrySendError};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
-pub use host::{Carries, Core, Host, Packet, Via};
+pub use host::{Carries, Core, Host, Packet, PacketError, Via};
 pub use letters::DeadLetter;
 pub use mailbox::{Info, MonitorRef, Received};
 pub use message::{Labeled, Message, Tag};
 pub use reply::ReplyTo;
+pub use runtime::Runtime;
 pub use signal::NameError;
+pub use step::StepError;
 pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
 pub(crate) use reply::started_by;
-pub(crate) use spawn::spawn_root;
-pub(crate) use step::{StepError, Stepped, bury, step};
-pub(crate) use system::{Current, Remains, System, install, try_with, with};
+// What the simulator uses beyond what any host can: it looks into the state of the run that it makes.
+#[cfg(feature = "sim")]
+pub(crate) use {
+    node::NodeState,
+    runtime::{News, ask_to_stop, boot, tell},
+    step::{Stepped, bury, step},
+    system::{Current, System, try_with, with},
+};

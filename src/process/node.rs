@@ -1,7 +1,7 @@
 //! The table of one node: its processes by slot, and its local names.
 
 use crate::choice::Lineage;
-use crate::kernel::{GroupId, Time};
+use crate::kernel::GroupId;
 use crate::trace::{DeadReason, Name, NodeId, Pid};
 use rustc_hash::FxHashMap;
 
@@ -23,8 +23,6 @@ pub(crate) struct NodeState {
     pub(crate) paused: bool,
     /// It was asked to stop: it goes down when its first process ends.
     pub(crate) stopping: bool,
-    /// When it is killed, where it was asked to stop.
-    pub(crate) grace: Option<Time>,
     /// The node that has taken its place, while this one runs on.
     pub(crate) moved: Option<NodeId>,
     /// What it has sent itself, where none of its processes could.
@@ -43,8 +41,6 @@ pub(crate) struct NodeState {
     pub(crate) group: GroupId,
     /// Calls of the host until the node crashes inside a poll; `u64::MAX` for never.
     pub(crate) fuse: u64,
-    /// The crash that is armed or was last: at which call, and for how long the node goes down.
-    crash: (u32, u64),
     slots: Vec<PidSlot>,
     free: Vec<u32>,
     names: FxHashMap<Name, Pid>,
@@ -58,7 +54,6 @@ impl NodeState {
             up: false,
             paused: false,
             stopping: false,
-            grace: None,
             moved: None,
             sent: 0,
             listeners: Vec::new(),
@@ -69,7 +64,6 @@ impl NodeState {
             boots: 0,
             group: 0,
             fuse: u64::MAX,
-            crash: (0, 0),
             slots: Vec::new(),
             free: Vec::new(),
             names: FxHashMap::default(),
@@ -95,24 +89,6 @@ impl NodeState {
         self.slots.clear();
         self.free.clear();
         self.names.clear();
-    }
-
-    /// The node crashes at its `call`-th call of the host from now; at 0 its owner crashes it at once.
-    pub(crate) fn arm_crash(&mut self, call: u64, down_ns: u64) {
-        self.crash = (call as u32, down_ns);
-        if call > 0 {
-            self.fuse = call;
-        }
-    }
-
-    /// No crash is armed any more.
-    pub(crate) fn disarm(&mut self) {
-        self.fuse = u64::MAX;
-    }
-
-    /// At which call the crash falls, and for how many nanoseconds the node goes down.
-    pub(crate) fn crash_armed(&self) -> (u32, u64) {
-        self.crash
     }
 
     /// Whether this is the node's first process, and the node is up.

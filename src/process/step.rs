@@ -23,13 +23,24 @@ pub(crate) enum Stepped {
     Quiet(bool),
 }
 
-/// Why a run cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StepError {
-    /// A bound of the run.
+/// Why a runtime cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// A bound was reached.
+    #[error("the bound of {} {} was reached: raise it if so many are meant", .0.most, .0.limit)]
     Reached(Reached),
-    /// A process was woken from outside the run.
+    /// A process was woken from outside the runtime.
+    #[error(
+        "process {0} was woken from outside its runtime: a process waits for messages, answers and timers \
+         of its own; what else happens in the world reaches it as a message"
+    )]
     OutsideWake(Pid),
+}
+
+impl From<Reached> for StepError {
+    fn from(reached: Reached) -> StepError {
+        StepError::Reached(reached)
+    }
 }
 
 /// What is to be done outside any borrow.
@@ -105,6 +116,21 @@ pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
             Begin::Fail => return Err(with(System::take_failure)),
         };
     }
+}
+
+/// Takes a packet in that the host brings between two steps.
+pub(crate) fn take_in(packet: Box<Packet>) {
+    if let Begin::Deliver {
+        packet,
+        deliver,
+        to,
+        slot,
+    } = with(|system| system.take_in(packet))
+    {
+        deliver(to, slot, &packet);
+        with(|system| system.core().1.recycle(packet));
+    }
+    bury();
 }
 
 /// Drops the future of a process whose poll was its last, fenced off.
@@ -348,14 +374,6 @@ impl System {
         self.kernel
             .trace
             .note(pid, || format!("panicked at {place}: {}", panicked.message));
-    }
-
-    /// A process that waits for nothing that netsplit knows, when nothing more will happen.
-    pub(crate) fn unknown_wait(&mut self) -> Option<Pid> {
-        let mut tasks = self.kernel.tasks.iter();
-        tasks
-            .find(|(_, task)| !task.waits && !task.is_suspended() && task.body.is_some())
-            .map(|(_, task)| task.data.pid)
     }
 
     /// A packet came to its node: finds the process or call that it is for, and who decodes it.

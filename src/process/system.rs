@@ -13,7 +13,9 @@ use super::reply::Alias;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
 use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
-use crate::trace::{DeadReason, Event, Limit, MessageId, Name, NodeId, Pid, TextId, Trace};
+use crate::trace::{
+    DeadReason, Event, Limit, MessageId, Name, Names, NodeId, Pid, TextId, Trace, set_names,
+};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::any::Any;
@@ -228,27 +230,40 @@ thread_local! {
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// Puts a run's state into the thread-local for as long as `code` runs.
-pub(crate) fn install<R>(system: Box<System>, code: impl FnOnce() -> R) -> (Box<System>, R) {
-    struct Restore(Option<Box<System>>, u32);
-    impl Drop for Restore {
+/// Puts a run's state, and the names of its nodes, into the thread-local for as long as `code` runs.
+pub(crate) fn install<R>(
+    system: &mut Option<Box<System>>,
+    names: &Names,
+    code: impl FnOnce() -> R,
+) -> R {
+    struct Restore<'a> {
+        own: &'a mut Option<Box<System>>,
+        before: Option<Box<System>>,
+        names: Option<Names>,
+        epoch: u32,
+    }
+    impl Drop for Restore<'_> {
         fn drop(&mut self) {
-            crate::kernel::Epoch::pause(self.1);
-            let before = self.0.take();
-            SYSTEM.with(|slot| *slot.borrow_mut() = before);
+            crate::kernel::Epoch::pause(self.epoch);
+            set_names(self.names.take());
+            let before = self.before.take();
+            *self.own = SYSTEM.with(|slot| std::mem::replace(&mut *slot.borrow_mut(), before));
         }
     }
     quiet_panics();
-    let epoch_before = system.kernel.epoch.resume();
-    let before = SYSTEM.with(|slot| slot.borrow_mut().replace(system));
-    let restore = Restore(before, epoch_before);
+    let epoch = system
+        .as_ref()
+        .map_or(0, |system| system.kernel.epoch.resume());
+    let before = SYSTEM.with(|slot| std::mem::replace(&mut *slot.borrow_mut(), system.take()));
+    let restore = Restore {
+        own: system,
+        before,
+        names: set_names(Some(names.clone())),
+        epoch,
+    };
     let result = code();
-    let system = SYSTEM.with(|slot| slot.borrow_mut().take());
     drop(restore);
-    match system {
-        Some(system) => (system, result),
-        None => unreachable!("the state of a run stays where it was put"),
-    }
+    result
 }
 
 const ADVICE: &str = "this must be called by a process while it runs: \
@@ -354,27 +369,13 @@ impl System {
 
     /// Adds a node; it is down until it boots.
     pub(crate) fn add_node(&mut self, name: &str) -> NodeId {
-        let id = NodeId::new(self.nodes.len());
         let lineage = self.kernel.choice.node(name);
-        self.nodes.push(NodeState::new(id, lineage));
-        self.kernel.trace.books.open(self.nodes.len());
-        id
+        self.push_node(lineage)
     }
 
-    /// Adds a node that takes another's place beside it: the next incarnation of the same name.
-    pub(crate) fn add_twin(&mut self, old: NodeId) -> NodeId {
+    pub(crate) fn push_node(&mut self, lineage: Lineage) -> NodeId {
         let id = NodeId::new(self.nodes.len());
-        let before = &mut self.nodes[old.index()];
-        before.moved = Some(id);
-        let (lineage, boots) = (before.lineage, before.boots);
-        // Whoever was replaced before goes there, too.
-        for node in self.nodes.iter_mut().filter(|n| n.moved == Some(old)) {
-            node.moved = Some(id);
-        }
-        let mut newer = NodeState::new(id, lineage);
-        newer.boots = boots;
-        self.nodes.push(newer);
-        self.moved = true;
+        self.nodes.push(NodeState::new(id, lineage));
         self.kernel.trace.books.open(self.nodes.len());
         id
     }

@@ -90,7 +90,9 @@ impl System {
         }
     }
 
-    /// A node goes on that was paused: the timers that were due meanwhile fire now.
+    /// A node goes on that was paused: the timers that were due meanwhile fire now. Only a simulator pauses a
+    /// node in the midst of what others do.
+    #[cfg(feature = "sim")]
     pub(crate) fn fire_late(&mut self, node: NodeId) {
         for index in std::mem::take(&mut self.nodes[node.index()].late) {
             let Some(delayed) = self.delayed.get(index) else {

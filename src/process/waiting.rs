@@ -77,19 +77,6 @@ pub enum Called {
     Start,
 }
 
-impl Wait {
-    /// How much it says about a cluster that makes no progress: the most comes first.
-    pub(crate) fn weight(&self) -> u8 {
-        match self {
-            Wait::Answer { .. } => 0,
-            Wait::Writable | Wait::Room { .. } => 1,
-            Wait::Turn { .. } => 2,
-            Wait::Timer { .. } => 3,
-            Wait::Mail => 4,
-        }
-    }
-}
-
 impl System {
     /// What each live process waits for, in the order of nodes and pids.
     pub(crate) fn waiting(&mut self) -> Vec<Waiting> {

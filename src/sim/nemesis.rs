@@ -3,12 +3,12 @@
 use super::fault::Fault;
 use super::plan::Planned;
 use super::run::Run;
-use super::world::{Due, SITE_END, SITE_REBOOT};
+use super::world::{Down, Due, SITE_END, SITE_REBOOT};
 use crate::choice::Lineage;
 use crate::kernel::{Time, nanos};
 use crate::net::{Cut, Leaves};
-use crate::process::{ExitReason, System, bury, with};
-use crate::trace::{Event, NodeId, Pid, set_names};
+use crate::process::{NodeState, System, ask_to_stop, bury, with};
+use crate::trace::{Event, NodeId, set_names};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,8 +96,11 @@ impl Run<'_> {
             } => {
                 with(|system| {
                     let down_ns = down_for.map_or(u64::MAX, nanos);
-                    system.nodes[node.index()].arm_crash(call, down_ns);
-                    system.fuses |= call > 0;
+                    system.goes_down(node, call as u32, down_ns);
+                    if call > 0 {
+                        system.nodes[node.index()].fuse = call;
+                        system.fuses = true;
+                    }
                 });
                 if call == 0 {
                     self.crash(node);
@@ -215,7 +218,7 @@ impl Run<'_> {
 
     /// A node goes down, and will reboot: as was armed.
     pub(super) fn crash(&mut self, node: NodeId) {
-        let (call, down_ns) = with(|system| system.nodes[node.index()].crash_armed());
+        let Down { call, down_ns, .. } = with(|system| system.world().0.downs[node.index()]);
         let how = move |incarnation| Event::Crash {
             node,
             incarnation,
@@ -240,7 +243,7 @@ impl Run<'_> {
             world.leave(&mut core, node, leaves);
             if reboots {
                 let at = core.now().plus_nanos(down_ns);
-                world.reboots[node.index()] = Some(at);
+                world.downs[node.index()].reboot = Some(at);
                 core.arm(at, boot, SITE_REBOOT, Due::Reboot(node).number());
             }
         });
@@ -252,7 +255,8 @@ impl Run<'_> {
     pub(super) fn reboot(&mut self, node: NodeId) {
         let is_time = with(|system| {
             let now = system.kernel.now();
-            system.world().0.reboots[node.index()] == Some(now) && !system.nodes[node.index()].up
+            system.world().0.downs[node.index()].reboot == Some(now)
+                && !system.nodes[node.index()].up
         });
         if is_time {
             self.boot(node);
@@ -263,26 +267,18 @@ impl Run<'_> {
 
     fn stop(&mut self, node: NodeId, grace: Duration, down_ns: u64) {
         with(|system| {
-            system.kernel.trace.emit(Event::Stopping { node });
-            let state = &mut system.nodes[node.index()];
-            state.arm_crash(0, down_ns);
-            state.stopping = true;
-            let (root, boot) = (state.root, state.lineage.boot(state.incarnation()));
+            system.goes_down(node, 0, down_ns);
+            let state = &system.nodes[node.index()];
+            let boot = state.lineage.boot(state.incarnation());
             let at = system.kernel.now() + grace;
             state_grace(system, node, at, boot);
-            if system.find(root).is_ok() {
-                system.exit_signal(Pid::NOBODY, root, ExitReason::Shutdown);
-                system.settle();
-            } else {
-                system.ended_roots.push((root, ExitReason::Normal));
-            }
         });
-        bury();
+        ask_to_stop(node);
     }
 
     /// The first process of a node that was to stop has ended.
     pub(super) fn halt(&mut self, node: NodeId) {
-        let (_, down_ns) = with(|system| system.nodes[node.index()].crash_armed());
+        let Down { down_ns, .. } = with(|system| system.world().0.downs[node.index()]);
         let how = |incarnation| Event::Halt { node, incarnation };
         self.go_down(node, how, Leaves::Orderly, down_ns);
     }
@@ -290,8 +286,10 @@ impl Run<'_> {
     /// A node had time to stop, and has not.
     pub(super) fn grace_over(&mut self, node: NodeId) {
         let is_late = with(|system| {
+            let now = system.kernel.now();
+            let is_time = system.world().0.downs[node.index()].grace == Some(now);
             let state = &system.nodes[node.index()];
-            state.up && state.stopping && state.grace == Some(system.kernel.now())
+            state.up && state.stopping && is_time
         });
         if is_late {
             self.crash(node);
@@ -401,14 +399,14 @@ impl Run<'_> {
                 let now = system.kernel.now();
                 let drifts = system.drifts;
                 let state = &mut system.nodes[node.index()];
-                state.disarm();
+                state.fuse = u64::MAX;
                 let (group, is_old, is_up) = (state.group, state.moved.is_some(), state.up);
                 system.kernel.set_step_cost(group, 0);
                 let (world, _) = system.world();
                 if drifts {
                     world.clocks[node.index()].set_drift(now, 0);
                 }
-                let boots = !is_up && world.reboots[node.index()].take().is_some();
+                let boots = !is_up && world.downs[node.index()].reboot.take().is_some();
                 (is_old && is_up, boots)
             });
             if is_old {
@@ -421,6 +419,29 @@ impl Run<'_> {
 }
 
 impl System {
+    /// When a node goes down next: at which of its calls of the host, and for how long.
+    fn goes_down(&mut self, node: NodeId, call: u32, down_ns: u64) {
+        let down = &mut self.world().0.downs[node.index()];
+        (down.call, down.down_ns) = (call, down_ns);
+    }
+
+    /// Adds a node that takes another's place beside it: the next incarnation of the same name.
+    fn add_twin(&mut self, old: NodeId) -> NodeId {
+        let (lineage, boots) = {
+            let before = &self.nodes[old.index()];
+            (before.lineage, before.boots)
+        };
+        let id = self.push_node(lineage);
+        self.nodes[id.index()].boots = boots;
+        // Whoever was replaced before goes there, too.
+        let replaced = |node: &&mut NodeState| node.id == old || node.moved == Some(old);
+        for node in self.nodes.iter_mut().filter(replaced) {
+            node.moved = Some(id);
+        }
+        self.moved = true;
+        id
+    }
+
     /// The faults that have begun and are not over, of nodes by what stands for them now.
     pub(super) fn active_faults(&mut self) -> Vec<(u32, Fault)> {
         let (world, _) = self.world();
@@ -478,7 +499,7 @@ fn crashed(node: NodeId) -> impl Fn(u32) -> Event {
 }
 
 fn state_grace(system: &mut System, node: NodeId, at: Time, boot: Lineage) {
-    system.nodes[node.index()].grace = Some(at);
-    let (_, mut core) = system.world();
+    let (world, mut core) = system.world();
+    world.downs[node.index()].grace = Some(at);
     core.arm(at, boot, SITE_END, Due::GraceOver(node).number());
 }

@@ -11,14 +11,14 @@ use super::world::{Due, World};
 use crate::choice::{Choice, Chooser, Lineage, Oracle, Tape};
 use crate::kernel::{Beat, Bounds, Reached, Time, run_user};
 use crate::net::{Connections, Model, Settings};
-use crate::process::{ExitReason, Remains, StepError, Stepped, System, bury, install, step, with};
-use crate::trace::{Event, Fate, Limit, Names, NodeId, Pid, Trace, set_names};
+use crate::process::{ExitReason, Runtime, StepError, Stepped, System, bury, step, tell, with};
+use crate::trace::{Fate, Names, NodeId, Pid, Trace};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// What a node boots: spawns its first process.
-pub(crate) type Boot = Arc<dyn Fn(NodeId, Lineage) -> Pid + Send + Sync>;
+/// Boots a node: starts its first process.
+pub(crate) type Boot = Arc<dyn Fn(NodeId) -> Result<Pid, Reached> + Send + Sync>;
 
 /// A node, as it is declared.
 #[derive(Clone)]
@@ -139,15 +139,11 @@ impl Cluster {
             self.ids.clone(),
             self.nodes.len(),
         );
-        let mut system = System::new(choice, trace, self.bounds.clone(), Box::new(world));
-        system.beat = Some(self.beat(seed));
-        for node in &self.nodes {
-            system.add_node(&node.name);
-        }
-        let before = set_names(Some(self.names.clone()));
-        let epoch = system.kernel.epoch.number();
-        let make = || {
-            install(Box::new(system), || {
+        let (names, bounds) = (self.names.clone(), self.bounds.clone());
+        let mut runtime = Runtime::new(names, choice, trace, bounds, Box::new(world));
+        runtime.watch(self.beat(seed));
+        let outcome = runtime.enter(|| {
+            let make = || {
                 let mut run = Run {
                     cluster: self,
                     more: Vec::new(),
@@ -160,15 +156,14 @@ impl Cluster {
                 };
                 run.drive();
                 run.conclude(seed)
-            })
-        };
-        let (system, outcome) = if keep.log {
-            listening(epoch, make)
-        } else {
-            make()
-        };
-        set_names(before);
-        let (draws, lineages, drift) = system.kernel.retire().finish();
+            };
+            if keep.log {
+                listening(with(|system| system.kernel.epoch.number()), make)
+            } else {
+                make()
+            }
+        });
+        let (draws, lineages, drift) = runtime.retire().finish();
         Outcome {
             draws,
             lineages,
@@ -298,14 +293,7 @@ impl Run<'_> {
             if news.is_empty() {
                 break;
             }
-            with(|system| {
-                for (node, peer, why) in news {
-                    match why {
-                        None => system.node_up(node, peer),
-                        Some(why) => system.node_down(node, peer, why),
-                    }
-                }
-            });
+            tell(news);
         }
         bury();
     }
@@ -321,40 +309,22 @@ impl Run<'_> {
 
     /// A node comes up, with a new incarnation.
     pub(super) fn boot(&mut self, node: NodeId) {
-        let spared = self.node(node).spared;
-        let lineage = with(|system| {
-            let (lineage, boots) = {
-                let state = &system.nodes[node.index()];
-                (state.lineage, state.boots)
-            };
-            if boots >= Pid::INCARNATIONS {
-                let most = u64::from(Pid::INCARNATIONS);
-                return Err(system.kernel.reached(Limit::Incarnations, most));
-            }
-            let boot = system.kernel.choice.boot(lineage, boots);
-            let group = system.kernel.group(boot);
+        with(|system| {
             let (world, mut core) = system.world();
-            let cost = if spared {
-                0
-            } else {
-                world.step_cost_ns(core.choice(), boot)
-            };
-            world.reboots[node.index()] = None;
+            world.downs[node.index()].reboot = None;
             world.come(&mut core, node);
-            system.kernel.set_step_cost(group, cost);
-            system.nodes[node.index()].boot(group);
-            system.kernel.trace.emit(Event::Boot {
-                node,
-                incarnation: boots,
-            });
-            Ok(boot)
         });
-        match lineage {
-            Ok(lineage) => {
-                let boot = self.node(node).boot.clone();
-                boot(node, lineage);
-                bury();
-            }
+        let Node { boot, spared, .. } = self.node(node);
+        let spared = *spared;
+        match boot(node) {
+            Ok(_) if spared => {}
+            Ok(_) => with(|system| {
+                let state = &system.nodes[node.index()];
+                let (group, boot) = (state.group, state.lineage.boot(state.incarnation()));
+                let (world, mut core) = system.world();
+                let cost_ns = world.step_cost_ns(core.choice(), boot);
+                system.kernel.set_step_cost(group, cost_ns);
+            }),
             Err(reached) => self.error = Some(RunError::Bound(reached)),
         }
     }
@@ -390,7 +360,7 @@ impl Run<'_> {
             ..
         } = self;
         let reached = watch.reached();
-        let outcome = with(|system| {
+        with(|system| {
             let books = system.close_books();
             if let Err(unbalanced) = books {
                 error = Some(RunError::Books(unbalanced));
@@ -422,10 +392,7 @@ impl Run<'_> {
                 lineages: Default::default(),
                 drift: Vec::new(),
             }
-        });
-        with(System::take_down);
-        bury();
-        outcome
+        })
     }
 }
 
@@ -451,6 +418,14 @@ fn unknown_wait() -> Option<RunError> {
 }
 
 impl System {
+    /// A process that waits for nothing that netsplit knows, when nothing more will happen.
+    fn unknown_wait(&mut self) -> Option<Pid> {
+        let mut tasks = self.kernel.tasks.iter();
+        tasks
+            .find(|(_, task)| !task.waits && !task.is_suspended() && task.body.is_some())
+            .map(|(_, task)| task.data.pid)
+    }
+
     /// Gives every copy that is still on its way its fate, and balances the books.
     fn close_books(&mut self) -> Result<crate::trace::Totals, crate::trace::BooksError> {
         let books = &mut self.kernel.trace.books;
@@ -468,16 +443,5 @@ impl System {
             books.ended(packet.to.node(), packet.id, Fate::InFlight);
         }
         books.balance()
-    }
-
-    /// Puts everything that code of users has made into the graveyard.
-    fn take_down(&mut self) {
-        for task in self.kernel.tasks.drain() {
-            self.graveyard.extend(task.body.map(Remains::Body));
-            self.graveyard
-                .extend(task.data.mailbox.map(Remains::Mailbox));
-            self.graveyard.extend(task.data.extra.map(Remains::Extra));
-        }
-        self.drop_all_delayed();
     }
 }

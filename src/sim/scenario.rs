@@ -10,7 +10,7 @@ use super::view::View;
 use crate::choice::{DistributionError, Lineage, valid_name};
 use crate::kernel::{Bounds, Time};
 use crate::net::{Model, Network};
-use crate::process::{Context, IntoExit, Message, spawn_root};
+use crate::process::{self, Context, IntoExit, Message};
 use crate::trace::NodeId;
 use rustc_hash::FxHashMap;
 use std::fmt;
@@ -240,7 +240,7 @@ impl Scenario {
         M: Message,
         F: Future<Output: IntoExit> + 'static,
     {
-        let boot: Boot = Arc::new(move |node, lineage| spawn_root(node, lineage, &boot));
+        let boot: Boot = Arc::new(move |node| process::boot(node, &boot));
         self.nodes.push(Node {
             name: name.to_owned(),
             client,

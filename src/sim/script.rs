@@ -8,7 +8,7 @@ use super::view::{Unreadable, View};
 use crate::choice::{Kind, Lineage, Shape, Site, Stream, valid_name};
 use crate::kernel::Time;
 use crate::net::{Cut, PacketFault};
-use crate::process::{Context, IntoExit, Message, spawn_root, with};
+use crate::process::{self, Context, IntoExit, Message, with};
 use crate::trace::NodeId;
 use std::any::Any;
 use std::panic::resume_unwind;
@@ -119,7 +119,7 @@ impl<'r, 'a> Sim<'r, 'a> {
             find(name).is_none(),
             "two nodes are named `{name}`: every node needs a name of its own"
         );
-        let boot: Boot = Arc::new(move |node, lineage| spawn_root(node, lineage, &boot));
+        let boot: Boot = Arc::new(move |node| process::boot(node, &boot));
         let id = with(|system| {
             let id = system.add_node(name);
             let owner = system.nodes[id.index()].lineage;

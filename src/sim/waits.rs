@@ -1,6 +1,6 @@
 //! What a cluster waited for when it had made no progress: lines of a report.
 
-use crate::process::{Waiting, with};
+use crate::process::{Wait, Waiting, with};
 use crate::trace::Pid;
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl Waits {
     /// What they wait for now.
     pub(crate) fn now() -> Waits {
         let (mut all, ring) = with(|system| (system.waiting(), system.call_ring()));
-        let least = |waiting: &Waiting| waiting.waits.iter().map(|wait| wait.weight()).min();
+        let least = |waiting: &Waiting| waiting.waits.iter().map(weight).min();
         // What is known to no wait of ours says more than anything: none comes before some.
         all.sort_by_key(least);
         Waits {
@@ -32,6 +32,17 @@ impl Waits {
             more: all.len().saturating_sub(SHOWN),
             ring: ring.map(|ring| print_ring(&ring)),
         }
+    }
+}
+
+/// How much a wait says about a cluster that makes no progress: the most comes first.
+fn weight(wait: &Wait) -> u8 {
+    match wait {
+        Wait::Answer { .. } => 0,
+        Wait::Writable | Wait::Room { .. } => 1,
+        Wait::Turn { .. } => 2,
+        Wait::Timer { .. } => 3,
+        Wait::Mail => 4,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::net::{
     Carried, Connections, Effect, Head, Late, Leaves, Load, Model, PacketFaults, Passage, Passed,
     Surroundings, Waiter,
 };
-use crate::process::{Core, Host, Packet, System, Via};
+use crate::process::{Core, Host, News, Packet, System, Via};
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId};
 use rustc_hash::FxHashMap;
 use std::any::Any;
@@ -79,9 +79,6 @@ impl Due {
 pub(crate) const SITE_REBOOT: u32 = 1 << 30;
 pub(crate) const SITE_END: u32 = 1 << 29;
 
-/// What processes of a node are to hear of its connection to another: up, or down and why.
-pub(crate) type News = (NodeId, NodeId, Option<Broken>);
-
 pub(crate) struct World {
     pub(crate) network: Model,
     connections: Connections<Box<Packet>>,
@@ -99,8 +96,21 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     /// The faults that have begun and are not over.
     pub(crate) active: BTreeSet<u32>,
-    /// When each node is to reboot, where it is.
-    pub(crate) reboots: Vec<Option<Time>>,
+    /// How each node goes down, and comes back.
+    pub(crate) downs: Vec<Down>,
+}
+
+/// How a node goes down, and comes back.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Down {
+    /// At which call of the host it crashes, or has crashed.
+    pub(crate) call: u32,
+    /// How many nanoseconds it is down then.
+    pub(crate) down_ns: u64,
+    /// When it is killed, where it was asked to stop.
+    pub(crate) grace: Option<Time>,
+    /// When it is to reboot, where it is.
+    pub(crate) reboot: Option<Time>,
 }
 
 /// The packets that are on their way, by numbers that are used again.
@@ -185,7 +195,7 @@ impl World {
             ids,
             plan: Plan::default(),
             active: BTreeSet::new(),
-            reboots: vec![None; machines],
+            downs: vec![Down::default(); machines],
         }
     }
 
@@ -200,7 +210,7 @@ impl World {
     /// One machine more; with `beside`, it has the name of that one.
     pub(crate) fn add_machine(&mut self, beside: Option<NodeId>, owner: Lineage) -> NodeId {
         self.clocks.push(Clock::default());
-        self.reboots.push(None);
+        self.downs.push(Down::default());
         self.network.add(beside, owner)
     }
 

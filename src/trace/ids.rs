@@ -177,7 +177,6 @@ thread_local! {
     static NAMES: RefCell<Option<Names>> = const { RefCell::new(None) };
 }
 
-#[cfg(feature = "sim")]
 /// Sets the names with which ids print on this thread; gives back the ones before.
 pub(crate) fn set_names(names: Option<Names>) -> Option<Names> {
     NAMES.with(|slot| slot.replace(names))

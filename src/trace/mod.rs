@@ -14,7 +14,6 @@ pub use books::{Books, BooksError, Fate, Totals};
 pub use digest::{Checkpoint, Digest, DigestValue};
 pub(crate) use event::emit;
 pub use event::{Broken, DeadReason, Event, Limit, Reason};
-#[cfg(feature = "sim")]
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
 pub use log::{Entry, Log};

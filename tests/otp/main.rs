@@ -13,6 +13,7 @@ mod mailboxes;
 mod monitors;
 mod names;
 mod nodes;
+mod oracle;
 mod panics;
 mod rust_rules;
 mod signals;

@@ -1,6 +1,6 @@
 //! Rules 1 to 11 where nodes crash and reboot: a crash falls between two steps or at any call of the host.
 
-use super::{all_seeds, dead_letters, ends_with, idle, next_down, next_exit};
+use super::{across, all_seeds, dead_letters, ends_with, idle, next_down, next_exit, pid, start};
 use netsplit::trace::DeadReason;
 use netsplit::{
     Address, CallError, Context, ExitReason, Fault, Faults, Flow, GenServer, Keep, Outcome, Pid,
@@ -256,4 +256,15 @@ fn otp_11_a_crash_during_an_init_leaves_nothing_behind_and_the_next_boot_begins_
             assert_eq!(outcome.counters.get("begun"), Some(&2));
         }
     }
+}
+
+/// A real host does not know either: to ask the other node takes a message.
+#[test]
+fn no_process_of_another_node_is_known_to_be_alive() {
+    across(idle::<u64>, async |ctx: &Context| {
+        let far = start::<u64>().await;
+        assert!(!ctx.is_alive(pid(far)));
+        let near = ctx.spawn(idle::<u64>);
+        assert!(ctx.is_alive(pid(near)));
+    });
 }

@@ -330,6 +330,8 @@ impl Pair {
             }
         }
         assert_eq!(self.agenda.len(), self.list.len());
+        let first = self.first().map(|(at, _)| at);
+        assert_eq!(self.agenda.next_at(), first);
     }
 }
 

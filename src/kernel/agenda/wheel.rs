@@ -208,6 +208,21 @@ impl Wheel {
         Some((at_ns, rank & ((1 << ORDER_BITS) - 1)))
     }
 
+    /// The moment of the least entry of all.
+    pub(super) fn least_ns<E: Copy>(&self, slab: &Slab<E>) -> Option<u64> {
+        if let Some((at_ns, _)) = self.first() {
+            return Some(at_ns);
+        }
+        let of_level = |level: usize| {
+            let bucket = self.level_start_ns(level)? >> GRAIN_BITS[level];
+            let head = self.heads[OFFSETS[level] + bucket as usize % SLOTS[level]];
+            let in_chain = |index: &u32| Some(slab.next(*index)).filter(|next| *next != NONE);
+            let chain = std::iter::successors(Some(head), in_chain);
+            chain.map(|index| slab.rank(index).0).min()
+        };
+        (0..LEVELS).filter_map(of_level).min()
+    }
+
     /// The least entry that is laid out.
     pub(super) fn first_index(&self) -> Option<u32> {
         Some(self.laid_out.front()?.index)
