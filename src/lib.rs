@@ -80,6 +80,8 @@ mod guide {
     mod faults {}
     #[doc = include_str!("../docs/guide/inside.md")]
     mod inside {}
+    #[doc = include_str!("../docs/guide/mailboxes.md")]
+    mod mailboxes {}
 }
 
 use std::time::Duration;

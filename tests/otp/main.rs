@@ -14,6 +14,7 @@ mod monitors;
 mod names;
 mod nodes;
 mod oracle;
+mod overload;
 mod panics;
 mod rust_rules;
 mod signals;
