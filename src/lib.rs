@@ -49,7 +49,7 @@
 //! # Features
 //!
 //! `cli` (default): the command line, which brings clap and indicatif. `sim`, which it needs: scenarios,
-//! [`check`], sweeps. Without both: the actors alone.
+//! [`check`], sweeps. Without both: the actors alone, for a host that drives a [`process::Runtime`].
 //!
 //! # Floors
 //!
@@ -94,8 +94,9 @@ pub use kernel::time::Time;
 #[cfg(feature = "sim")]
 pub use net::{Cut, Network, PacketFault, Path};
 pub use otp::{
-    AutoShutdown, BackOff, ChildError, ChildSpec, Flow, GenServer, Refusal, Server, Shutdown,
-    SpecError, StartError, Startable, Supervisor, SupervisorRef, child,
+    AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef, Flow,
+    GenServer, Refusal, Server, Shutdown, SpecError, StartError, Startable, Supervisor,
+    SupervisorRef, child,
 };
 pub use process::{
     Address, CallError, Context, DeadLetter, ExitReason, Info, IntoExit, MailboxBound, Message,

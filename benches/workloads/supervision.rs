@@ -96,7 +96,8 @@ pub(crate) fn tree(n: u64) -> Measured {
             let worker = child(&number.to_string(), || Server::<Idle>::with(()));
             tree = tree.child(worker.restart(Restart::Transient));
         }
-        let tree = tree.start(&ctx).await?;
+        ctx.trap_exit(true);
+        let tree = tree.start_link(&ctx).await?;
         let pid = tree.pid().expect("an address by pid");
         let monitor = ctx.monitor(pid);
         ctx.send_exit(pid, ExitReason::Shutdown);

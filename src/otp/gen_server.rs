@@ -1,9 +1,8 @@
 //! The server: one message type, one handler that is never entered twice, a state of its own.
 
 use super::caught::{Caught, noted};
-use super::start::{Birth, Manner, Refusal, StartError, Startable, start};
+use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
 use crate::process::{Address, Context, ExitReason, Info, MailboxBound, Message, Received};
-use crate::trace::Pid;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -164,8 +163,8 @@ impl<S: GenServer> Server<S> {
         starter: &Context<M>,
     ) -> Result<Address<S::Message>, StartError> {
         let Server { args, manner, .. } = self;
-        start(starter, manner, |birth| {
-            starter.spawn(|ctx| serve::<S>(args, ctx, birth))
+        start(starter, Linked::No, manner, |ctx, birth| {
+            serve::<S>(args, ctx, birth)
         })
         .await
     }
@@ -180,8 +179,8 @@ impl<S: GenServer> Server<S> {
         starter: &Context<M>,
     ) -> Result<Address<S::Message>, StartError> {
         let Server { args, manner, .. } = self;
-        start(starter, manner, |birth| {
-            starter.spawn_link(|ctx| serve::<S>(args, ctx, birth))
+        start(starter, Linked::Yes, manner, |ctx, birth| {
+            serve::<S>(args, ctx, birth)
         })
         .await
     }
@@ -220,7 +219,7 @@ async fn serve<S: GenServer>(
     let cell = Rc::new(RefCell::new(Some(state)));
     ctx.expose(cell.clone());
     birth.done();
-    serve_loop(&mut ctx, &cell, first, birth.parent).await
+    serve_loop(&mut ctx, &cell, first, &birth).await
 }
 
 /// What the server takes up next.
@@ -237,7 +236,7 @@ async fn serve_loop<S: GenServer>(
     ctx: &mut Context<S::Message>,
     cell: &RefCell<Option<S>>,
     mut flow: Flow,
-    parent: Pid,
+    birth: &Birth,
 ) -> ExitReason {
     loop {
         let next = match flow {
@@ -250,7 +249,7 @@ async fn serve_loop<S: GenServer>(
             Flow::Stop(reason) => return terminate(ctx, cell, reason).await,
         };
         if let Next::Received(Received::Info(Info::Exit { from, reason })) = &next
-            && *from == parent
+            && birth.is_parent(*from)
         {
             return terminate(ctx, cell, reason.clone()).await;
         }

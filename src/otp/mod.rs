@@ -9,6 +9,7 @@ mod supervisor;
 pub use gen_server::{Flow, GenServer, Server};
 pub use start::{Plain, Refusal, StartError, Startable, process};
 pub use supervisor::{
-    AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, Shutdown, SpecError,
-    Supervisor, SupervisorRef, ToSupervisor, child,
+    AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, DynamicSupervisor,
+    DynamicSupervisorRef, Shutdown, SpecError, Supervisor, SupervisorRef, ToDynamic, ToSupervisor,
+    child,
 };

@@ -135,8 +135,9 @@ pub(crate) struct Birth {
     name: Option<String>,
     mailbox: Option<MailboxBound>,
     ack: Option<Ack>,
-    /// Who started it. For a node's first process, its node.
-    pub(crate) parent: Pid,
+    /// Whose exit is an order to stop: its starter's, where it is linked to that; of a node's first process,
+    /// its node's.
+    parent: Option<Pid>,
 }
 
 impl Birth {
@@ -146,8 +147,13 @@ impl Birth {
             name: manner.name,
             mailbox: manner.mailbox,
             ack: None,
-            parent: Pid::NOBODY,
+            parent: Some(Pid::NOBODY),
         }
+    }
+
+    /// Whether an exit of this process is an order to stop.
+    pub(crate) fn is_parent(&self, from: Pid) -> bool {
+        self.parent == Some(from)
     }
 
     /// Bounds the mailbox, takes the name, and waits for `init`; tells the starter how it went.
@@ -206,12 +212,23 @@ impl Birth {
     }
 }
 
-/// Starts a behaviour, `spawn` being how its process is made, and waits for its `init`.
-pub(crate) async fn start<N: Message, M: Message>(
+/// Whether a process is linked to its starter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linked {
+    No,
+    Yes,
+}
+
+/// Starts a behaviour, `process` being what it runs, and waits for its `init`.
+pub(crate) async fn start<N: Message, M: Message, F>(
     starter: &Context<N>,
+    linked: Linked,
     manner: Manner,
-    spawn: impl FnOnce(Birth) -> Address<M>,
-) -> Result<Address<M>, StartError> {
+    process: impl FnOnce(Context<M>, Birth) -> F,
+) -> Result<Address<M>, StartError>
+where
+    F: Future<Output = ExitReason> + 'static,
+{
     let Manner {
         name,
         timeout,
@@ -222,16 +239,24 @@ pub(crate) async fn start<N: Message, M: Message>(
         return Err(StartError::AlreadyStarted(holder));
     }
     let mut address = None;
-    let parent = starter.pid();
+    let parent = (linked == Linked::Yes).then(|| starter.pid());
     let begin = |ack| {
         let ack = Some(ack);
-        let birth = Birth {
-            name,
-            mailbox,
-            ack,
-            parent,
+        let process = |ctx| {
+            process(
+                ctx,
+                Birth {
+                    name,
+                    mailbox,
+                    ack,
+                    parent,
+                },
+            )
         };
-        let started = spawn(birth);
+        let started = match linked {
+            Linked::No => starter.spawn(process),
+            Linked::Yes => starter.spawn_link(process),
+        };
         address = Some(started);
         started.pid()
     };

@@ -6,6 +6,7 @@
 mod back_off;
 mod child;
 mod children;
+mod dynamic;
 mod request;
 mod running;
 mod stop;
@@ -13,12 +14,15 @@ mod window;
 
 pub use back_off::BackOff;
 pub use child::{ChildCount, ChildInfo, ChildSpec, child};
+pub use dynamic::{DynamicSupervisor, DynamicSupervisorRef, ToDynamic};
 pub use request::{ChildError, SpecError, SupervisorRef, ToSupervisor};
 pub use stop::Shutdown;
 
-use super::start::{Birth, Manner, StartError, Startable, start};
+use super::start::{Birth, Linked, Manner, StartError, Startable, start};
 use crate::process::{Context, ExitReason, Message};
-use crate::trace::{Restart, Strategy};
+use crate::trace::{Pid, Restart, Strategy, Supervision};
+use children::{Life, State};
+use request::Again;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -183,8 +187,8 @@ impl Supervisor {
     ) -> Result<SupervisorRef, StartError> {
         self.check()?;
         let manner = self.manner.clone();
-        start(starter, manner, |birth| {
-            starter.spawn(|ctx| running::serve(self, ctx, birth))
+        start(starter, Linked::No, manner, |ctx, birth| {
+            running::serve(self, ctx, birth)
         })
         .await
     }
@@ -199,8 +203,8 @@ impl Supervisor {
     ) -> Result<SupervisorRef, StartError> {
         self.check()?;
         let manner = self.manner.clone();
-        start(starter, manner, |birth| {
-            starter.spawn_link(|ctx| running::serve(self, ctx, birth))
+        start(starter, Linked::Yes, manner, |ctx, birth| {
+            running::serve(self, ctx, birth)
         })
         .await
     }
@@ -236,5 +240,48 @@ impl Startable for Supervisor {
         starter: &Context<M>,
     ) -> Result<SupervisorRef, StartError> {
         Supervisor::start_link(self, starter).await
+    }
+}
+
+/// How a start went, as the trace tells it.
+fn told(child: u32, started: &Result<Option<Pid>, StartError>) -> Supervision {
+    match *started {
+        Ok(Some(pid)) => Supervision::Started { child, pid },
+        Ok(None) => Supervision::NotStarted {
+            child,
+            ignored: true,
+        },
+        Err(_) => Supervision::NotStarted {
+            child,
+            ignored: false,
+        },
+    }
+}
+
+/// A child is to be tried again: tells that to the supervisor itself, now, or after a wait where it waits
+/// between the count of a restart and its start.
+fn again_message<M: Message>(
+    ctx: &Context<M>,
+    life: &mut Life,
+    back_off: Option<BackOff>,
+    (child, counts): (u32, bool),
+    message: impl FnOnce(Again) -> M,
+) {
+    life.set(State::Restarting);
+    let epoch = life.epoch;
+    let message = message(Again {
+        child,
+        epoch,
+        counts,
+    });
+    match back_off {
+        Some(back_off) if !counts => {
+            let wait = back_off.wait(ctx, life.tries);
+            life.tries += 1;
+            let for_ns = crate::kernel::nanos(wait);
+            ctx.tell(Supervision::Waits { child, for_ns });
+            ctx.send_after(ctx.address(), message, wait);
+        }
+        _ => ctx.address().send(message),
     }
 }

@@ -10,7 +10,7 @@ use super::system::{System, act, wants, with};
 use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
 use crate::choice::{Kind, Shape, Site, Stream};
 use crate::kernel::Time;
-use crate::trace::{Event, Name, NodeId, Pid, Restart, Supervision, emit};
+use crate::trace::{Event, Name, NodeId, Pid, emit};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::convert::Infallible;
@@ -73,36 +73,6 @@ impl<M: Message> Context<M> {
                 process.extra().state = Some(state);
             }
         });
-    }
-
-    /// The same process, whatever messages it takes: for what needs none.
-    pub(crate) fn untyped(&self) -> Context<Never> {
-        Context::new(self.pid)
-    }
-
-    /// Notes what this process does as a supervisor. No call of the host.
-    pub(crate) fn tell(&self, what: Supervision) {
-        with(|system| {
-            if system.budget > 0 {
-                let by = system.current.pid;
-                system.kernel.trace.emit(Event::Supervision { by, what });
-            }
-        });
-    }
-
-    /// Notes that this process, as a supervisor, starts a child.
-    pub(crate) fn tell_start(&self, child: u32, restart: Restart, id: &str) {
-        let id = with(|system| system.kernel.trace.text(|| id.to_owned()));
-        self.tell(Supervision::Starts { child, restart, id });
-    }
-
-    /// Removes what a link to this process, which is no more, has put into the mailbox.
-    pub(crate) fn flush_exit(&self, of: Pid) {
-        let mut is_it = |content: &Content<M>| match content {
-            Content::Info(info) => matches!(**info, Info::Exit { from, .. } if from == of),
-            Content::Message(..) | Content::Down(..) => false,
-        };
-        drop(self.select(&mut is_it));
     }
 
     // ---- receiving
@@ -173,12 +143,6 @@ impl<M: Message> Context<M> {
         .await
     }
 
-    /// Waits until a monitor fires; gives the reason.
-    pub(crate) async fn down_of(&self, monitor: MonitorRef) -> ExitReason {
-        let info = self.receive_info(|info| info.is_down_of(monitor)).await;
-        info.into_reason()
-    }
-
     /// How many messages and infos wait in the mailbox.
     #[must_use]
     pub fn mailbox_len(&self) -> usize {
@@ -208,7 +172,7 @@ impl<M: Message> Context<M> {
     }
 
     /// Takes out the oldest thing for which `wanted` holds, where there is one.
-    fn select(&self, wanted: &mut dyn FnMut(&Content<M>) -> bool) -> Option<Content<M>> {
+    pub(super) fn select(&self, wanted: &mut dyn FnMut(&Content<M>) -> bool) -> Option<Content<M>> {
         // The mailbox is taken out while the user's code looks at it: nothing is borrowed meanwhile.
         let mailbox = with(|system| system.lift_mailbox(self.pid))?;
         let mut lifted = Lifted::<M>(self.pid, Some(mailbox), PhantomData);
@@ -217,7 +181,7 @@ impl<M: Message> Context<M> {
         queue.remove(index)
     }
 
-    fn poll_select(
+    pub(super) fn poll_select(
         &self,
         cx: &TaskContext<'_>,
         wanted: &mut dyn FnMut(&Content<M>) -> bool,
@@ -607,7 +571,7 @@ impl<M: Message> Drop for Lifted<M> {
 
 impl System {
     #[inline]
-    fn own_slot(&mut self, pid: Pid) -> u32 {
+    pub(super) fn own_slot(&mut self, pid: Pid) -> u32 {
         assert!(
             self.current.pid == pid,
             "a Context is used by its own process only, while that process runs"

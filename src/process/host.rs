@@ -70,7 +70,7 @@ impl Packet {
     ///
     /// let bytes = Packet::default().to_bytes();
     /// assert!(Packet::from_bytes(&bytes).is_ok());
-    /// assert!(Packet::from_bytes(&bytes[1..]).is_err());
+    /// assert!(Packet::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -14,6 +14,14 @@ pub struct MonitorRef {
     pub(crate) of: Pid,
 }
 
+impl MonitorRef {
+    /// The process that is monitored.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.of
+    }
+}
+
 /// What the system tells a process, in its mailbox, in order with its messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Info {
@@ -58,11 +66,6 @@ pub enum Info {
 }
 
 impl Info {
-    /// Whether it says that this monitor fired.
-    pub(crate) fn is_down_of(&self, fired: MonitorRef) -> bool {
-        matches!(self, Info::Down { monitor, .. } if *monitor == fired)
-    }
-
     /// The reason that it tells, of an exit or a down; `normal` for what tells none.
     pub(crate) fn into_reason(self) -> ExitReason {
         match self {

@@ -19,6 +19,7 @@ mod runtime;
 mod signal;
 mod spawn;
 mod step;
+mod supervising;
 mod system;
 mod timer;
 mod waiting;

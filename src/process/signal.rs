@@ -352,13 +352,17 @@ impl System {
         } else if was_set {
             self.signal(by, Target::Pid(of), &Signal::Demonitor { by, of, number });
         }
-        let Some(process) = self.process(current.slot) else {
-            return;
-        };
-        if flush && let Some(mailbox) = process.mailbox.as_mut() {
-            let flushed = mailbox.flush_down(monitor).is_some();
-            process.mail -= u32::from(flushed);
+        if flush {
+            self.flush_down(current.slot, monitor);
         }
+    }
+
+    /// Takes out of a mailbox what says that a monitor fired.
+    pub(crate) fn flush_down(&mut self, slot: u32, monitor: MonitorRef) -> Option<Info> {
+        let process = self.process(slot)?;
+        let flushed = process.mailbox.as_mut()?.flush_down(monitor)?;
+        process.mail -= 1;
+        Some(flushed)
     }
 
     /// Gives the current process a name on its node.

@@ -334,8 +334,12 @@ impl<'a> Reader<'a> {
             Supervision::Starts {
                 child: number,
                 restart,
+                by_hand,
                 ..
-            } => format!("starts its {restart} {}", child(number)),
+            } => {
+                let how = if by_hand { ", as it was asked to" } else { "" };
+                format!("starts its {restart} {}{how}", child(number))
+            }
             Supervision::Started { child: number, pid } => {
                 format!("has started its {} as {}", child(number), self.who(pid))
             }
@@ -359,6 +363,13 @@ impl<'a> Reader<'a> {
             }
             Supervision::Restarts { child: number } => {
                 format!("counts a restart of its {}", child(number))
+            }
+            Supervision::Waits {
+                child: number,
+                for_ns,
+            } => {
+                let wait = Duration::from_nanos(for_ns);
+                format!("waits {wait:?} before it starts its {}", child(number))
             }
             Supervision::GivesUp { child: number } => {
                 format!("gives up at its {}: too many restarts", child(number))

@@ -44,10 +44,11 @@ pub enum Supervision {
         intensity: u32,
         period_ns: u64,
     },
-    /// It starts this child; what it spawns next is the child's process.
+    /// It starts this child; what it spawns next is the child's process. By hand: since it was asked to.
     Starts {
         child: u32,
         restart: Restart,
+        by_hand: bool,
         id: TextId,
     },
     /// The child's `init` is through.
@@ -60,6 +61,8 @@ pub enum Supervision {
     Ended { child: u32 },
     /// It counts a restart, of this child and of those that go with it.
     Restarts { child: u32 },
+    /// It waits for so long before it makes the restart that it has counted.
+    Waits { child: u32, for_ns: u64 },
     /// There were too many restarts: it stops all its children, and ends.
     GivesUp { child: u32 },
     /// Its significant children have ended: it stops all its children, and ends.
@@ -76,7 +79,12 @@ impl Supervision {
                 intensity,
                 period_ns,
             } => [part(0, intensity), strategy as u64, period_ns],
-            Supervision::Starts { child, restart, .. } => [part(1, child), restart as u64, 0],
+            Supervision::Starts {
+                child,
+                restart,
+                by_hand,
+                ..
+            } => [part(1, child), restart as u64, u64::from(by_hand)],
             Supervision::Started { child, pid } => [part(2, child), pid.as_u64(), 0],
             Supervision::NotStarted { child, ignored } => [part(3, child), u64::from(ignored), 0],
             Supervision::Stops {
@@ -88,6 +96,7 @@ impl Supervision {
             Supervision::Restarts { child } => [part(6, child), 0, 0],
             Supervision::GivesUp { child } => [part(7, child), 0, 0],
             Supervision::ShutsDown => [8, 0, 0],
+            Supervision::Waits { child, for_ns } => [part(9, child), for_ns, 0],
         }
     }
 }

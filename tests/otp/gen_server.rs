@@ -209,7 +209,9 @@ fn otp_09_terminate_never_runs_on_a_kill() {
 #[test]
 fn otp_09_terminate_runs_on_an_exit_from_the_parent_where_exits_are_trapped() {
     one_node(async |ctx: &Context<String>| {
-        let server = start(ctx, Plan::new(ctx.address()).trap()).await;
+        let plan = Plan::new(ctx.address()).trap();
+        let server = Server::<Probe>::with(plan).start_link(ctx).await.unwrap();
+        ctx.trap_exit(true);
         let _monitor = ctx.monitor(server.pid().unwrap());
         // What is in the mailbox before it is handled before it.
         server.send(Ask::Add(3));
@@ -217,7 +219,18 @@ fn otp_09_terminate_runs_on_an_exit_from_the_parent_where_exits_are_trapped() {
         server.send(Ask::Add(4));
         expect(ctx, &["add 3", "terminate shutdown at 3"]).await;
         assert_eq!(next_down(ctx).await, ExitReason::Shutdown);
+        assert_eq!(next_exit(ctx).await.1, ExitReason::Shutdown);
         nothing_comes(ctx).await;
+    });
+}
+
+#[test]
+fn otp_09_an_exit_from_a_starter_that_is_not_linked_is_anybodys() {
+    one_node(async |ctx: &Context<String>| {
+        let server = start(ctx, Plan::new(ctx.address()).trap()).await;
+        ctx.send_exit(server.pid().unwrap(), ExitReason::Shutdown);
+        expect(ctx, &["exit shutdown"]).await;
+        assert!(ctx.is_alive(server.pid().unwrap()));
     });
 }
 

@@ -5,6 +5,7 @@
 //! process that it started would be an exit reason.
 
 mod common;
+mod dynamic;
 mod exits;
 mod gen_server;
 mod gen_server_calls;
@@ -18,6 +19,7 @@ mod overload;
 mod panics;
 mod rust_rules;
 mod signals;
+mod supervisor;
 mod timers;
 
 use common::{

@@ -1,8 +1,9 @@
 //! The list of a supervisor's children: by number, by id and by process.
 
+use super::back_off::BackOff;
 use super::child::{ChildCount, ChildInfo, ChildSpec};
 use crate::kernel::Time;
-use crate::trace::Pid;
+use crate::trace::{Pid, Restart};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -46,10 +47,35 @@ impl Life {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
+    /// It runs from now on.
+    pub(crate) fn begin(&mut self, pid: Pid, now: Time) {
+        self.set(State::Up(pid));
+        self.since = now;
+    }
+
+    /// Its process has ended. One that had lived for long enough begins anew with waiting.
+    pub(crate) fn ended(&mut self, now: Time, back_off: Option<BackOff>) {
+        self.set(State::Down);
+        if back_off.is_some_and(|b| now.since(self.since) >= b.forgives_after()) {
+            self.tries = 0;
+        }
+    }
+
     pub(crate) fn pid(&self) -> Option<Pid> {
         match self.state {
             State::Up(pid) => Some(pid),
             State::Down | State::Restarting => None,
+        }
+    }
+
+    pub(crate) fn info(&self, id: String, restart: Restart, supervises: bool) -> ChildInfo {
+        ChildInfo {
+            id,
+            pid: self.pid(),
+            restarting: self.state == State::Restarting,
+            supervises,
+            restart,
+            restarts: self.restarts,
         }
     }
 }
@@ -62,14 +88,13 @@ pub(crate) struct Child {
 
 impl Child {
     fn info(&self) -> ChildInfo {
-        ChildInfo {
-            id: self.spec.id.to_string(),
-            pid: self.life.pid(),
-            restarting: self.life.state == State::Restarting,
-            supervises: self.spec.supervises,
-            restart: self.spec.restart,
-            restarts: self.life.restarts,
-        }
+        let ChildSpec {
+            id,
+            restart,
+            supervises,
+            ..
+        } = &self.spec;
+        self.life.info(id.to_string(), *restart, *supervises)
     }
 }
 
@@ -106,10 +131,6 @@ impl Children {
         self.all.get(&number)
     }
 
-    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut Child> {
-        self.all.get_mut(&number)
-    }
-
     pub(crate) fn by_id(&self, id: &str) -> Option<(u32, &Child)> {
         let number = *self.ids.get(id)?;
         Some((number, self.all.get(&number)?))
@@ -120,18 +141,21 @@ impl Children {
         self.pids.get(&pid).copied()
     }
 
-    /// Changes a child's state, and what is found by its process.
-    pub(crate) fn set(&mut self, number: u32, state: State) {
-        let Some(child) = self.all.get_mut(&number) else {
-            return;
-        };
-        if let Some(pid) = child.life.pid() {
-            self.pids.remove(&pid);
+    /// Changes what is known of a child's life, and what is found by its process.
+    pub(crate) fn change<R>(
+        &mut self,
+        number: u32,
+        change: impl FnOnce(&mut Child) -> R,
+    ) -> Option<R> {
+        let child = self.all.get_mut(&number)?;
+        let before = child.life.pid();
+        let changed = change(child);
+        let after = child.life.pid();
+        if before != after {
+            before.map(|pid| self.pids.remove(&pid));
+            after.map(|pid| self.pids.insert(pid, number));
         }
-        child.life.set(state);
-        if let State::Up(pid) = state {
-            self.pids.insert(pid, number);
-        }
+        Some(changed)
     }
 
     /// The numbers from this one on.
@@ -152,11 +176,12 @@ impl Children {
         self.all.values().map(Child::info).collect()
     }
 
-    pub(crate) fn count(&self) -> ChildCount {
+    /// As in OTP, a process that has ended is not counted, though its exit is still unread.
+    pub(crate) fn count(&self, is_alive: impl Fn(Pid) -> bool) -> ChildCount {
         let supervisors = self.all.values().filter(|c| c.spec.supervises).count();
         ChildCount {
             specs: self.all.len(),
-            active: self.pids.len(),
+            active: self.pids.keys().filter(|pid| is_alive(**pid)).count(),
             supervisors,
             workers: self.all.len() - supervisors,
         }

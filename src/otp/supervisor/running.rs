@@ -3,11 +3,11 @@
 use super::super::caught::{Caught, noted};
 use super::super::start::{Birth, Refusal, StartError};
 use super::child::ChildSpec;
-use super::children::{Children, State};
+use super::children::{Child, Children, State};
 use super::request::{Again, ChildError, Request, ToSupervisor};
 use super::stop::stop;
 use super::window::Window;
-use super::{AutoShutdown, BackOff, Supervisor, check_child};
+use super::{AutoShutdown, BackOff, Supervisor, again_message, check_child, told};
 use crate::process::{Context, ExitReason, Info, Received};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use std::cell::RefCell;
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let reason = loop {
         let next = match ctx.receive().await {
             Received::Message(ToSupervisor(request)) => running.asked(&ctx, request).await,
-            Received::Info(Info::Exit { from, reason }) if from == birth.parent => Err(reason),
+            Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
             Received::Info(Info::Exit { from, reason }) => {
                 running.exited(&ctx, from, &reason).await
             }
@@ -74,7 +74,7 @@ impl Running {
         });
         for spec in supervisor.children {
             let id = spec.id.clone();
-            if let Err(error) = running.start_new(ctx, spec).await {
+            if let Err(error) = running.start_new(ctx, spec, false).await {
                 running.stop_from(ctx, 0).await;
                 let reason = format!("failed_to_start_child({id}, {error})");
                 return Err(Refusal::Stop(ExitReason::ShutdownWith(reason)));
@@ -89,10 +89,11 @@ impl Running {
         &self,
         ctx: &Context<ToSupervisor>,
         spec: ChildSpec,
+        by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
         let temporary = spec.restart == Restart::Temporary;
         let number = self.children.borrow_mut().add(spec);
-        let started = self.start(ctx, number).await;
+        let started = self.start(ctx, number, by_hand).await;
         match started {
             Ok(Some(_)) => {}
             Ok(None) if !temporary => {}
@@ -106,29 +107,26 @@ impl Running {
         &self,
         ctx: &Context<ToSupervisor>,
         number: u32,
+        by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
         let spec = match self.children.borrow().get(number) {
             Some(child) => child.spec.clone(),
             None => return Ok(None),
         };
-        ctx.tell_start(number, spec.restart, &spec.id);
+        ctx.tell_start(number, spec.restart, by_hand, &spec.id);
         let start = async { (spec.start)(ctx.untyped()).await };
         let started = match Caught(start).await {
             Ok(Err(StartError::Ignored)) => Ok(None),
             Ok(started) => started,
             Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
         };
-        let (state, what) = match started {
-            Ok(Some(pid)) => (State::Up(pid), Supervision::Started { child: number, pid }),
-            Ok(None) => (State::Down, not_started(number, true)),
-            Err(_) => (State::Down, not_started(number, false)),
+        ctx.tell(told(number, &started));
+        let now = ctx.now();
+        let begin = |child: &mut Child| match started {
+            Ok(Some(pid)) => child.life.begin(pid, now),
+            Ok(None) | Err(_) => child.life.set(State::Down),
         };
-        ctx.tell(what);
-        let mut children = self.children.borrow_mut();
-        children.set(number, state);
-        if let Some(child) = children.get_mut(number) {
-            child.life.since = ctx.now();
-        }
+        self.children.borrow_mut().change(number, begin);
         started
     }
 
@@ -144,17 +142,13 @@ impl Running {
         let Some(number) = self.children.borrow().by_pid(pid) else {
             return Ok(());
         };
-        let (restart, significant) = {
-            let mut children = self.children.borrow_mut();
-            children.set(number, State::Down);
-            let Some(child) = children.get_mut(number) else {
-                return Ok(());
-            };
-            let lived = ctx.now().since(child.life.since);
-            if self.back_off.is_some_and(|b| lived >= b.forgives_after()) {
-                child.life.tries = 0;
-            }
+        let now = ctx.now();
+        let ended = self.children.borrow_mut().change(number, |child| {
+            child.life.ended(now, self.back_off);
             (child.spec.restart, child.spec.significant)
+        });
+        let Some((restart, significant)) = ended else {
+            return Ok(());
         };
         let again = match restart {
             Restart::Permanent => true,
@@ -198,9 +192,8 @@ impl Running {
             return Err(ExitReason::Shutdown);
         }
         ctx.tell(Supervision::Restarts { child: number });
-        if let Some(child) = self.children.borrow_mut().get_mut(number) {
-            child.life.restarts += 1;
-        }
+        let count = |child: &mut Child| child.life.restarts += 1;
+        self.children.borrow_mut().change(number, count);
         match self.strategy {
             Strategy::OneForOne | Strategy::SimpleOneForOne => {}
             Strategy::OneForAll => self.stop_from(ctx, 0).await,
@@ -229,7 +222,7 @@ impl Running {
         };
         for number in group {
             // It may have been started by hand while the others waited.
-            if !is_up(number) && self.start(ctx, number).await.is_err() {
+            if !is_up(number) && self.start(ctx, number, false).await.is_err() {
                 return self.later(ctx, number, true);
             }
         }
@@ -237,26 +230,10 @@ impl Running {
 
     /// Tries a child again, through the supervisor's own mailbox: it answers others meanwhile.
     fn later(&self, ctx: &Context<ToSupervisor>, number: u32, counts: bool) {
-        let mut children = self.children.borrow_mut();
-        children.set(number, State::Restarting);
-        let Some(child) = children.get_mut(number) else {
-            return;
-        };
-        let again = Again {
-            child: number,
-            epoch: child.life.epoch,
-            counts,
-        };
-        let again = ToSupervisor(Request::Again(again));
-        match self.back_off {
-            // The wait comes between the count and the start.
-            Some(back_off) if !counts => {
-                let wait = back_off.wait(ctx, child.life.tries);
-                child.life.tries += 1;
-                ctx.send_after(ctx.address(), again, wait);
-            }
-            _ => ctx.address().send(again),
-        }
+        let again = |again| ToSupervisor(Request::Again(again));
+        self.children.borrow_mut().change(number, |child| {
+            again_message(ctx, &mut child.life, self.back_off, (number, counts), again);
+        });
     }
 
     /// Stops the children from this one on, in reverse. Those that are temporary are dropped.
@@ -286,7 +263,9 @@ impl Running {
         let mut children = self.children.borrow_mut();
         match restart {
             Restart::Temporary => children.remove(number),
-            Restart::Permanent | Restart::Transient => children.set(number, State::Down),
+            Restart::Permanent | Restart::Transient => {
+                children.change(number, |child| child.life.set(State::Down));
+            }
         }
     }
 
@@ -309,7 +288,10 @@ impl Running {
             }
             Request::Delete(id, reply_to) => reply_to.reply(self.delete_child(&id)),
             Request::Which(reply_to) => reply_to.reply(self.children.borrow().infos()),
-            Request::Count(reply_to) => reply_to.reply(self.children.borrow().count()),
+            Request::Count(reply_to) => {
+                let is_alive = |pid| ctx.is_alive(pid);
+                reply_to.reply(self.children.borrow().count(is_alive));
+            }
             Request::Again(again) => return self.again(ctx, again).await,
         }
         Ok(())
@@ -327,7 +309,9 @@ impl Running {
                 None => ChildError::AlreadyPresent,
             });
         }
-        self.start_new(ctx, spec).await.map_err(ChildError::Start)
+        self.start_new(ctx, spec, true)
+            .await
+            .map_err(ChildError::Start)
     }
 
     async fn restart_child(
@@ -336,7 +320,9 @@ impl Running {
         id: &str,
     ) -> Result<Option<Pid>, ChildError> {
         let number = self.without_process(id)?;
-        self.start(ctx, number).await.map_err(ChildError::Start)
+        self.start(ctx, number, true)
+            .await
+            .map_err(ChildError::Start)
     }
 
     fn delete_child(&self, id: &str) -> Result<(), ChildError> {
@@ -358,7 +344,7 @@ impl Running {
 
     /// A child is to be tried again, unless it was started or stopped meanwhile.
     async fn again(&mut self, ctx: &Context<ToSupervisor>, again: Again) -> Result<(), ExitReason> {
-        let life = |child: &super::children::Child| (child.life.state, child.life.epoch);
+        let life = |child: &Child| (child.life.state, child.life.epoch);
         let now = self.children.borrow().get(again.child).map(life);
         if now != Some((State::Restarting, again.epoch)) {
             return Ok(());
@@ -369,8 +355,4 @@ impl Running {
         self.start_group(ctx, again.child).await;
         Ok(())
     }
-}
-
-fn not_started(child: u32, ignored: bool) -> Supervision {
-    Supervision::NotStarted { child, ignored }
 }

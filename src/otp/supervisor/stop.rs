@@ -1,7 +1,8 @@
 //! How a supervisor stops a child.
 
-use crate::process::{Context, ExitReason, Message};
+use crate::process::{Context, ExitReason, Message, MonitorRef};
 use crate::trace::Pid;
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -22,29 +23,52 @@ pub(crate) const WORKER: Shutdown = Shutdown::Within(Duration::from_secs(5));
 /// Stops a process, and waits until it has ended. It waits by monitor, so a child that has unlinked itself
 /// cannot hang its supervisor.
 pub(crate) async fn stop<M: Message>(ctx: &Context<M>, pid: Pid, how: Shutdown) {
-    let monitor = ctx.monitor(pid);
-    ctx.unlink(pid);
+    let (mut left, grace) = ask(ctx, &[pid], how);
+    // What it may have sent along the link before would be taken for the end of its next incarnation.
     ctx.flush_exit(pid);
-    let within = match how {
-        Shutdown::BrutalKill => {
-            ctx.send_exit(pid, ExitReason::Kill);
-            None
-        }
-        Shutdown::Within(grace) => {
-            ctx.send_exit(pid, ExitReason::Shutdown);
-            Some(grace)
-        }
-        Shutdown::Infinity => {
-            ctx.send_exit(pid, ExitReason::Shutdown);
-            None
-        }
+    wait(ctx, &[pid], &mut left, grace).await;
+}
+
+/// Stops processes together, and waits until all have ended.
+pub(crate) async fn stop_all<M: Message>(ctx: &Context<M>, pids: &[Pid], how: Shutdown) {
+    let (mut left, grace) = ask(ctx, pids, how);
+    wait(ctx, pids, &mut left, grace).await;
+}
+
+/// Asks processes to stop, or kills them; gives the monitors that tell of their ends, and how long to wait.
+fn ask<M: Message>(
+    ctx: &Context<M>,
+    pids: &[Pid],
+    how: Shutdown,
+) -> (FxHashSet<MonitorRef>, Option<Duration>) {
+    let (reason, grace) = match how {
+        Shutdown::BrutalKill => (ExitReason::Kill, None),
+        Shutdown::Within(grace) => (ExitReason::Shutdown, Some(grace)),
+        Shutdown::Infinity => (ExitReason::Shutdown, None),
     };
-    if let Some(grace) = within {
-        let down = ctx.receive_info_within(grace, |info| info.is_down_of(monitor));
-        if down.await.is_some() {
-            return;
-        }
+    let mut left = FxHashSet::default();
+    for &pid in pids {
+        left.insert(ctx.monitor(pid));
+        ctx.unlink(pid);
+        ctx.send_exit(pid, reason.clone());
+    }
+    (left, grace)
+}
+
+/// Waits until all have ended; kills those that have not in time.
+async fn wait<M: Message>(
+    ctx: &Context<M>,
+    pids: &[Pid],
+    left: &mut FxHashSet<MonitorRef>,
+    grace: Option<Duration>,
+) {
+    ctx.downs_of(left, grace).await;
+    if left.is_empty() {
+        return;
+    }
+    let late: FxHashSet<Pid> = left.iter().map(|monitor| monitor.pid()).collect();
+    for &pid in pids.iter().filter(|pid| late.contains(pid)) {
         ctx.send_exit(pid, ExitReason::Kill);
     }
-    ctx.down_of(monitor).await;
+    ctx.downs_of(left, None).await;
 }

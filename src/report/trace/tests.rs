@@ -60,21 +60,28 @@ fn sort(event: &Event) -> usize {
             Supervision::Restarts { .. } => 48,
             Supervision::GivesUp { .. } => 49,
             Supervision::ShutsDown => 50,
+            Supervision::Waits { .. } => 51,
         },
-        Event::Held { .. } => 51,
-        Event::Admitted { .. } => 52,
-        Event::Refused { .. } => 53,
-        Event::Overloaded { .. } => 54,
-        Event::Relieved { .. } => 55,
+        Event::Held { .. } => 52,
+        Event::Admitted { .. } => 53,
+        Event::Refused { .. } => 54,
+        Event::Overloaded { .. } => 55,
+        Event::Relieved { .. } => 56,
     }
 }
 
-const SORTS: usize = 56;
+const SORTS: usize = 57;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
     let child = 1;
     let not_started = |ignored| Supervision::NotStarted { child, ignored };
+    let starts = |by_hand| Supervision::Starts {
+        child,
+        restart: Restart::Transient,
+        by_hand,
+        id,
+    };
     let stops = |by_hand| Supervision::Stops {
         child,
         pid,
@@ -86,11 +93,8 @@ fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
             intensity: 3,
             period_ns: 5_000_000_000,
         },
-        Supervision::Starts {
-            child,
-            restart: Restart::Transient,
-            id,
-        },
+        starts(false),
+        starts(true),
         Supervision::Started { child, pid },
         not_started(true),
         not_started(false),
@@ -98,6 +102,10 @@ fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
         stops(false),
         Supervision::Ended { child },
         Supervision::Restarts { child },
+        Supervision::Waits {
+            child,
+            for_ns: 150_000_000,
+        },
         Supervision::GivesUp { child },
         Supervision::ShutsDown,
     ];

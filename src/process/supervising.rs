@@ -1,0 +1,93 @@
+//! What a supervisor does as a process: starts and stops others, waits for their ends, and tells of it.
+
+use super::context::{Context, Never};
+use super::exit::ExitReason;
+use super::mailbox::{Content, Info, MonitorRef};
+use super::message::Message;
+use super::system::{wants, with};
+use super::timer::{Alarm, wait};
+use crate::trace::{Event, Pid, Restart, Supervision};
+use rustc_hash::FxHashSet;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+impl<M: Message> Context<M> {
+    /// The same process, whatever messages it takes: for what needs none.
+    pub(crate) fn untyped(&self) -> Context<Never> {
+        Context::new(self.pid())
+    }
+
+    /// Notes what this process does as a supervisor. No call of the host.
+    pub(crate) fn tell(&self, what: Supervision) {
+        with(|system| {
+            if system.budget > 0 {
+                let by = system.current.pid;
+                system.kernel.trace.emit(Event::Supervision { by, what });
+            }
+        });
+    }
+
+    /// Notes that this process, as a supervisor, starts a child.
+    pub(crate) fn tell_start(&self, child: u32, restart: Restart, by_hand: bool, id: &str) {
+        let id = with(|system| system.kernel.trace.text(|| id.to_owned()));
+        self.tell(Supervision::Starts {
+            child,
+            restart,
+            by_hand,
+            id,
+        });
+    }
+
+    /// Removes what a link to this process, which is no more, has put into the mailbox.
+    pub(crate) fn flush_exit(&self, of: Pid) {
+        let mut is_it = |content: &Content<M>| match content {
+            Content::Info(info) => matches!(**info, Info::Exit { from, .. } if from == of),
+            Content::Message(..) | Content::Down(..) => false,
+        };
+        drop(self.select(&mut is_it));
+    }
+
+    /// Waits until a monitor fires; gives the reason. Whatever messages this context is said to take: a
+    /// supervisor's children are started with one that knows none.
+    pub(crate) async fn down_of(&self, monitor: MonitorRef) -> ExitReason {
+        let slot = with(|system| system.own_slot(self.pid()));
+        poll_fn(|cx| match with(|system| system.flush_down(slot, monitor)) {
+            Some(info) => Poll::Ready(info.into_reason()),
+            None => {
+                wait(wants::MAIL, cx);
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Waits until all these monitors have fired, at most for `timeout` where there is one; those that have
+    /// are taken out.
+    pub(crate) async fn downs_of(
+        &self,
+        monitors: &mut FxHashSet<MonitorRef>,
+        timeout: Option<Duration>,
+    ) {
+        let mut alarm = timeout.map(Alarm::new);
+        poll_fn(|cx| {
+            while !monitors.is_empty() {
+                let mut fired = |content: &Content<M>| match content {
+                    Content::Down(monitor, _) => monitors.remove(monitor),
+                    Content::Info(info) => match &**info {
+                        Info::Down { monitor, .. } => monitors.remove(monitor),
+                        _ => false,
+                    },
+                    Content::Message(..) => false,
+                };
+                if self.poll_select(cx, &mut fired).is_ready() {
+                    continue;
+                }
+                let over = alarm.as_mut().is_some_and(|alarm| alarm.poll_over(cx));
+                return if over { Poll::Ready(()) } else { Poll::Pending };
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
