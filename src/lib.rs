@@ -100,7 +100,7 @@ pub use otp::{
 };
 pub use process::{
     Address, CallError, Context, DeadLetter, ExitReason, Info, IntoExit, MailboxBound, Message,
-    MonitorRef, NameError, Never, Overflow, Received, ReplyTo, TimerRef, TrySendError,
+    MonitorRef, NameError, Never, Overflow, Received, ReplyTo, Target, TimerRef, TrySendError,
 };
 #[cfg(feature = "sim")]
 pub use sim::{

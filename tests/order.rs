@@ -55,8 +55,8 @@ fn note(heard: &mut Heard, received: Received<(u64, u64)>, senders: &[netsplit::
             };
             heard.entry(who).or_default().push(number);
         }
-        Received::Info(Info::Down { pid, .. }) => {
-            let who = index(pid).expect("a sender") as u64;
+        Received::Info(Info::Down { of, .. }) => {
+            let who = of.pid().and_then(index).expect("a sender") as u64;
             heard.entry(who).or_default().push(ENDS[0]);
         }
         Received::Info(other) => panic!("{other:?}"),

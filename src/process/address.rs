@@ -6,45 +6,14 @@ use super::mailbox::Content;
 use super::message::{Labeled, Message, encode};
 use super::reply::{ReplyTo, call_with};
 use super::system::{System, act, wants, with};
+use super::target::Target;
 use crate::choice::Lineage;
-use crate::trace::{
-    DeadReason, Event, Limit, MessageId, Name, NodeId, PacketKind, Pid, TextId, emit,
-};
+use crate::trace::{DeadReason, Event, Limit, MessageId, NodeId, PacketKind, Pid, TextId, emit};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::time::Duration;
-
-/// Where a message goes, whatever its type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Target {
-    /// To this process.
-    Pid(Pid),
-    /// To whoever holds this name on that node when the message comes.
-    Name(NodeId, Name),
-    /// To a call of this process that waits for an answer.
-    Alias(Pid, u32),
-}
-
-impl Target {
-    /// The node that it lies on.
-    #[must_use]
-    pub const fn node(self) -> NodeId {
-        match self {
-            Target::Pid(pid) | Target::Alias(pid, _) => pid.node(),
-            Target::Name(node, _) => node,
-        }
-    }
-
-    /// One number of it, for events.
-    pub(crate) const fn as_u64(self) -> u64 {
-        match self {
-            Target::Pid(pid) | Target::Alias(pid, _) => pid.as_u64(),
-            Target::Name(_, name) => name.as_u64(),
-        }
-    }
-}
 
 /// The address of a process that takes messages of type `M`: a typed [`Pid`], or a name on a node.
 ///
@@ -106,10 +75,7 @@ impl<M: Message> Address<M> {
     /// process takes are dead letters.
     #[must_use]
     pub fn of(pid: Pid) -> Address<M> {
-        Address {
-            target: Target::Pid(pid),
-            message: PhantomData,
-        }
+        Address::to(Target::Pid(pid))
     }
 
     /// Whoever holds `name` on `node`, looked up when each message comes.
@@ -118,20 +84,18 @@ impl<M: Message> Address<M> {
     /// Outside a process, or where the cluster has no node of this name.
     #[must_use]
     pub fn named(node: &str, name: &str) -> Address<M> {
-        let id = with(|system| system.node_named(node));
-        let Some(id) = id else {
-            panic!("the cluster has no node named `{node}`")
-        };
-        Address::at(id, name)
+        Address::to(Target::named(node, name))
     }
 
     /// Whoever holds `name` on the node with this id.
     #[must_use]
     pub fn at(node: NodeId, name: &str) -> Address<M> {
-        let hash = Name::new(name);
-        super::system::try_with(|system| system.kernel.trace.name(hash, name));
+        Address::to(Target::at(node, name))
+    }
+
+    fn to(target: Target) -> Address<M> {
         Address {
-            target: Target::Name(node, hash),
+            target,
             message: PhantomData,
         }
     }
@@ -145,10 +109,7 @@ impl<M: Message> Address<M> {
     /// The pid, where it is an address by pid.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
-        match self.target {
-            Target::Pid(pid) => Some(pid),
-            _ => None,
-        }
+        self.target.pid()
     }
 
     /// Sends a message. It never fails: what finds no receiver is a dead letter, with a reason.
@@ -538,14 +499,5 @@ impl System {
         };
         self.dead_letter(to.node(), id, Target::Pid(to), why);
         Left::Dropped(message)
-    }
-}
-
-impl Target {
-    const fn pid_or_nobody(self) -> Pid {
-        match self {
-            Target::Pid(pid) | Target::Alias(pid, _) => pid,
-            Target::Name(..) => Pid::NOBODY,
-        }
     }
 }

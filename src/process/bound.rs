@@ -4,13 +4,14 @@
 //! Only messages count; what the system tells is never dropped. A mailbox without a bound knows nothing of
 //! all this.
 
-use super::address::{Address, Left, Target};
+use super::address::{Address, Left};
 use super::context::Context;
 use super::distribution::Signal;
 use super::exit::{CallError, ExitReason};
 use super::mailbox::{Content, Info};
 use super::message::Message;
 use super::system::{Current, Process, System, Watch, act, wants, with};
+use super::target::Target;
 use crate::trace::{DeadReason, Event, Limit, MessageId, Pid};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;

@@ -7,6 +7,7 @@ use super::message::Message;
 use super::signal::NameError;
 use super::spawn::{Tie, spawn};
 use super::system::{System, act, wants, with};
+use super::target::Target;
 use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
 use crate::choice::{Kind, Shape, Site, Stream};
 use crate::kernel::Time;
@@ -243,10 +244,7 @@ impl<M: Message> Context<M> {
         let (address, monitor) = spawn(Tie::Monitor, process);
         (
             address,
-            monitor.unwrap_or(MonitorRef {
-                of: Pid::NOBODY,
-                number: 0,
-            }),
+            monitor.unwrap_or(MonitorRef::new(0, Target::Pid(Pid::NOBODY))),
         )
     }
 
@@ -262,11 +260,15 @@ impl<M: Message> Context<M> {
         let _ = act(|system, current| system.unlink(current, pid));
     }
 
-    /// Monitors another process: brings one [`Info::Down`]. Monitors stack.
+    /// Monitors another process: brings one [`Info::Down`], which tells what was monitored. Monitors stack.
+    ///
+    /// By name it is whoever holds that when the monitor comes to the name's node, for as long as that
+    /// process lives; `noproc` where nobody does.
     #[must_use]
-    pub fn monitor(&self, pid: Pid) -> MonitorRef {
-        let monitor = act(|system, current| system.monitor(current, pid));
-        monitor.unwrap_or(MonitorRef { of: pid, number: 0 })
+    pub fn monitor(&self, of: impl Into<Target>) -> MonitorRef {
+        let of = of.into();
+        let monitor = act(|system, current| system.monitor(current, of));
+        monitor.unwrap_or(MonitorRef::new(0, of))
     }
 
     /// Ends a monitor. With `flush`, a `Down` that it has already put into the mailbox is removed too.
@@ -283,13 +285,15 @@ impl<M: Message> Context<M> {
         });
     }
 
-    /// Sends an exit signal to a process. [`ExitReason::Kill`] cannot be trapped.
+    /// Sends an exit signal to a process, or to whoever holds a name when it comes there.
+    /// [`ExitReason::Kill`] cannot be trapped.
     ///
     /// Sent to itself, a process that does not trap it ends with this step, and nothing that it still
     /// sends is sent.
-    pub fn send_exit(&self, pid: Pid, reason: ExitReason) {
+    pub fn send_exit(&self, to: impl Into<Target>, reason: ExitReason) {
+        let to = to.into();
         let _ = act(|system, current| {
-            system.send_exit(current.pid, pid, reason);
+            system.send_exit(current.pid, to, reason);
             system.fence_the_doomed(current);
         });
     }
@@ -303,11 +307,13 @@ impl<M: Message> Context<M> {
         std::future::pending().await
     }
 
-    /// Whether a process of this node is alive. Of another node's it is not known: there it says no.
+    /// Whether a process of this node is alive, or anybody holds a name on it. Of another node's it is not
+    /// known: there it says no.
     #[must_use]
-    pub fn is_alive(&self, pid: Pid) -> bool {
-        let is_here = pid.node() == self.pid.node();
-        is_here && with(|system| system.resolve(super::address::Target::Pid(pid)).is_ok())
+    pub fn is_alive(&self, of: impl Into<Target>) -> bool {
+        let of = of.into();
+        let is_here = of.node() == self.node();
+        is_here && with(|system| system.resolve(of).is_ok())
     }
 
     // ---- nodes

@@ -1,15 +1,15 @@
 //! Distribution: links, monitors and exits between nodes, as signals over their connections; and what a
 //! node hears when a connection comes up or is lost.
 
-use super::address::Target;
 use super::exit::{CallError, ExitReason};
 use super::host::{Carries, Packet, Via};
 use super::mailbox::{Info, MonitorRef};
 use super::message::{Labeled, encode};
 use super::system::{Current, Process, System, Watch};
+use super::target::Target;
 use crate::choice::Lineage;
 use crate::kernel::Task;
-use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId, PacketKind, Pid};
+use crate::trace::{Broken, DeadReason, Event, MessageId, Name, NodeId, PacketKind, Pid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -53,6 +53,16 @@ pub(crate) enum Signal {
     CallOver { by: Pid, alias: u32, of: Target },
     /// An unlink has come to the other end.
     Unlinked { from: Pid, to: Pid, number: u32 },
+    /// A monitor of whoever holds a name begins.
+    MonitorName { by: Pid, name: Name, number: u32 },
+    /// It ends.
+    DemonitorName { by: Pid, number: u32 },
+    /// Somebody asks whoever holds a name to exit.
+    ExitName {
+        from: Pid,
+        name: Name,
+        reason: ExitReason,
+    },
     /// The question of a call was dropped: the mailbox was full.
     CallRefused { to: Pid, alias: u32 },
 }
@@ -71,6 +81,9 @@ impl fmt::Debug for Signal {
             Signal::CallDown { reason, .. } => write!(f, "the call fails: {reason}"),
             Signal::CallOver { .. } => f.write_str("the call waits no longer"),
             Signal::Unlinked { to, .. } => write!(f, "unlinked from {to}"),
+            Signal::MonitorName { .. } => f.write_str("monitor a name"),
+            Signal::DemonitorName { .. } => f.write_str("no longer monitor a name"),
+            Signal::ExitName { reason, .. } => write!(f, "exit of a name: {reason}"),
             Signal::CallRefused { .. } => f.write_str("the call fails: the mailbox is full"),
         }
     }
@@ -128,7 +141,7 @@ impl System {
     }
 
     /// Sends a signal on behalf of a node: of a process that is not there.
-    fn node_signal(&mut self, node: NodeId, to: Target, signal: &Signal) {
+    pub(crate) fn node_signal(&mut self, node: NodeId, to: Target, signal: &Signal) {
         // A pid in a signal that has come may be made up.
         let Some(state) = self.nodes.get_mut(node.index()) else {
             return;
@@ -181,15 +194,26 @@ impl System {
                     self.exit_signal(from, to, reason);
                 }
             }
-            Signal::Exit { from, to, reason } => self.send_exit(from, to, reason),
+            Signal::Exit { from, to, reason } => self.ask_to_exit(from, to, reason),
             Signal::Monitor { by, of, number } => self.monitor_from(by, of, number),
-            Signal::Demonitor { by, of, number } => self.unwatch(by, MonitorRef { of, number }),
+            Signal::Demonitor { by, of, number } => {
+                self.unwatch(by, MonitorRef::new(number, Target::Pid(of)));
+            }
+            Signal::MonitorName { by, name, number } => {
+                self.monitor_name_from(by, Target::Name(node, name), number);
+            }
+            Signal::DemonitorName { by, number } => self.demonitor_name_from(by, node, number),
+            Signal::ExitName { from, name, reason } => {
+                if let Ok((to, _)) = self.resolve(Target::Name(node, name)) {
+                    self.ask_to_exit(from, to, reason);
+                }
+            }
             Signal::Down {
                 to,
                 of,
                 number,
                 reason,
-            } => self.down_from(to, MonitorRef { of, number }, reason),
+            } => self.down_from(to, number, of, reason),
             Signal::CallDown { to, alias, reason } => {
                 if let Ok(slot) = self.find(to) {
                     self.fail_alias(slot, alias, CallError::Exit(reason));
@@ -254,35 +278,6 @@ impl System {
         }
     }
 
-    fn monitor_from(&mut self, by: Pid, of: Pid, number: u32) {
-        match self.resolve(Target::Pid(of)) {
-            Ok((_, slot)) => {
-                if let Some(process) = self.process(slot) {
-                    process.watchers.insert((by, Watch::Monitor(number)));
-                }
-            }
-            Err(_) => {
-                let down = Signal::Down {
-                    to: by,
-                    of,
-                    number,
-                    reason: ExitReason::NoProc,
-                };
-                self.node_signal(of.node(), Target::Pid(by), &down);
-            }
-        }
-    }
-
-    /// A monitor of a process on another node fires, unless it was ended meanwhile.
-    fn down_from(&mut self, to: Pid, monitor: MonitorRef, reason: ExitReason) {
-        if let Ok(slot) = self.find(to)
-            && let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut())
-            && extra.monitors.remove(monitor)
-        {
-            self.down(slot, to, monitor, reason);
-        }
-    }
-
     /// The question of a call has come for the process in this slot, or for nobody.
     pub(crate) fn question_came(&mut self, caller: Pid, alias: u32, to: Result<u32, Pid>) {
         match to {
@@ -335,6 +330,8 @@ impl System {
         }
         self.unlinking
             .retain(|(own, other), _| (own.node(), other.node()) != (node, peer));
+        let monitored = &mut self.nodes[node.index()].monitored;
+        monitored.retain(|(by, _), _| by.node() != peer);
         for slot in self.nodes[node.index()].tasks() {
             self.part(slot, peer);
         }
@@ -355,13 +352,16 @@ impl System {
             return;
         };
         let links = extra.links.take_if(|other| other.node() == peer);
-        let monitors = extra.monitors.take_if(|monitor| monitor.of.node() == peer);
+        let monitors = extra
+            .monitors
+            .take_if(|monitor| monitor.of().node() == peer);
         let calls = extra.calls_to(peer);
         for link in links {
             self.exit_signal(link, pid, ExitReason::NoConnection);
         }
         for monitor in monitors {
-            self.down(slot, pid, monitor, ExitReason::NoConnection);
+            let of = monitor.of().pid().unwrap_or(Pid::of_node(peer, 0));
+            self.down(slot, pid, monitor, of, ExitReason::NoConnection);
         }
         for alias in calls {
             self.fail_alias(slot, alias, CallError::Exit(ExitReason::NoConnection));

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 /// The first thing stands inline; more go into an ordered tree, so each costs what it touches.
 #[derive(Clone, Debug)]
@@ -54,6 +55,16 @@ impl<T: Copy + Ord> Few<T> {
         self.rest.as_mut().is_some_and(|rest| rest.remove(&thing))
     }
 
+    /// Takes out the least thing within a range.
+    pub(crate) fn take_one(&mut self, range: &RangeInclusive<T>) -> Option<T> {
+        if let Some(first) = self.first.take_if(|thing| range.contains(thing)) {
+            return Some(first);
+        }
+        let rest = self.rest.as_mut()?;
+        let found = *rest.range(range.clone()).next()?;
+        rest.take(&found)
+    }
+
     /// Takes out what this is true of, in the order of [`Few::take`].
     pub(crate) fn take_if(&mut self, mut test: impl FnMut(T) -> bool) -> SmallVec<[T; 4]> {
         let first = self.first.take_if(|thing| test(*thing));
@@ -104,6 +115,12 @@ mod tests {
             few.insert(thing);
         }
         assert_eq!(few.take_if(|thing| thing % 2 == 1)[..], [3, 1, 9]);
+        assert_eq!(few.take_one(&(0..=1)), None);
+        assert_eq!(few.take_one(&(1..=7)), Some(2));
+        few.insert(4);
+        assert_eq!(few.take_one(&(4..=9)), Some(4));
+        assert_eq!(few.take_one(&(4..=7)), None);
+        few.insert(2);
         assert!(few.remove(8) && !few.remove(8) && !few.remove(3));
         assert_eq!(few.take().collect::<Vec<_>>(), [2]);
     }

@@ -1,10 +1,10 @@
 //! The seam: what a node's processes ask of the world outside, and what it hands in.
 
-use super::address::Target;
 use super::letters::bury_letter;
 use super::message::{Labeled, encode};
 use super::node::NodeState;
 use super::system::Process;
+use super::target::Target;
 use crate::choice::{Choice, Lineage};
 use crate::kernel::{Drawn, Due, Kernel, Key, Reached, Time, What};
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId, PacketKind, Pid, Trace};

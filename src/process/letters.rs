@@ -1,11 +1,11 @@
 //! Dead letters, and those who watch them: a send to nobody is data, not silence.
 
-use super::address::Target;
 use super::context::Context;
 use super::mailbox::Info;
 use super::message::Message;
 use super::node::NodeState;
 use super::system::{Process, System, act, wants};
+use super::target::Target;
 use crate::kernel::Kernel;
 use crate::trace::{DeadReason, MessageId, NodeId};
 use serde::{Deserialize, Serialize};

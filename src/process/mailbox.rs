@@ -3,22 +3,63 @@
 use super::exit::ExitReason;
 use super::letters::DeadLetter;
 use super::message::Message;
-use crate::trace::{MessageId, NodeId, Pid, Reason};
+use super::target::Target;
+use crate::trace::{MessageId, Name, NodeId, Pid, Reason};
 use std::any::Any;
 use std::collections::VecDeque;
+use std::fmt;
+use std::ops::RangeInclusive;
 
-/// Which monitor fired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Which monitor it is: the how-manieth of its process, and of whom.
+///
+/// Two words, so that sets of them are quick.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MonitorRef {
-    pub(crate) number: u32,
-    pub(crate) of: Pid,
+    /// Its number in the upper half, so that it is found in an ordered set by that alone; in the lower half
+    /// the node of a name and one, or 0 for a pid.
+    tag: u64,
+    /// The pid, or the name.
+    what: u64,
 }
 
 impl MonitorRef {
-    /// The process that is monitored.
+    #[inline]
+    pub(crate) const fn new(number: u32, of: Target) -> MonitorRef {
+        let node = match of {
+            Target::Name(node, _) => node.index() as u64 + 1,
+            Target::Pid(_) | Target::Alias(..) => 0,
+        };
+        MonitorRef {
+            tag: (number as u64) << 32 | node,
+            what: of.as_u64(),
+        }
+    }
+
+    /// The how-manieth of its process it is.
+    pub(crate) const fn number(self) -> u32 {
+        (self.tag >> 32) as u32
+    }
+
+    /// What is monitored: a process, or whoever held a name when the monitor came to its node.
     #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.of
+    pub const fn of(self) -> Target {
+        match self.tag as u32 {
+            0 => Target::Pid(Pid::from_u64(self.what)),
+            node => Target::Name(NodeId((node - 1) as u16), Name::of(self.what)),
+        }
+    }
+
+    /// All that a monitor of this number can be.
+    pub(crate) fn numbered(number: u32) -> RangeInclusive<MonitorRef> {
+        let least = u64::from(number) << 32;
+        let end = |tag, what| MonitorRef { tag, what };
+        end(least, 0)..=end(least | u64::from(u32::MAX), u64::MAX)
+    }
+}
+
+impl fmt::Debug for MonitorRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MonitorRef({} of {:?})", self.number(), self.of())
     }
 }
 
@@ -36,8 +77,8 @@ pub enum Info {
     Down {
         /// Which monitor.
         monitor: MonitorRef,
-        /// Whose end it is.
-        pid: Pid,
+        /// What was monitored: a pid, or a name on a node.
+        of: Target,
         /// Its reason.
         reason: ExitReason,
     },
@@ -111,7 +152,7 @@ pub(crate) enum Content<M> {
 pub(crate) fn down(monitor: MonitorRef, reason: ExitReason) -> Info {
     Info::Down {
         monitor,
-        pid: monitor.of,
+        of: monitor.of(),
         reason,
     }
 }
@@ -179,5 +220,23 @@ impl dyn AnyMailbox {
     #[inline]
     pub(crate) fn of<M: Message>(&mut self) -> Option<&mut Mailbox<M>> {
         (self as &mut dyn Any).downcast_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_monitor_tells_what_it_is_of_and_lies_among_those_of_its_number() {
+        let names = [0, 7, u16::MAX].map(|node| Target::Name(NodeId(node), Name::new("till")));
+        let pids = [Pid::NOBODY, Pid::new(NodeId(3), 1, 2, 4)].map(Target::Pid);
+        for of in names.into_iter().chain(pids) {
+            let monitor = MonitorRef::new(7, of);
+            assert_eq!((monitor.number(), monitor.of()), (7, of));
+            assert!(MonitorRef::numbered(7).contains(&monitor));
+            assert!(!MonitorRef::numbered(6).contains(&monitor));
+            assert!(!MonitorRef::numbered(8).contains(&monitor));
+        }
     }
 }

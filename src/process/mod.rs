@@ -13,6 +13,7 @@ mod host;
 mod letters;
 mod mailbox;
 mod message;
+mod monitor;
 mod node;
 mod reply;
 mod runtime;
@@ -21,10 +22,11 @@ mod spawn;
 mod step;
 mod supervising;
 mod system;
+mod target;
 mod timer;
 mod waiting;
 
-pub use address::{Address, Target};
+pub use address::Address;
 pub use bound::{MailboxBound, Overflow, TrySendError};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
@@ -36,6 +38,7 @@ pub use reply::ReplyTo;
 pub use runtime::Runtime;
 pub use signal::NameError;
 pub use step::StepError;
+pub use target::Target;
 pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 

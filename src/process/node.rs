@@ -4,6 +4,7 @@ use crate::choice::Lineage;
 use crate::kernel::GroupId;
 use crate::trace::{DeadReason, Name, NodeId, Pid};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug)]
 struct PidSlot {
@@ -44,6 +45,8 @@ pub(crate) struct NodeState {
     slots: Vec<PidSlot>,
     free: Vec<u32>,
     names: FxHashMap<Name, Pid>,
+    /// Monitors by name, of processes of this node: who and the how-manieth, and whom it found.
+    pub(crate) monitored: BTreeMap<(Pid, u32), Pid>,
 }
 
 impl NodeState {
@@ -67,6 +70,7 @@ impl NodeState {
             slots: Vec::new(),
             free: Vec::new(),
             names: FxHashMap::default(),
+            monitored: BTreeMap::new(),
         }
     }
 
@@ -89,6 +93,7 @@ impl NodeState {
         self.slots.clear();
         self.free.clear();
         self.names.clear();
+        self.monitored.clear();
     }
 
     /// Whether this is the node's first process, and the node is up.

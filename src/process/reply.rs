@@ -1,11 +1,12 @@
 //! Calls: a question with a one-use place for its answer.
 
-use super::address::{Address, Target, local_detail};
+use super::address::{Address, local_detail};
 use super::distribution::Signal;
 use super::exit::{CallError, ExitReason};
 use super::host::{Carries, Packet, Via};
 use super::message::{Message, decode};
 use super::system::{Deliver, Extra, Remains, System, Watch, act, current, try_with, wants, with};
+use super::target::Target;
 use super::timer::{Alarm, wait};
 use crate::kernel::Time;
 use crate::trace::{DeadReason, Event, Fate, MessageId, NodeId, PacketKind, Pid};

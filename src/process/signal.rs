@@ -1,11 +1,11 @@
 //! Signals: exits, links, monitors, names, and the end of a process.
 
-use super::address::Target;
 use super::distribution::{Signal, Voice};
-use super::exit::{CallError, ExitReason};
+use super::exit::ExitReason;
 use super::few::Few;
-use super::mailbox::{AnyMailbox, Info, MonitorRef, down};
-use super::system::{Current, Extra, Remains, System, Watch};
+use super::mailbox::{AnyMailbox, Info};
+use super::system::{Current, Extra, Remains, System};
+use super::target::Target;
 use crate::trace::{Event, Fate, Name, Pid};
 
 /// Why a name could not be registered.
@@ -90,16 +90,11 @@ impl System {
             self.let_all_go(*bounded, pid);
         }
         for monitor in extra.monitors.take() {
-            let MonitorRef { of, number } = monitor;
-            if of.node() == pid.node() {
+            if monitor.of().node() == pid.node() {
                 self.unwatch(pid, monitor);
             } else {
-                let over = Signal::Demonitor {
-                    by: pid,
-                    of,
-                    number,
-                };
-                self.last_signal(voice, Target::Pid(of), &over);
+                let over = monitor.over(pid);
+                self.last_signal(voice, monitor.of(), &over);
             }
         }
         for link in extra.links.take() {
@@ -112,28 +107,6 @@ impl System {
                 self.last_signal(voice, Target::Pid(link), &exit);
             }
         }
-    }
-
-    /// The end of a process, for a watcher on another node.
-    fn tell_end_abroad(
-        &mut self,
-        voice: &mut Voice,
-        watcher: Pid,
-        watch: Watch,
-        of: Pid,
-        reason: &ExitReason,
-    ) {
-        let (to, reason) = (watcher, reason.clone());
-        let signal = match watch {
-            Watch::Monitor(number) => Signal::Down {
-                to,
-                of,
-                number,
-                reason,
-            },
-            Watch::Call(alias) => Signal::CallDown { to, alias, reason },
-        };
-        self.last_signal(voice, Target::Pid(watcher), &signal);
     }
 
     /// What a process that ends has not read.
@@ -157,30 +130,6 @@ impl System {
             .map(|(.., reason)| reason.clone())
     }
 
-    fn tell_end(&mut self, watcher: Pid, watch: Watch, of: Pid, reason: &ExitReason) {
-        let Ok(slot) = self.find(watcher) else { return };
-        match watch {
-            Watch::Monitor(number) => {
-                let monitor = MonitorRef { of, number };
-                if let Some(process) = self.process(slot) {
-                    process.extra().monitors.remove(monitor);
-                }
-                self.down(slot, watcher, monitor, reason.clone());
-            }
-            Watch::Call(alias) => self.fail_alias(slot, alias, CallError::Exit(reason.clone())),
-        }
-    }
-
-    /// A `Down` into a mailbox.
-    pub(crate) fn down(&mut self, slot: u32, to: Pid, monitor: MonitorRef, reason: ExitReason) {
-        self.kernel.trace.emit(Event::Down {
-            to,
-            of: monitor.of,
-            reason: reason.code(),
-        });
-        self.inform(slot, down(monitor, reason));
-    }
-
     /// Removes one end of a link; whether it was there.
     pub(crate) fn forget_link(&mut self, of: Pid, to: Pid) -> bool {
         match self.find(of) {
@@ -189,17 +138,6 @@ impl System {
                 extra.is_some_and(|extra| extra.links.remove(to))
             }
             Err(_) => false,
-        }
-    }
-
-    /// Removes a monitor from the watched process's list.
-    pub(crate) fn unwatch(&mut self, watcher: Pid, monitor: MonitorRef) {
-        if let Ok(slot) = self.find(monitor.of)
-            && let Some(process) = self.process(slot)
-        {
-            process
-                .watchers
-                .remove((watcher, Watch::Monitor(monitor.number)));
         }
     }
 
@@ -238,12 +176,22 @@ impl System {
         }
     }
 
-    /// `exit(pid, reason)`: a `kill` cannot be trapped.
-    pub(crate) fn send_exit(&mut self, from: Pid, to: Pid, reason: ExitReason) {
-        if to.node() != from.node() && from.node() == self.current.pid.node() {
-            let exit = Signal::Exit { from, to, reason };
-            return self.signal(from, Target::Pid(to), &exit);
+    /// The current process asks another to exit.
+    pub(crate) fn send_exit(&mut self, from: Pid, to: Target, reason: ExitReason) {
+        let to = self.homed(from.node(), to);
+        if to.node() == from.node() {
+            let holder = self.resolve(to);
+            return holder.map_or((), |(pid, _)| self.ask_to_exit(from, pid, reason));
         }
+        let exit = match to {
+            Target::Pid(to) | Target::Alias(to, _) => Signal::Exit { from, to, reason },
+            Target::Name(_, name) => Signal::ExitName { from, name, reason },
+        };
+        self.signal(from, to, &exit);
+    }
+
+    /// `exit(pid, reason)`, for a process of this node: a `kill` cannot be trapped.
+    pub(crate) fn ask_to_exit(&mut self, from: Pid, to: Pid, reason: ExitReason) {
         if reason != ExitReason::Kill {
             return self.exit_signal(from, to, reason);
         }
@@ -300,69 +248,6 @@ impl System {
         } else if was_linked {
             self.unlink_abroad(current, to);
         }
-    }
-
-    /// Monitors another process on behalf of the current one.
-    pub(crate) fn monitor(&mut self, current: Current, of: Pid) -> MonitorRef {
-        let by = current.pid;
-        self.kernel.trace.emit(Event::Monitor { by, of });
-        let number = match self.process(current.slot) {
-            Some(process) => {
-                process.counts += 1;
-                process.counts
-            }
-            None => 0,
-        };
-        let monitor = MonitorRef { of, number };
-        let abroad = of.node() != by.node();
-        let watched = if abroad {
-            None
-        } else {
-            self.resolve(Target::Pid(of)).ok()
-        };
-        if !abroad && watched.is_none() {
-            self.down(current.slot, by, monitor, ExitReason::NoProc);
-            return monitor;
-        }
-        if let Some(process) = self.process(current.slot) {
-            process.extra().monitors.insert(monitor);
-        }
-        match watched.and_then(|(_, slot)| self.process(slot)) {
-            Some(process) => {
-                process.watchers.insert((by, Watch::Monitor(number)));
-            }
-            None => self.signal(by, Target::Pid(of), &Signal::Monitor { by, of, number }),
-        }
-        monitor
-    }
-
-    /// Ends a monitor; with `flush`, what it has already put into the mailbox goes too.
-    pub(crate) fn demonitor(&mut self, current: Current, monitor: MonitorRef, flush: bool) {
-        self.kernel.trace.emit(Event::Demonitor {
-            by: current.pid,
-            of: monitor.of,
-        });
-        let (by, MonitorRef { of, number }) = (current.pid, monitor);
-        let Some(process) = self.process(current.slot) else {
-            return;
-        };
-        let was_set = process.extra().monitors.remove(monitor);
-        if of.node() == by.node() {
-            self.unwatch(by, monitor);
-        } else if was_set {
-            self.signal(by, Target::Pid(of), &Signal::Demonitor { by, of, number });
-        }
-        if flush {
-            self.flush_down(current.slot, monitor);
-        }
-    }
-
-    /// Takes out of a mailbox what says that a monitor fired.
-    pub(crate) fn flush_down(&mut self, slot: u32, monitor: MonitorRef) -> Option<Info> {
-        let process = self.process(slot)?;
-        let flushed = process.mailbox.as_mut()?.flush_down(monitor)?;
-        process.mail -= 1;
-        Some(flushed)
     }
 
     /// Gives the current process a name on its node.

@@ -1,12 +1,13 @@
 //! Starting processes.
 
-use super::address::{Address, Left, Target};
+use super::address::{Address, Left};
 use super::context::Context;
 use super::exit::{ExitReason, IntoExit};
 use super::host::Packet;
 use super::mailbox::{AnyMailbox, Mailbox, MonitorRef};
 use super::message::{Message, decode};
 use super::system::{Current, Receiver, act, with};
+use super::target::Target;
 use crate::choice::Lineage;
 use crate::kernel::{Body, run_user};
 use crate::trace::{NodeId, Pid};
@@ -97,7 +98,7 @@ where
                 system.link(current, pid);
                 None
             }
-            Tie::Monitor => Some(system.monitor(current, pid)),
+            Tie::Monitor => Some(system.monitor_pid(current, pid)),
         };
         Some((slot, pid, monitor))
     });

@@ -1,9 +1,9 @@
 //! One step of the run, and what comes in from the host: the only place where user code is run.
 
-use super::address::Target;
 use super::exit::ExitReason;
 use super::host::{Carries, Packet};
 use super::system::{Current, Deliver, Process, Remains, System, with};
+use super::target::Target;
 use crate::kernel::{Body, Next, Panicked, Reached, Time, own_waker, run_user};
 use crate::trace::{DeadReason, Event, Fate, NodeId, Pid};
 use std::task::{Context as TaskContext, Poll, Waker};

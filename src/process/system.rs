@@ -115,6 +115,8 @@ pub(crate) enum Watch {
     Monitor(u32),
     /// Its call of this alias fails.
     Call(u32),
+    /// A `Down` in its mailbox: it has monitored the name that was held.
+    Name(u32),
 }
 
 impl TaskData for Process {

@@ -1,8 +1,9 @@
 //! Timers: sleeping, waiting with a timeout, and messages sent after a while.
 
-use super::address::{Address, Target};
+use super::address::Address;
 use super::message::Message;
 use super::system::{Current, Remains, System, act, current, try_with, wants};
+use super::target::Target;
 use crate::choice::{Class, Kind, Lineage, Shape, Site};
 use crate::kernel::{Drawn, Due, Key, Time, What, nanos};
 use crate::trace::{Event, MessageId, NodeId, Pid};

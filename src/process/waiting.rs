@@ -1,8 +1,8 @@
 //! What each process waits for: for reports of what makes no progress. Looking changes nothing, and costs
 //! nothing but when it is done.
 
-use super::address::Target;
 use super::system::{Process, System, wants};
+use super::target::Target;
 use crate::kernel::{Task, Time};
 use crate::trace::{Name, NodeId, Pid};
 use std::collections::{BTreeMap, BTreeSet};

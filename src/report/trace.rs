@@ -447,15 +447,27 @@ impl<'a> Reader<'a> {
             Event::Link { to, .. } => format!("links itself to {}", self.who(to)),
             Event::Unlink { to, .. } => format!("unlinks itself from {}", self.who(to)),
             Event::Monitor { of, .. } => format!("monitors {}", self.who(of)),
-            Event::Demonitor { of, .. } => format!("no longer monitors {}", self.who(of)),
+            Event::MonitorName { node, name, .. } => {
+                let name = self.log.name_text(name);
+                format!("monitors whoever has the name \"{name}\" on {node}")
+            }
+            Event::Demonitor { of, .. } => format!("no longer monitors {}", self.watched(of)),
             Event::ExitSignal { from, reason, .. } => {
                 format!("gets an exit signal of {}: {reason}", self.who(from))
             }
             Event::Down { of, reason, .. } => {
-                format!("is told that {} is down: {reason}", self.who(of))
+                format!("is told that {} is down: {reason}", self.watched(of))
             }
             _ => unreachable!("all that is no mail has its line above"),
         }
+    }
+
+    /// What was monitored: a process, or a name of which no process is known.
+    fn watched(&self, of: Pid) -> String {
+        if of.is_of_node() {
+            return format!("a name on {}", of.node());
+        }
+        self.who(of)
     }
 
     /// Where a dead letter went: to a name, or to a process.

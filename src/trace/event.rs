@@ -189,11 +189,13 @@ pub enum Event {
     Unlink { from: Pid, to: Pid },
     /// A monitor was set.
     Monitor { by: Pid, of: Pid },
-    /// A monitor was removed.
+    /// A monitor was set of whoever holds a name on a node.
+    MonitorName { by: Pid, node: NodeId, name: Name },
+    /// A monitor was removed; of the node, where it was one of a name there.
     Demonitor { by: Pid, of: Pid },
     /// An exit signal reached a process.
     ExitSignal { from: Pid, to: Pid, reason: Reason },
-    /// A monitor fired.
+    /// A monitor fired; of the node, where it was one of a name and no process of it is known.
     Down { to: Pid, of: Pid, reason: Reason },
     /// A timer was set, to fire not before this moment.
     TimerSet { pid: Pid, at_ns: u64 },
@@ -373,11 +375,14 @@ impl Event {
                 let [first, second, third] = what.words();
                 words!(42, first, by.as_u64(), second, third)
             }
-            Event::Held { pid, of } => words!(43, 0, pid.as_u64(), of.as_u64()),
-            Event::Admitted { pid, of } => words!(44, 0, pid.as_u64(), of.as_u64()),
-            Event::Refused { from, to } => words!(45, 0, from.as_u64(), to.as_u64()),
-            Event::Overloaded { pid, len } => words!(46, u64::from(len), pid.as_u64()),
-            Event::Relieved { pid, len } => words!(47, u64::from(len), pid.as_u64()),
+            Event::MonitorName { by, node, name } => {
+                words!(43, u64::from(node.0), by.as_u64(), name.as_u64())
+            }
+            Event::Held { pid, of } => words!(44, 0, pid.as_u64(), of.as_u64()),
+            Event::Admitted { pid, of } => words!(45, 0, pid.as_u64(), of.as_u64()),
+            Event::Refused { from, to } => words!(46, 0, from.as_u64(), to.as_u64()),
+            Event::Overloaded { pid, len } => words!(47, u64::from(len), pid.as_u64()),
+            Event::Relieved { pid, len } => words!(48, u64::from(len), pid.as_u64()),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -406,7 +411,9 @@ impl Event {
             Event::Stale { to, .. } => Some(to),
             Event::Refused { from, .. } => Some(from),
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
-            Event::Monitor { by, .. } | Event::Demonitor { by, .. } => Some(by),
+            Event::Monitor { by, .. }
+            | Event::MonitorName { by, .. }
+            | Event::Demonitor { by, .. } => Some(by),
             Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
             Event::Suspended { pid, .. }
             | Event::Released { pid }

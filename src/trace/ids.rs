@@ -96,7 +96,7 @@ impl Pid {
     }
 
     /// Whether it stands for a node itself.
-    const fn is_of_node(self) -> bool {
+    pub(crate) const fn is_of_node(self) -> bool {
         self.slot() == Pid::SLOTS - 1 && self.generation() == u16::MAX
     }
 
@@ -134,7 +134,6 @@ impl Pid {
         self.incarnation() << 16 | self.generation() as u32
     }
 
-    #[cfg(feature = "sim")]
     /// The pid that [`Pid::as_u64`] made this number of.
     pub(crate) const fn from_u64(number: u64) -> Pid {
         Pid(number)

@@ -317,7 +317,7 @@ fn tied(scenario: Scenario) -> Scenario {
         };
         let down = |monitor| Info::Down {
             monitor,
-            pid: far,
+            of: far.into(),
             reason: gone(),
         };
         let (up, lost) = (Info::NodeUp(far.node()), Info::NodeDown(far.node()));
@@ -451,7 +451,7 @@ fn what_begins_in_the_step_that_disconnects_belongs_to_the_next_connection() {
         };
         let down = Info::Down {
             monitor,
-            pid: far,
+            of: far.into(),
             reason: ExitReason::error("x"),
         };
         let mut came = [ctx.receive().await, ctx.receive().await];

@@ -195,7 +195,7 @@ fn a_pid_of_an_old_incarnation_is_dead_over_the_new_connection() {
         };
         let down = netsplit::Info::Down {
             monitor,
-            pid: old,
+            of: old.into(),
             reason,
         };
         for wanted in [exit, down] {

@@ -122,7 +122,7 @@ fn a_set_up_that_fails_gives_noconnection_to_links_monitors_and_calls() {
         };
         let down = Info::Down {
             monitor,
-            pid: far,
+            of: far.into(),
             reason,
         };
         let up_and_down = [Info::NodeUp(far.node()), Info::NodeDown(far.node())];

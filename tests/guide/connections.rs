@@ -174,7 +174,7 @@ fn links_and_monitors_break_with_the_connection() {
             let reason = ExitReason::NoConnection;
             let down = Info::Down {
                 monitor,
-                pid: b,
+                of: b.into(),
                 reason,
             };
             assert_eq!(ctx.receive().await, Received::Info(down));

@@ -7,6 +7,7 @@
 
 mod connections;
 mod forgetful;
+mod names;
 mod pages;
 mod properties;
 mod readme;

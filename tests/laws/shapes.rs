@@ -222,8 +222,8 @@ async fn parent(ctx: Context<Order>, other: &'static str) {
                 tick();
             }
             Received::Message(work) => children[0].send(work),
-            Received::Info(Info::Down { pid, .. }) => {
-                if let Some(at) = children.iter().position(|child| child.pid() == Some(pid)) {
+            Received::Info(Info::Down { of, .. }) => {
+                if let Some(at) = children.iter().position(|child| child.target() == of) {
                     let elder = (at > 0).then_some(children[0]);
                     children[at] = start(elder).0;
                 }

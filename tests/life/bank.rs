@@ -204,8 +204,10 @@ pub(crate) async fn people(ctx: Context<Town>) {
     ctx.send_exit(third, ExitReason::Kill);
 
     vault().send(Vault::Deposit(7));
+    let _ = ctx.monitor(vault());
     let robbed = vault().call(|_: ReplyTo<()>| Vault::Rob, LONG).await;
     say(&ctx, format_args!("robbed: {robbed:?}"));
+    say(&ctx, next(&ctx).await);
     say(&ctx, next(&ctx).await);
     open(&ctx).await;
     let balance = vault().call(Vault::Balance, LONG).await;
@@ -248,10 +250,13 @@ pub(crate) async fn parting(ctx: Context<Town>) {
     vault().send(Vault::Deposit(7));
     let clerk = hire().await;
     let _ = ctx.monitor(clerk);
+    ctx.monitor_nodes(true);
     ctx.disconnect(clerk.node());
+    say(&ctx, next(&ctx).await);
     say(&ctx, next(&ctx).await);
     say(&ctx, format_args!("peers: {:?}", ctx.nodes()));
     let balance = vault().call(Vault::Balance, LONG).await;
+    say(&ctx, next(&ctx).await);
     say(&ctx, format_args!("balance: {balance:?}"));
     say(&ctx, format_args!("peers: {:?}", ctx.nodes()));
 }
@@ -294,7 +299,7 @@ pub(crate) async fn neighbour(ctx: Context<u64>) {
 
 /// The bank sends more than a connection holds.
 pub(crate) async fn flood(ctx: Context<(u64, Vec<u8>)>) {
-    const MANY: u64 = 300;
+    const MANY: u64 = 30;
     let neighbour = neighbour_of(&ctx).await;
     if ctx.node_named("bank") == Some(ctx.node()) {
         for count in 0..MANY {

@@ -163,6 +163,7 @@ fn links_monitors_exits_and_restarts_are_the_same_in_life() {
         "exit: killed",
         "robbed: Err(Exit(Panic(\"hands up\")))",
         "the vault closes",
+        "down: panic: hands up",
         "restarted: Ok(0)",
     ];
     plays(|ctx| tree().run(ctx), people, &[], story);
@@ -190,7 +191,9 @@ fn a_node_that_crashes_and_boots_again_is_the_same_in_life() {
 fn a_connection_that_is_closed_heals_on_the_next_send_in_life() {
     let story = &[
         "down: noconnection",
+        "bank is down",
         "peers: []",
+        "bank is up",
         "balance: Ok(7)",
         "peers: [bank]",
     ];

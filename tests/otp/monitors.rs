@@ -38,7 +38,7 @@ fn otp_05_a_down_names_the_process() {
         let (child, monitor) = ctx.spawn_monitor(|_: Context| async {});
         let down = Info::Down {
             monitor,
-            pid: child.pid().unwrap(),
+            of: child.pid().unwrap().into(),
             reason: ExitReason::Normal,
         };
         assert_eq!(ctx.receive().await, Received::Info(down));

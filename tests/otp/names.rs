@@ -1,8 +1,14 @@
 //! Rule 23, the local part: names.
 
-use super::{dead_letters, error, idle, next_down, one_node, settle};
+use super::{dead_letters, ends_as_told, error, idle, next_down, nothing_comes, one_node, settle};
 use netsplit::trace::DeadReason;
-use netsplit::{Address, Context, ExitReason, NameError, Server, StartError};
+use netsplit::{Address, Context, ExitReason, Info, NameError, Server, StartError, Target, millis};
+
+/// A process that takes a name, and ends for the reason that it is sent.
+async fn holder(own: Context<ExitReason>) -> ExitReason {
+    own.register("name").expect("a free name");
+    ends_as_told(own).await
+}
 
 #[test]
 fn otp_23_a_name_has_one_holder_and_an_error_names_it() {
@@ -125,5 +131,166 @@ fn otp_23_a_server_whose_name_is_taken_does_not_start_and_its_starter_lives() {
         let start = Server::<Probe>::with(plan).name("taken").start_link(ctx);
         assert_eq!(start.await, Err(StartError::AlreadyStarted(ctx.pid())));
         super::nothing_comes(ctx).await;
+    });
+}
+
+#[test]
+fn otp_05_and_23_a_monitor_by_name_is_one_of_its_holder_and_the_down_tells_the_name() {
+    one_node(async |ctx: &Context| {
+        let child = ctx.spawn(holder);
+        settle(ctx).await;
+        let by_name = [
+            ctx.monitor("name"),
+            ctx.monitor((ctx.node(), "name")),
+            ctx.monitor(("client", "name")),
+            ctx.monitor(Address::<u64>::at(ctx.node(), "name")),
+        ];
+        let by_pid = ctx.monitor(child);
+        child.send(error("x"));
+        let expected = by_name.into_iter().chain([by_pid]);
+        let mut told = Vec::new();
+        for _ in 0..5 {
+            let Info::Down {
+                monitor,
+                of,
+                reason,
+            } = ctx.receive_info(|_| true).await
+            else {
+                unreachable!("nothing else comes")
+            };
+            assert_eq!((of, reason), (monitor.of(), error("x")));
+            told.push(monitor);
+        }
+        told.sort_unstable();
+        assert!(told.into_iter().eq(expected));
+        assert_eq!(by_name[0].of(), Target::from("name"));
+        assert_eq!(by_pid.of().pid(), child.pid());
+        nothing_comes(ctx).await;
+    });
+}
+
+#[test]
+fn otp_05_and_23_a_monitor_by_a_name_that_nobody_holds_gives_noproc() {
+    one_node(async |ctx: &Context| {
+        let monitor = ctx.monitor("name");
+        let down = Info::Down {
+            monitor,
+            of: "name".into(),
+            reason: ExitReason::NoProc,
+        };
+        assert_eq!(ctx.receive_info(|_| true).await, down);
+        let child = ctx.spawn(holder);
+        settle(ctx).await;
+        // Killed, and not gone yet: its name is nobody's.
+        ctx.send_exit(child, ExitReason::Kill);
+        let _monitor = ctx.monitor("name");
+        assert_eq!(next_down(ctx).await, ExitReason::NoProc);
+        nothing_comes(ctx).await;
+    });
+}
+
+#[test]
+fn otp_05_and_23_a_monitor_by_name_stays_with_its_process_when_the_name_goes_to_another() {
+    one_node(async |ctx: &Context| {
+        let first = ctx.spawn(|own: Context<bool>| async move {
+            own.register("name").expect("a free name");
+            while own.receive_message().await {
+                own.unregister();
+            }
+        });
+        settle(ctx).await;
+        let monitor = ctx.monitor("name");
+        first.send(true);
+        settle(ctx).await;
+        let second = ctx.spawn(holder);
+        settle(ctx).await;
+        second.send(error("x"));
+        nothing_comes(ctx).await;
+        first.send(false);
+        let down = Info::Down {
+            monitor,
+            of: "name".into(),
+            reason: ExitReason::Normal,
+        };
+        assert_eq!(ctx.receive_info(|_| true).await, down);
+    });
+}
+
+#[test]
+fn otp_05_and_23_demonitor_ends_a_monitor_by_name_whoever_has_the_name_now() {
+    let outcomes = one_node(async |ctx: &Context| {
+        let first = ctx.spawn(|own: Context<()>| async move {
+            own.register("name").expect("a free name");
+            own.receive_message().await;
+            own.unregister();
+            own.receive_message().await;
+        });
+        settle(ctx).await;
+        let [gone, kept] = [(); 2].map(|()| ctx.monitor("name"));
+        if ctx.random_below(2) == 0 {
+            first.send(());
+            settle(ctx).await;
+            ctx.spawn(holder);
+            settle(ctx).await;
+        }
+        ctx.demonitor(gone, false);
+        ctx.demonitor(gone, false);
+        ctx.send_exit(first, error("x"));
+        let Info::Down { monitor, .. } = ctx.receive_info(|_| true).await else {
+            unreachable!("nothing else comes")
+        };
+        assert_eq!(monitor, kept);
+        nothing_comes(ctx).await;
+        // One that has fired is flushed.
+        ctx.send_exit("name", ExitReason::Kill);
+        let fired = ctx.monitor("name");
+        ctx.demonitor(fired, true);
+        nothing_comes(ctx).await;
+    });
+    for outcome in outcomes {
+        let down = |event: &_| matches!(event, netsplit::trace::Event::Down { .. });
+        assert_eq!(super::events(&outcome).filter(down).count(), 2);
+    }
+}
+
+#[test]
+fn otp_05_and_23_a_monitor_by_name_dies_with_who_holds_it() {
+    let outcomes = one_node(async |ctx: &Context| {
+        let child = ctx.spawn(holder);
+        settle(ctx).await;
+        ctx.spawn(|watcher: Context| async move {
+            let _monitors = [watcher.monitor("name"), watcher.monitor("name")];
+        });
+        settle(ctx).await;
+        child.send(error("x"));
+        settle(ctx).await;
+    });
+    for outcome in outcomes {
+        let down = |event| matches!(event, netsplit::trace::Event::Down { .. });
+        assert!(!super::events(&outcome).any(down));
+    }
+}
+
+#[test]
+fn otp_04_and_23_an_exit_by_name_ends_its_holder_and_no_other() {
+    one_node(async |ctx: &Context| {
+        ctx.send_exit("name", ExitReason::Kill);
+        for _ in 0..2 {
+            let (child, _monitor) = ctx.spawn_monitor(holder);
+            assert!(!ctx.is_alive("name"));
+            settle(ctx).await;
+            assert!(ctx.is_alive("name") && ctx.is_alive(child));
+            ctx.send_exit("name", error("by name"));
+            assert!(!ctx.is_alive("name") && !ctx.is_alive(child));
+            assert_eq!(next_down(ctx).await, error("by name"));
+        }
+        // A process can ask itself by its own name.
+        let (_, _monitor) = ctx.spawn_monitor(|own: Context| async move {
+            own.register("own").expect("a free name");
+            own.send_exit("own", ExitReason::Normal);
+            own.sleep(millis(1)).await;
+            unreachable!("it never returns from an await")
+        });
+        assert_eq!(next_down(ctx).await, ExitReason::Normal);
     });
 }

@@ -157,7 +157,7 @@ fn otp_05_a_monitor_of_a_node_that_crashes_gives_noconnection() {
         let monitor = ctx.monitor(far);
         let down = Info::Down {
             monitor,
-            pid: far,
+            of: far.into(),
             reason: ExitReason::NoConnection,
         };
         assert_eq!(ctx.receive().await, Received::Info(down));

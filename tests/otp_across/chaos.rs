@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const NODES: [&str; 3] = ["a", "b", "c"];
 
 /// Makes the runs of a scenario: all must be clean, and each of these counters is counted in some of them.
-fn sweep(scenario: &Scenario, counted: &[&str]) -> Vec<Outcome> {
+pub(super) fn sweep(scenario: &Scenario, counted: &[&str]) -> Vec<Outcome> {
     let outcomes = all_seeds(scenario, Keep::default());
     for key in counted {
         let seen = outcomes
@@ -148,7 +148,9 @@ async fn hear(ctx: &Context<u64>, until: Time) {
     while ctx.now() < until {
         let heard = match ctx.receive_within(until.since(ctx.now())).await {
             Some(Received::Info(Info::Exit { from, reason })) => (ctx.pid(), from, reason),
-            Some(Received::Info(Info::Down { pid, reason, .. })) => (ctx.pid(), pid, reason),
+            Some(Received::Info(Info::Down { of, reason, .. })) => {
+                (ctx.pid(), of.pid().expect("a monitor by pid"), reason)
+            }
             _ => continue,
         };
         ctx.count(&heard.2.to_string());
@@ -166,7 +168,7 @@ fn drive<T: Clone + 'static>(sim: &mut Sim<'_, '_>) -> (Vec<T>, Ends) {
 }
 
 /// Whether the node of a process has not gone down since the process began.
-fn still_up(view: &View, pid: Pid) -> bool {
+pub(super) fn still_up(view: &View, pid: Pid) -> bool {
     ["a", "b"].iter().any(|name| {
         let (node, boots) = (view.node(name), view.boots(name));
         view.is_up(name) && node == pid.node() && pid.incarnation() + 1 == boots

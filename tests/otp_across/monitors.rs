@@ -43,7 +43,7 @@ fn otp_05_a_down_names_the_process_across_nodes() {
         far.send(ExitReason::Normal);
         let down = Info::Down {
             monitor,
-            pid: pid(far),
+            of: pid(far).into(),
             reason: ExitReason::Normal,
         };
         assert_eq!(ctx.receive().await, Received::Info(down));

@@ -226,7 +226,7 @@ fn otp_01_a_monitor_set_before_a_kill_tells_killed_and_one_set_after_it_noproc_a
         let after = ctx.monitor(far);
         let down = |monitor: MonitorRef, reason| Info::Down {
             monitor,
-            pid: far,
+            of: far.into(),
             reason,
         };
         for expected in [

@@ -66,7 +66,10 @@ async fn wait<M: Message>(
     if left.is_empty() {
         return;
     }
-    let late: FxHashSet<Pid> = left.iter().map(|monitor| monitor.pid()).collect();
+    let late: FxHashSet<Pid> = left
+        .iter()
+        .filter_map(|monitor| monitor.of().pid())
+        .collect();
     for &pid in pids.iter().filter(|pid| late.contains(pid)) {
         ctx.send_exit(pid, ExitReason::Kill);
     }

@@ -50,6 +50,7 @@ fn sort(event: &Event) -> usize {
         Event::Halt { .. } => 39,
         Event::Outdated { .. } => 40,
         Event::Quiet => 41,
+        Event::MonitorName { .. } => 51,
         Event::Supervision { what, .. } => match what {
             Supervision::Begins { .. } => 42,
             Supervision::Starts { .. } => 43,
@@ -234,6 +235,15 @@ fn examples() -> Log {
         },
         Event::Monitor { by: root, of: till },
         Event::Demonitor { by: root, of: till },
+        Event::MonitorName {
+            by: root,
+            node: bank,
+            name: till_name,
+        },
+        Event::Demonitor {
+            by: root,
+            of: Pid::of_node(bank, 0),
+        },
         Event::ExitSignal {
             from: till,
             to: root,
@@ -243,6 +253,11 @@ fn examples() -> Log {
             to: root,
             of: till,
             reason: Reason::Killed,
+        },
+        Event::Down {
+            to: root,
+            of: Pid::of_node(bank, 0),
+            reason: Reason::NoProc,
         },
         Event::TimerSet {
             pid: root,

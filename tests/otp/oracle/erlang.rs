@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 /// Set to `write`, it makes the recordings anew.
 const WRITE: &str = "NETSPLIT_ORACLE";
 /// How often each case runs when recordings are made.
-const TIMES: u64 = 20;
+const TIMES: u64 = 10;
 
 /// By program and case, the different outcomes that Erlang has printed.
 type Printed = BTreeMap<String, BTreeMap<String, Vec<Vec<String>>>>;

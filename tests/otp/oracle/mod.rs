@@ -60,12 +60,26 @@ macro_rules! say {
     };
 }
 
+mod names;
 mod probe;
+mod restarts;
 mod servers;
+mod shutdowns;
 mod signals;
+mod timers;
+mod tree;
+mod trees;
 
 /// All that have a side in Rust: program and cases.
-const OURS: &[(&str, &[&str])] = &[servers::CASES, signals::CASES];
+const OURS: &[(&str, &[&str])] = &[
+    names::CASES,
+    restarts::CASES,
+    servers::CASES,
+    shutdowns::CASES,
+    signals::CASES,
+    timers::CASES,
+    trees::CASES,
+];
 
 /// Runs a case under drawn orders; each run prints an outcome that is recorded.
 fn compare<M: Message>(
@@ -164,7 +178,10 @@ async fn ready(ctx: &Context<String>) {
 /// Says whether anything is left in the mailbox, or still comes.
 async fn nothing<M: Message>(ctx: &Context<M>) {
     match ctx.receive_within(millis(50)).await {
-        Some(left) => say!(ctx, "and {left:?}"),
+        Some(Received::Message(message)) => {
+            say!(ctx, "and {}", format!("{message:?}").trim_matches('"'))
+        }
+        Some(left) => say!(ctx, "and {}", line(&left)),
         None => say!(ctx, "nothing more"),
     }
 }

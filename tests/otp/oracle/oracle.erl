@@ -1,8 +1,8 @@
 %% Runs the Erlang programs of this folder, and prints what each of their cases prints.
 %%
 %% A case is an exported function `otp_NN_…/0`. It runs in a process of its own; whatever it and the processes
-%% that it starts print goes to its group leader, which keeps the lines until the case returns. Cases of one
-%% program run one after another, programs run side by side.
+%% that it starts print goes to its group leader, which keeps the lines until the case returns. All cases run
+%% side by side, so a name that one of them registers is its own.
 -module(oracle).
 -export([main/3]).
 -export([say/1, say/2, reason/1, end_of/1, await_end/1, next/0, ready/0, nothing/0, idle/0, settle/0, dead/0]).
@@ -38,11 +38,13 @@ await_end(Pid) -> end_of(monitor(process, Pid)).
 %% What comes next, in a line.
 next() ->
     receive
-        {'EXIT', _, Reason} -> "exit " ++ reason(Reason);
-        {'DOWN', _, process, _, Reason} -> "down " ++ reason(Reason);
-        Word when is_atom(Word) -> atom_to_list(Word)
+        Next -> line(Next)
     after 2000 -> "nothing"
     end.
+
+line({'EXIT', _, Reason}) -> "exit " ++ reason(Reason);
+line({'DOWN', _, process, _, Reason}) -> "down " ++ reason(Reason);
+line(Word) -> io_lib:format("~p", [Word]).
 
 %% Waits until another process says that it is ready.
 ready() ->
@@ -53,7 +55,7 @@ ready() ->
 %% Says whether anything is left in the mailbox, or still comes.
 nothing() ->
     receive
-        Left -> say("and ~p", [Left])
+        Left -> say("and ~s", [line(Left)])
     after 50 -> say("nothing more")
     end.
 
@@ -74,14 +76,23 @@ dead() ->
 
 %% ---- how cases are run
 
+%% The time by which a timer may be late, in milliseconds. Cases rest on longer times than that; a run of a case
+%% during which the machine was busy elsewhere for longer says nothing, and is made again.
+-define(LATE, 20).
+%% How often that is done.
+-define(TRIES, 10).
+
 %% Compiles the programs in `Folder` into `Scratch`, runs all their cases so many times, and prints them.
 main(Folder, Scratch, Times) ->
     logger:set_primary_config(level, none),
     code:add_path(Scratch),
     Files = filelib:wildcard(filename:join(Folder, "*.erl")),
     Programs = [compile(File, Scratch) || File <- lists:sort(Files)],
+    Cases = [{Program, Case} || Program <- Programs, Case <- cases(Program)],
+    Metronomes = metronomes(),
     Me = self(),
-    Runners = [spawn_link(fun() -> Me ! {self(), run(Program, Times)} end) || Program <- Programs],
+    Run = fun({Program, Case}) -> [run(Program, Case, Metronomes, ?TRIES) || _ <- lists:seq(1, Times)] end,
+    Runners = [spawn_link(fun() -> Me ! {self(), Run(Case)} end) || Case <- Cases],
     [receive {Runner, Printed} -> io:put_chars(Printed) end || Runner <- Runners],
     io:put_chars("end\n"),
     halt(0).
@@ -92,17 +103,46 @@ compile(File, Scratch) ->
         error -> halt(1)
     end.
 
-run(Program, Times) ->
-    code:ensure_loaded(Program),
-    Cases = [Case || {Case, 0} <- Program:module_info(exports), lists:prefix("otp_", atom_to_list(Case))],
-    [run_case(Program, Case) || _ <- lists:seq(1, Times), Case <- lists:sort(Cases)].
+cases(Program) ->
+    {module, Program} = code:ensure_loaded(Program),
+    lists:sort([Case || {Case, 0} <- Program:module_info(exports), lists:prefix("otp_", atom_to_list(Case))]).
 
-run_case(Program, Case) ->
+run(Program, Case, Metronomes, Tries) ->
+    Before = late(Metronomes),
     {Board, _} = spawn_monitor(fun() -> board(Program, Case) end),
-    receive
-        {'DOWN', _, process, Board, {printed, Lines}} ->
+    Lines = receive {'DOWN', _, process, Board, {printed, Printed}} -> Printed end,
+    case late(Metronomes) of
+        After when After > Before, Tries > 1 -> run(Program, Case, Metronomes, Tries - 1);
+        _ ->
             Indented = ["    " ++ Line ++ "\n" || Line <- string:lexemes(lists:flatten(Lines), "\n")],
             io_lib:format("case ~s ~s~n~s", [Program, Case, Indented])
+    end.
+
+%% One process on each scheduler that counts how often it woke too late.
+metronomes() ->
+    [begin
+        Beats = counters:new(2, []),
+        spawn_opt(fun() -> beat(Beats) end, [link, {scheduler, Scheduler}]),
+        Beats
+    end || Scheduler <- lists:seq(1, erlang:system_info(schedulers_online))].
+
+beat(Beats) ->
+    Began = erlang:monotonic_time(millisecond),
+    timer:sleep(10),
+    Took = erlang:monotonic_time(millisecond) - Began,
+    [counters:add(Beats, 2, 1) || Took > 10 + ?LATE],
+    counters:add(Beats, 1, 1),
+    beat(Beats).
+
+%% How often metronomes were late, a beat that is under way included.
+late(Metronomes) ->
+    Beat = [counters:get(Beats, 1) || Beats <- Metronomes],
+    lists:sum([late(Beats, Number + 1) || {Beats, Number} <- lists:zip(Metronomes, Beat)]).
+
+late(Beats, Number) ->
+    case counters:get(Beats, 1) of
+        Reached when Reached >= Number -> counters:get(Beats, 2);
+        _ -> timer:sleep(5), late(Beats, Number)
     end.
 
 %% Starts a case, keeps what it prints, and leaves nothing of it behind.

@@ -1,8 +1,8 @@
 //! A server that does as it is told, and says what becomes of it: the same as `probe.erl`.
 
 use netsplit::{
-    Address, CallError, Context, ExitReason, Flow, GenServer, Info, Message, MonitorRef, Refusal,
-    ReplyTo, Server, StartError, millis, secs,
+    Address, CallError, Context, ExitReason, Flow, GenServer, Info, Message, MonitorRef, Pid,
+    Refusal, ReplyTo, Server, StartError, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,36 @@ pub(super) struct Plan {
     pub(super) trap: bool,
     pub(super) init: Init,
     pub(super) first: First,
+    /// How many milliseconds its `terminate` takes.
+    pub(super) slow: u64,
+}
+
+impl Plan {
+    /// It traps exits.
+    pub(super) fn trapping() -> Plan {
+        Plan {
+            trap: true,
+            ..Plan::default()
+        }
+    }
+
+    pub(super) fn init(init: Init) -> Plan {
+        Plan {
+            init,
+            ..Plan::default()
+        }
+    }
+
+    pub(super) fn first(first: First) -> Plan {
+        Plan {
+            first,
+            ..Plan::default()
+        }
+    }
+
+    pub(super) fn slow(self, slow: u64) -> Plan {
+        Plan { slow, ..self }
+    }
 }
 
 /// What its `init` does.
@@ -50,11 +80,13 @@ pub(super) enum Ask {
     Sleep(u64),
     Continue,
     Within(u64),
+    Unlink(Pid),
 }
 
 pub(super) struct Probe {
     name: &'static str,
     first: First,
+    slow: u64,
 }
 
 /// A probe of this name, that is to be started.
@@ -123,8 +155,8 @@ impl GenServer for Probe {
         if let First::Continue = plan.first {
             ctx.address().send(Ask::Say("message".to_owned()));
         }
-        let first = plan.first;
-        Ok(Probe { name, first })
+        let Plan { first, slow, .. } = plan;
+        Ok(Probe { name, first, slow })
     }
 
     fn first(&self) -> Flow {
@@ -162,6 +194,7 @@ impl GenServer for Probe {
             }
             Ask::Say(word) => say!(ctx, "{}: {word}", self.name),
             Ask::Panic(text) => panic!("{text}"),
+            Ask::Unlink(other) => ctx.unlink(other),
             Ask::Sleep(time) => ctx.sleep(millis(time)).await,
             Ask::Continue => {
                 ctx.address().send(Ask::Say("message".to_owned()));
@@ -183,5 +216,9 @@ impl GenServer for Probe {
 
     async fn terminate(&mut self, reason: &ExitReason, ctx: &mut Context<Ask>) {
         say!(ctx, "{}: terminate {reason}", self.name);
+        if self.slow > 0 {
+            ctx.sleep(millis(self.slow)).await;
+            say!(ctx, "{}: terminate ends", self.name);
+        }
     }
 }

@@ -193,7 +193,7 @@ otp_11_who_starts_a_server_gets_the_reason_for_which_its_init_fails() ->
     nothing().
 
 otp_11_a_linked_starter_dies_of_a_failed_init() ->
-    {_, Monitor} = spawn_monitor(fun() -> probe:start_link(probe, #{fails => boom}), say("it lives") end),
+    {_, Monitor} = spawn_monitor(fun() -> probe:start_link(probe, #{fails => boom}), settle(), say("it lives") end),
     say("down ~s", [end_of(Monitor)]).
 
 otp_11_a_linked_starter_that_traps_gets_the_reason() ->

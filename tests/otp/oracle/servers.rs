@@ -53,27 +53,6 @@ fn reasons() -> [ExitReason; 4] {
     ]
 }
 
-fn trapping() -> Plan {
-    Plan {
-        trap: true,
-        ..Plan::default()
-    }
-}
-
-fn with_init(init: Init) -> Plan {
-    Plan {
-        init,
-        ..Plan::default()
-    }
-}
-
-fn with_first(first: First) -> Plan {
-    Plan {
-        first,
-        ..Plan::default()
-    }
-}
-
 async fn otp_08_a_late_answer_is_dropped(ctx: &Client) {
     let (server, _) = start(ctx, Plan::default()).await;
     let late = server.call(|from| Ask::After(from, 100), millis(20)).await;
@@ -196,7 +175,7 @@ async fn otp_09_terminate_runs_on_an_error_of_a_handler(ctx: &Client) {
 
 async fn otp_09_terminate_runs_on_an_exit_of_the_parent_where_exits_are_trapped(ctx: &Client) {
     ctx.trap_exit(true);
-    let server = probe("probe", trapping())
+    let server = probe("probe", Plan::trapping())
         .start_link(ctx)
         .await
         .expect("it starts");
@@ -220,7 +199,7 @@ async fn otp_09_terminate_does_not_run_on_an_exit_of_the_parent_where_exits_are_
 
 async fn otp_09_normal_of_the_parent_ends_a_server_that_traps(ctx: &Client) {
     ctx.trap_exit(true);
-    let server = probe("probe", trapping())
+    let server = probe("probe", Plan::trapping())
         .start_link(ctx)
         .await
         .expect("it starts");
@@ -232,7 +211,7 @@ async fn otp_09_a_parent_that_ends_takes_its_server_along(ctx: &Context<Address<
     let me = ctx.address();
     let parent = ctx.spawn(move |parent: Context| async move {
         me.send(
-            probe("probe", trapping())
+            probe("probe", Plan::trapping())
                 .start_link(&parent)
                 .await
                 .expect("it starts"),
@@ -245,7 +224,7 @@ async fn otp_09_a_parent_that_ends_takes_its_server_along(ctx: &Context<Address<
 
 async fn otp_09_an_exit_of_anyone_else_goes_to_handle_info_where_exits_are_trapped(ctx: &Client) {
     let me = ctx.address();
-    let (server, monitor) = start(ctx, trapping()).await;
+    let (server, monitor) = start(ctx, Plan::trapping()).await;
     let pid = server.pid().unwrap();
     ctx.spawn(move |other: Context| async move {
         other.send_exit(pid, ExitReason::Shutdown);
@@ -267,13 +246,13 @@ async fn otp_09_an_exit_of_anyone_else_ends_a_server_that_does_not_trap(ctx: &Cl
 }
 
 async fn otp_09_terminate_never_runs_on_a_kill(ctx: &Client) {
-    let (server, monitor) = start(ctx, trapping()).await;
+    let (server, monitor) = start(ctx, Plan::trapping()).await;
     ctx.send_exit(server.pid().unwrap(), ExitReason::Kill);
     say!(ctx, "down {}", end_of(ctx, monitor).await);
 }
 
 async fn otp_10_what_init_is_to_continue_comes_before_the_mailbox(ctx: &Client) {
-    let (server, _) = start(ctx, with_first(First::Continue)).await;
+    let (server, _) = start(ctx, Plan::first(First::Continue)).await;
     call(ctx, server, Ask::Get).await;
 }
 
@@ -286,7 +265,7 @@ async fn otp_10_a_continue_comes_before_the_mailbox(ctx: &Client) {
 }
 
 async fn otp_10_a_return_timeout_comes_where_nothing_else_does(ctx: &Client) {
-    let (server, _) = start(ctx, with_first(First::Within(20))).await;
+    let (server, _) = start(ctx, Plan::first(First::Within(20))).await;
     ctx.sleep(millis(100)).await;
     server.send(Ask::Within(20));
     ctx.sleep(millis(100)).await;
@@ -313,19 +292,19 @@ async fn otp_10_a_return_timeout_of_nothing_lets_the_mailbox_go_first(ctx: &Clie
 }
 
 async fn otp_11_init_is_over_when_start_returns(ctx: &Client) {
-    let (server, _) = start(ctx, with_init(Init::Takes(30))).await;
+    let (server, _) = start(ctx, Plan::init(Init::Takes(30))).await;
     say!(ctx, "started");
     call(ctx, server, Ask::Get).await;
 }
 
 async fn otp_11_who_starts_a_server_gets_the_reason_for_which_its_init_fails(ctx: &Client) {
     for fails in [error("boom"), ExitReason::Normal, ExitReason::Shutdown] {
-        let started = probe("probe", with_init(Init::Fails(fails)))
+        let started = probe("probe", Plan::init(Init::Fails(fails)))
             .start(ctx)
             .await;
         say!(ctx, "failed: {}", failure(started));
     }
-    let started = probe("probe", with_init(Init::Panics("boom")))
+    let started = probe("probe", Plan::init(Init::Panics("boom")))
         .start(ctx)
         .await;
     say!(ctx, "failed: {}", failure(started));
@@ -334,8 +313,9 @@ async fn otp_11_who_starts_a_server_gets_the_reason_for_which_its_init_fails(ctx
 
 async fn otp_11_a_linked_starter_dies_of_a_failed_init(ctx: &Client) {
     let (_, monitor) = ctx.spawn_monitor(|starter: Context| async move {
-        let fails = with_init(Init::Fails(error("boom")));
+        let fails = Plan::init(Init::Fails(error("boom")));
         let _ = probe("probe", fails).start_link(&starter).await;
+        settle(&starter).await;
         say!(&starter, "it lives");
     });
     say!(ctx, "down {}", end_of(ctx, monitor).await);
@@ -343,14 +323,14 @@ async fn otp_11_a_linked_starter_dies_of_a_failed_init(ctx: &Client) {
 
 async fn otp_11_a_linked_starter_that_traps_gets_the_reason(ctx: &Client) {
     ctx.trap_exit(true);
-    let fails = with_init(Init::Fails(error("boom")));
+    let fails = Plan::init(Init::Fails(error("boom")));
     let started = probe("probe", fails).start_link(ctx).await;
     say!(ctx, "failed: {}", failure(started));
 }
 
 async fn otp_11_a_failed_init_leaves_no_name(ctx: &Client) {
     ctx.trap_exit(true);
-    let fails = with_init(Init::Fails(error("boom")));
+    let fails = Plan::init(Init::Fails(error("boom")));
     let _ = probe("servers_name", fails)
         .name("servers_name")
         .start_link(ctx)
@@ -379,7 +359,7 @@ async fn otp_11_a_name_that_is_taken_hurts_nobody(ctx: &Client) {
 
 async fn otp_11_an_init_that_ignores_ends_normally_and_leaves_no_name(ctx: &Client) {
     ctx.trap_exit(true);
-    let ignores = probe("servers_ignored", with_init(Init::Ignores)).name("servers_ignored");
+    let ignores = probe("servers_ignored", Plan::init(Init::Ignores)).name("servers_ignored");
     let started = ignores.start_link(ctx).await;
     assert_eq!(started, Err(StartError::Ignored));
     say!(ctx, "ignored");
@@ -387,7 +367,7 @@ async fn otp_11_an_init_that_ignores_ends_normally_and_leaves_no_name(ctx: &Clie
 }
 
 async fn otp_11_an_init_that_takes_too_long_is_killed(ctx: &Client) {
-    let takes = probe("probe", with_init(Init::Takes(500)));
+    let takes = probe("probe", Plan::init(Init::Takes(500)));
     let started = takes.start_timeout(millis(30)).start(ctx).await;
     say!(ctx, "failed: {}", failure(started));
     nothing(ctx).await;
