@@ -1,6 +1,7 @@
 //! The gallery: systems that people built, as scenarios. Run `netsplit list` to see them.
 
 mod notify;
+mod otp;
 mod protocols;
 mod supe;
 
@@ -16,8 +17,14 @@ fn main() -> ExitCode {
         notify::heartbeats::fenced(),
         notify::waiting::waiting(),
         notify::waiting::passing_on(),
+        otp::restart_storm::as_built(),
+        otp::restart_storm::promises_less(),
         supe::duplicate_ack::scenario(),
         supe::acked_by_id::scenario(),
+        supe::supervisor_dies::as_built(),
+        supe::supervisor_dies::sender_keeps(),
+        supe::excessive_crash::as_built(),
+        supe::excessive_crash::kept_for_a_human(),
         protocols::call::late_reply(),
         protocols::call::sound(),
         protocols::queue::duplicate_ack(),

@@ -82,6 +82,8 @@ mod guide {
     mod inside {}
     #[doc = include_str!("../docs/guide/mailboxes.md")]
     mod mailboxes {}
+    #[doc = include_str!("../docs/guide/state-machines.md")]
+    mod state_machines {}
 }
 
 use std::time::Duration;
@@ -94,9 +96,10 @@ pub use kernel::time::Time;
 #[cfg(feature = "sim")]
 pub use net::{Cut, Network, PacketFault, Path};
 pub use otp::{
-    AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef, Flow,
-    GenServer, Refusal, Server, Shutdown, SpecError, StartError, Startable, Supervisor,
-    SupervisorRef, child,
+    Answers, AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef,
+    Entered, Event, Flow, GenServer, GenStatem, Initial, Refusal, Server, Shutdown, SpecError,
+    StartError, Startable, StateMachine, Supervisor, SupervisorRef, Transition, abcast, child,
+    multi_call,
 };
 pub use process::{
     Address, CallError, Context, DeadLetter, ExitReason, Info, IntoExit, MailboxBound, Message,

@@ -347,3 +347,38 @@ fn a_slow_handler_keeps_its_node_busy() {
     });
     insta::assert_snapshot!(trace(&scenario, 1));
 }
+
+#[test]
+fn a_failure_tells_which_supervisors_gave_up_however_long_ago_that_was() {
+    use netsplit::otp::process;
+    use netsplit::{Supervisor, child, report};
+    let scenario = Scenario::new("shop")
+        .node("shop", |ctx| {
+            let till = child("till", || process(|_: Context| async { panic!("a bug") }));
+            Supervisor::one_for_one().child(till).run(ctx)
+        })
+        .client("guest", |ctx: Context| async move {
+            ctx.sleep(secs(10)).await;
+        })
+        .finally("never", |_| false);
+    let keep = Keep {
+        log: true,
+        ..Keep::default()
+    };
+    let outcome = scenario
+        .run_with(Chance::Seed(7), keep)
+        .expect("it can be run");
+    let failure = report::Failure::new("shop", &outcome, 1, String::new()).expect("a violation");
+    let [line] = &failure.gave_up[..] else {
+        panic!("{:?}", failure.gave_up);
+    };
+    assert!(
+        line.ends_with("<shop.0.0>  gives up at its child 0 till: too many restarts"),
+        "{line}"
+    );
+    let text = failure.to_string();
+    assert!(
+        text.contains(&format!("  supervisors that gave up:\n     {line}\n")),
+        "{text}"
+    );
+}

@@ -11,7 +11,7 @@ use netsplit::{Faults, millis, secs};
 /// Every fault, and of each so many that the few seconds in which there is work see some. Fewer packets are
 /// lost than else: a connection, as TCP, waits twice as long each time that it sends one again, and where
 /// three in ten are lost that is sometimes longer than such a run.
-fn storm() -> Faults {
+pub(crate) fn storm() -> Faults {
     Faults::chaos()
         .lose(0.05)
         .crash(secs(2), millis(200))

@@ -3,10 +3,16 @@
 
 mod caught;
 mod gen_server;
+mod gen_statem;
+mod multi_call;
 mod start;
 mod supervisor;
 
 pub use gen_server::{Flow, GenServer, Server};
+#[cfg(feature = "sim")]
+pub(crate) use gen_statem::Machine;
+pub use gen_statem::{Entered, Event, GenStatem, Initial, StateMachine, Transition};
+pub use multi_call::{Answers, abcast, multi_call};
 pub use start::{Plain, Refusal, StartError, Startable, process};
 pub use supervisor::{
     AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, DynamicSupervisor,

@@ -24,7 +24,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 /// The message type of a process that takes no messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Never {}
 
 /// A process's own view: its mailbox of messages `M`, its links, its timers, its randomness.
@@ -103,7 +103,7 @@ impl<M: Message> Context<M> {
     pub async fn receive_where(&self, mut wanted: impl FnMut(&M) -> bool) -> M {
         let mut wants_it = |content: &Content<M>| match content {
             Content::Message(_, message) => wanted(message),
-            Content::Down(..) | Content::Info(_) => false,
+            Content::Down(..) | Content::Info(_) | Content::Timer(_) => false,
         };
         loop {
             let selected = poll_fn(|cx| self.poll_select(cx, &mut wants_it)).await;
@@ -116,7 +116,7 @@ impl<M: Message> Context<M> {
     /// Takes the oldest [`Info`] for which `wanted` holds; everything else stays, in its order.
     pub async fn receive_info(&self, mut wanted: impl FnMut(&Info) -> bool) -> Info {
         let mut wants_it = |content: &Content<M>| match content {
-            Content::Message(..) => false,
+            Content::Message(..) | Content::Timer(_) => false,
             Content::Down(monitor, code) => wanted(&down(*monitor, ExitReason::plain(*code))),
             Content::Info(info) => wanted(info),
         };
@@ -156,13 +156,15 @@ impl<M: Message> Context<M> {
 
     #[inline]
     fn poll_receive(&self, cx: &TaskContext<'_>) -> Poll<Received<M>> {
+        self.poll_content(cx).map(Received::from)
+    }
+
+    /// Takes the oldest thing out of the mailbox, as it lies there.
+    #[inline(always)]
+    pub(super) fn poll_content(&self, cx: &TaskContext<'_>) -> Poll<Content<M>> {
         let own = crate::kernel::is_own(cx.waker());
         match with(|system| system.take_oldest::<M>(self.pid, own)) {
-            Some(Content::Message(_, message)) => Poll::Ready(Received::Message(message)),
-            Some(Content::Down(monitor, code)) => {
-                Poll::Ready(Received::Info(down(monitor, ExitReason::plain(code))))
-            }
-            Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
+            Some(content) => Poll::Ready(content),
             None => {
                 if !own {
                     wait(wants::MAIL, cx);
@@ -188,14 +190,12 @@ impl<M: Message> Context<M> {
         wanted: &mut dyn FnMut(&Content<M>) -> bool,
     ) -> Poll<Received<M>> {
         match self.select(wanted) {
-            Some(Content::Message(id, message)) => {
-                with(|system| system.received(self.pid, id));
-                Poll::Ready(Received::Message(message))
+            Some(content) => {
+                if let Content::Message(id, _) = &content {
+                    with(|system| system.took(self.pid, *id));
+                }
+                Poll::Ready(content.into())
             }
-            Some(Content::Down(monitor, code)) => {
-                Poll::Ready(Received::Info(down(monitor, ExitReason::plain(code))))
-            }
-            Some(Content::Info(info)) => Poll::Ready(Received::Info(*info)),
             None => {
                 wait(wants::MAIL, cx);
                 Poll::Pending
@@ -606,8 +606,7 @@ impl System {
         let content = task.data.mailbox.as_mut()?.of::<M>()?.0.pop_front()?;
         if let Content::Message(id, _) = &content {
             let id = *id;
-            emit!(&mut self.kernel.trace, Event::Receive { id, by: pid });
-            self.kernel.trace.books.received(pid.node(), id);
+            self.received(pid, id);
             if bounded {
                 self.made_room(slot, pid, id);
             }
@@ -615,11 +614,15 @@ impl System {
         Some(content)
     }
 
-    /// The current process has taken a message out of its mailbox.
     #[inline]
-    fn received(&mut self, pid: Pid, id: crate::trace::MessageId) {
+    pub(super) fn received(&mut self, pid: Pid, id: crate::trace::MessageId) {
         emit!(&mut self.kernel.trace, Event::Receive { id, by: pid });
         self.kernel.trace.books.received(pid.node(), id);
+    }
+
+    /// The current process has taken a message out of the middle of its mailbox.
+    fn took(&mut self, pid: Pid, id: crate::trace::MessageId) {
+        self.received(pid, id);
         let slot = self.current.slot;
         if self.process(slot).is_some_and(|process| process.bounded) {
             self.made_room(slot, pid, id);

@@ -146,6 +146,21 @@ pub(crate) enum Content<M> {
     /// An [`Info::Down`] whose reason is no more than its code: most are, and need no memory of their own.
     Down(MonitorRef, Reason),
     Info(Box<Info>),
+    /// A timer of a state machine has fired: its number there.
+    Timer(u32),
+}
+
+impl<M> From<Content<M>> for Received<M> {
+    #[inline(always)]
+    fn from(content: Content<M>) -> Received<M> {
+        match content {
+            Content::Message(_, message) => Received::Message(message),
+            Content::Down(monitor, code) => Received::Info(down(monitor, ExitReason::plain(code))),
+            Content::Info(info) => Received::Info(*info),
+            // A handler receives by itself what was meant for its machine.
+            Content::Timer(_) => Received::Info(Info::Timeout),
+        }
+    }
 }
 
 /// What a process is told of the end of one that it monitors.
@@ -169,6 +184,7 @@ impl<M> Mailbox<M> {
 pub(crate) trait AnyMailbox: Any {
     fn len(&self) -> usize;
     fn push_info(&mut self, info: Info);
+    fn push_timer(&mut self, number: u32);
     /// Calls `each` with the id of every message.
     fn ids(&self, each: &mut dyn FnMut(MessageId));
     /// Removes what says that this monitor fired.
@@ -191,6 +207,10 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
             .push_back(plain.unwrap_or_else(|| Content::Info(Box::new(info))));
     }
 
+    fn push_timer(&mut self, number: u32) {
+        self.0.push_back(Content::Timer(number));
+    }
+
     fn ids(&self, each: &mut dyn FnMut(MessageId)) {
         for content in &self.0 {
             if let Content::Message(id, _) = content {
@@ -205,13 +225,13 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
             Content::Info(info) => {
                 matches!(**info, Info::Down { monitor: fired, .. } if fired == monitor)
             }
-            Content::Message(..) => false,
+            Content::Message(..) | Content::Timer(_) => false,
         };
         let index = self.0.iter().position(is_it)?;
         match self.0.remove(index)? {
             Content::Down(monitor, code) => Some(down(monitor, ExitReason::plain(code))),
             Content::Info(info) => Some(*info),
-            Content::Message(..) => None,
+            Content::Message(..) | Content::Timer(_) => None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod exit;
 mod few;
 mod host;
 mod letters;
+mod machine;
 mod mailbox;
 mod message;
 mod monitor;
@@ -42,6 +43,7 @@ pub use target::Target;
 pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
+pub(crate) use mailbox::Content;
 pub(crate) use reply::started_by;
 // What the simulator uses beyond what any host can: it looks into the state of the run that it makes.
 #[cfg(feature = "sim")]

@@ -78,7 +78,8 @@ impl System {
         extra: &mut Extra,
         reason: &ExitReason,
     ) {
-        for id in extra.aliases.iter().filter_map(|alias| alias.arrived) {
+        let answers = extra.aliases.iter().filter_map(|alias| alias.arrived);
+        for id in answers.chain(extra.postponed.drain(..)) {
             self.kernel.trace.emit(Event::Unread { id, by: pid });
             let node = pid.node();
             self.kernel.trace.books.ended(node, id, Fate::Unread);

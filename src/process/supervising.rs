@@ -43,7 +43,7 @@ impl<M: Message> Context<M> {
     pub(crate) fn flush_exit(&self, of: Pid) {
         let mut is_it = |content: &Content<M>| match content {
             Content::Info(info) => matches!(**info, Info::Exit { from, .. } if from == of),
-            Content::Message(..) | Content::Down(..) => false,
+            _ => false,
         };
         drop(self.select(&mut is_it));
     }
@@ -78,7 +78,7 @@ impl<M: Message> Context<M> {
                         Info::Down { monitor, .. } => monitors.remove(monitor),
                         _ => false,
                     },
-                    Content::Message(..) => false,
+                    Content::Message(..) | Content::Timer(_) => false,
                 };
                 if self.poll_select(cx, &mut fired).is_ready() {
                     continue;

@@ -20,6 +20,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub(crate) struct Extra {
     pub(crate) spare: Option<Box<dyn Any>>,
     /// Messages that timers will send to it.
     pub(crate) delayed: SmallVec<[u32; 1]>,
+    /// Messages that it has taken, and put off.
+    pub(crate) postponed: VecDeque<MessageId>,
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) state: Option<Rc<dyn Any>>,
     /// What a mailbox with a bound keeps beside its queue.

@@ -25,7 +25,7 @@ pub(crate) struct Delayed {
     send: Send,
 }
 
-type Send = Box<dyn FnOnce(MessageId, Lineage)>;
+pub(crate) type Send = Box<dyn FnOnce(MessageId, Lineage)>;
 
 /// A timer that was set: for cancelling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,13 +171,21 @@ impl System {
 
 /// Sends `message` to `to` after a while.
 pub(crate) fn send_after<M: Message>(to: Address<M>, message: M, after: Duration) -> TimerRef {
+    let target = to.target();
+    set(
+        target,
+        after,
+        Box::new(move |id, who| super::address::fire(target, message, id, who)),
+    )
+}
+
+/// Sets a timer of the current process that calls `send` after a while; it dies with `target`.
+pub(crate) fn set(target: Target, after: Duration, send: Send) -> TimerRef {
     let nothing = TimerRef {
         index: u32::MAX,
         generation: 0,
         key: None,
     };
-    let target = to.target();
-    let send: Send = Box::new(move |id, who| super::address::fire(target, message, id, who));
     let set = act(|system, current| {
         let id = system.next_id();
         let who = system

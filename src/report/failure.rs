@@ -1,16 +1,18 @@
 //! A failure: all that is said of a run that violated a property, as plain data.
 
 use super::numbers::grouped;
-use super::trace::tail;
+use super::trace::{last_of, tail};
 use crate::kernel::Time;
 use crate::sim::{Outcome, Planned, Waits};
-use crate::trace::{DigestValue, Event, Log, Names, Totals, set_names};
+use crate::trace::{DigestValue, Event, Log, Names, Supervision, Totals, set_names};
 use std::fmt;
 
 /// How many of its last events a failure shows by default.
 pub const LAST_EVENTS: usize = 25;
 /// How many faults of nodes it shows: the last before the failure.
 const FAULTS_SHOWN: usize = 10;
+/// How many supervisors that have given up it shows: the last before the failure.
+const GIVEN_UP_SHOWN: usize = 10;
 
 /// A run that violated a property: what it was, what led to it, and how to see it again.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,9 @@ pub struct Failure {
     pub faults: Vec<Planned>,
     /// What befell packets.
     pub packets: PacketFaults,
+    /// The supervisors that have given up, one a line as in a trace: the last 10; none where the run kept no
+    /// log.
+    pub gave_up: Vec<String>,
     /// The last events, one a line, oldest first; none where the run kept no log.
     pub last: Vec<String>,
     /// How many events that a reader is shown came before these.
@@ -79,6 +84,9 @@ impl Failure {
             waits: violation.waits.clone(),
             faults: faults.filter(|f| f.at <= violation.at).cloned().collect(),
             packets: log.map_or_else(PacketFaults::default, PacketFaults::of),
+            gave_up: log.map_or_else(Vec::new, |log| {
+                last_of(log, &outcome.names, GIVEN_UP_SHOWN, gives_up)
+            }),
             earlier: shown.saturating_sub(lines.len()),
             last: lines,
             books: outcome.books,
@@ -120,6 +128,13 @@ impl fmt::Display for PacketFaults {
     }
 }
 
+fn gives_up(event: &Event) -> bool {
+    let Event::Supervision { what, .. } = event else {
+        return false;
+    };
+    matches!(what, Supervision::GivesUp { .. })
+}
+
 fn shows(entry: &&crate::trace::Entry) -> bool {
     !matches!(entry.event, Event::Clock { .. } | Event::Step { .. })
 }
@@ -149,6 +164,12 @@ impl fmt::Display for Failure {
         }
         self.write_waits(f)?;
         with_names(&self.names, || self.write_faults(f))?;
+        if !self.gave_up.is_empty() {
+            writeln!(f, "  supervisors that gave up:")?;
+        }
+        for line in &self.gave_up {
+            writeln!(f, "     {line}")?;
+        }
         if !self.last.is_empty() {
             writeln!(f, "  last events of {}:", self.scenario)?;
             if self.earlier > 0 {

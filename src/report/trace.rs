@@ -41,8 +41,20 @@ pub fn lines(log: &Log, names: &Names) -> Vec<String> {
 /// The last `count` of [`lines`].
 #[must_use]
 pub fn tail(log: &Log, names: &Names, count: usize) -> Vec<String> {
-    let shown = |entry: &&Entry| !matches!(entry.event, Event::Clock { .. } | Event::Step { .. });
-    let all = log.entries().iter().filter(shown).count();
+    last_of(log, names, count, |event| {
+        !matches!(event, Event::Clock { .. } | Event::Step { .. })
+    })
+}
+
+/// The last `count` lines of the events that are `shown`.
+pub(super) fn last_of(
+    log: &Log,
+    names: &Names,
+    count: usize,
+    shown: impl Fn(&Event) -> bool,
+) -> Vec<String> {
+    let entries = log.entries().iter();
+    let all = entries.filter(|entry| shown(&entry.event)).count();
     let skip = all.saturating_sub(count);
     let _names = Naming::set(names);
     let mut reader = Reader::new(log);
@@ -50,7 +62,7 @@ pub fn tail(log: &Log, names: &Names, count: usize) -> Vec<String> {
     let mut seen = 0;
     for entry in log.entries() {
         reader.read(&entry.event);
-        if shown(&entry) {
+        if shown(&entry.event) {
             seen += 1;
             if seen > skip {
                 rows.push(reader.row(entry));
@@ -432,6 +444,7 @@ impl<'a> Reader<'a> {
             }
             Event::Arrive { id, .. } => format!("{} arrives{}", self.of(id), self.says(id)),
             Event::Receive { id, .. } => format!("takes {}{}", self.of(id), self.says(id)),
+            Event::Postponed { id, .. } => format!("postpones {}{}", self.of(id), self.says(id)),
             Event::Unread { id, .. } => format!("leaves {} unread{}", self.of(id), self.says(id)),
             Event::Stale { id, .. } => {
                 let (of, says) = (self.of(id), self.says(id));

@@ -434,8 +434,10 @@ impl System {
             if let Some(mailbox) = task.data.mailbox.as_ref() {
                 mailbox.ids(&mut |id| books.ended(node, id, Fate::InFlight));
             }
-            let aliases = task.data.extra.iter().flat_map(|extra| &extra.aliases);
-            for id in aliases.filter_map(|alias| alias.arrived) {
+            let extra = task.data.extra.iter();
+            let aliases = extra.clone().flat_map(|extra| &extra.aliases);
+            let postponed = extra.flat_map(|extra| &extra.postponed).copied();
+            for id in aliases.filter_map(|alias| alias.arrived).chain(postponed) {
                 books.ended(node, id, Fate::InFlight);
             }
         }

@@ -1,6 +1,7 @@
 //! What a property can see of a run. Looking changes nothing.
 
 use crate::kernel::Time;
+use crate::otp::{GenStatem, Machine};
 use crate::process::{Target, Waiting, with};
 use crate::trace::{DeadReason, Name, NodeId, Pid, Totals};
 use rustc_hash::FxHashMap;
@@ -190,6 +191,31 @@ impl View {
         name: &str,
         read: impl FnOnce(&S) -> R,
     ) -> Result<R, Unreadable> {
+        let cell = self.exposed::<Option<S>>(node, name)?;
+        let state = cell.try_borrow().map_err(|_| Unreadable::Busy)?;
+        state.as_ref().map(read).ok_or(Unreadable::Busy)
+    }
+
+    /// Reads data and state of the state machine that holds `name` on `node`, between its events.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: while a callback of it is suspended a read answers `Busy`.
+    ///
+    /// # Panics
+    /// Where the cluster has no node of this name.
+    pub fn state_machine<S: GenStatem, R>(
+        &self,
+        node: &str,
+        name: &str,
+        read: impl FnOnce(&S, &S::State) -> R,
+    ) -> Result<R, Unreadable> {
+        let cell = self.exposed::<Machine<S>>(node, name)?;
+        let machine = cell.try_borrow().map_err(|_| Unreadable::Busy)?;
+        Ok(read(&machine.data, &machine.state))
+    }
+
+    /// What the process that holds `name` on `node` lets properties read.
+    fn exposed<T: 'static>(&self, node: &str, name: &str) -> Result<Rc<RefCell<T>>, Unreadable> {
         let id = self.node(node);
         let state = with(|system| {
             if !system.nodes[id.index()].up {
@@ -204,10 +230,7 @@ impl View {
                 .and_then(|extra| extra.state.clone())
                 .ok_or(Unreadable::OtherType)
         })?;
-        let cell: Rc<RefCell<Option<S>>> = state
-            .downcast()
-            .map_err(|_: Rc<dyn Any>| Unreadable::OtherType)?;
-        let state = cell.try_borrow().map_err(|_| Unreadable::Busy)?;
-        state.as_ref().map(read).ok_or(Unreadable::Busy)
+        let cell = state.downcast();
+        cell.map_err(|_: Rc<dyn Any>| Unreadable::OtherType)
     }
 }

@@ -36,6 +36,11 @@ impl Side {
         self.prints = self.prints.wrapping_add(id.fingerprint());
     }
 
+    fn take_back(&mut self, id: MessageId) {
+        self.copies -= 1;
+        self.prints = self.prints.wrapping_sub(id.fingerprint());
+    }
+
     fn join(&mut self, other: Side) {
         self.copies += other.copies;
         self.prints = self.prints.wrapping_add(other.prints);
@@ -108,6 +113,11 @@ impl Books {
     #[inline(always)]
     pub fn received(&mut self, node: NodeId, id: MessageId) {
         self.0[node.index()].received.add(id);
+    }
+
+    /// A process on `node` has put this copy off, which it had taken: its fate is open again.
+    pub fn postponed(&mut self, node: NodeId, id: MessageId) {
+        self.0[node.index()].received.take_back(id);
     }
 
     /// This copy ended otherwise, at `node`.

@@ -173,7 +173,9 @@ pub enum Event {
     Arrive { id: MessageId, node: NodeId },
     /// A process took a message out of its mailbox.
     Receive { id: MessageId, by: Pid },
-    /// A message was still unread when its receiver ended.
+    /// A process put a message off that it had taken; it takes it again when its state has changed.
+    Postponed { id: MessageId, by: Pid },
+    /// A message was still unread when its receiver ended, or postponed.
     Unread { id: MessageId, by: Pid },
     /// An answer came too late.
     Stale { id: MessageId, to: Pid },
@@ -378,11 +380,12 @@ impl Event {
             Event::MonitorName { by, node, name } => {
                 words!(43, u64::from(node.0), by.as_u64(), name.as_u64())
             }
-            Event::Held { pid, of } => words!(44, 0, pid.as_u64(), of.as_u64()),
-            Event::Admitted { pid, of } => words!(45, 0, pid.as_u64(), of.as_u64()),
-            Event::Refused { from, to } => words!(46, 0, from.as_u64(), to.as_u64()),
-            Event::Overloaded { pid, len } => words!(47, u64::from(len), pid.as_u64()),
-            Event::Relieved { pid, len } => words!(48, u64::from(len), pid.as_u64()),
+            Event::Postponed { id, by } => words!(44, id.word(), id.from.as_u64(), by.as_u64()),
+            Event::Held { pid, of } => words!(45, 0, pid.as_u64(), of.as_u64()),
+            Event::Admitted { pid, of } => words!(46, 0, pid.as_u64(), of.as_u64()),
+            Event::Refused { from, to } => words!(47, 0, from.as_u64(), to.as_u64()),
+            Event::Overloaded { pid, len } => words!(48, u64::from(len), pid.as_u64()),
+            Event::Relieved { pid, len } => words!(49, u64::from(len), pid.as_u64()),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -407,7 +410,9 @@ impl Event {
             Event::Send { id, .. } | Event::Reply { id, .. } | Event::Packet { id, .. } => {
                 Some(id.from)
             }
-            Event::Receive { by, .. } | Event::Unread { by, .. } => Some(by),
+            Event::Receive { by, .. } | Event::Postponed { by, .. } | Event::Unread { by, .. } => {
+                Some(by)
+            }
             Event::Stale { to, .. } => Some(to),
             Event::Refused { from, .. } => Some(from),
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),

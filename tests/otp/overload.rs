@@ -7,8 +7,9 @@ use netsplit::explore::Strategy;
 use netsplit::process::{Target, Wait};
 use netsplit::trace::{DeadReason, Event};
 use netsplit::{
-    Address, Context, Flow, GenServer, Info, Keep, MailboxBound, Overflow, Received, Refusal,
-    ReplyTo, Scenario, Server, Sim, millis, secs,
+    Address, Context, Flow, GenServer, GenStatem, Info, Initial, Keep, MailboxBound, Never,
+    Overflow, Received, Refusal, ReplyTo, Scenario, Server, Sim, StateMachine, Transition, millis,
+    secs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -237,6 +238,66 @@ fn a_servers_mailbox_is_bounded_before_its_init() {
     });
     for outcome in outcomes {
         assert_eq!(dead_letters(&outcome), [MailboxFull; 2]);
+    }
+}
+
+/// Puts off all that comes before it is opened.
+struct Door;
+
+impl GenStatem for Door {
+    type Args = ();
+    type Message = Option<ReplyTo<u32>>;
+    type State = u32;
+    type Internal = Never;
+    type Name = Never;
+
+    async fn init(
+        (): (),
+        _: &mut Context<Self::Message>,
+    ) -> Result<(Self, Initial<Self>), Refusal> {
+        Ok((Door, Initial::state(0)))
+    }
+
+    async fn handle(
+        &mut self,
+        event: netsplit::Event<Self>,
+        opened: &u32,
+        _: &mut Context<Self::Message>,
+    ) -> Transition<Self> {
+        match event {
+            netsplit::Event::External(None) => Transition::next(opened + 1),
+            early @ netsplit::Event::External(Some(_)) if *opened == 0 => {
+                Transition::keep().postpone(early)
+            }
+            netsplit::Event::External(Some(asked)) => {
+                asked.reply(*opened);
+                Transition::keep()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_a_state_machine_postpones_takes_no_room_in_its_mailbox() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let bound = MailboxBound::new(1).policy(Overflow::Refuse);
+        let door = StateMachine::<Door>::with(()).mailbox(bound);
+        let door = door.start(ctx).await.expect("it starts");
+        for _ in 0..3 {
+            ctx.spawn(move |ctx: Context| async move {
+                assert_eq!(door.call(Some, secs(1)).await, Ok(1));
+                ctx.observe("answered", |answered: &mut u32| *answered += 1);
+            });
+            settle(ctx).await;
+        }
+        door.send(None);
+        settle(ctx).await;
+        assert!(door.try_send(None).is_ok());
+        assert!(door.try_send(None).is_err());
+    });
+    for outcome in outcomes {
+        assert_eq!(dead_letters(&outcome), []);
     }
 }
 

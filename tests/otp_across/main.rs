@@ -15,6 +15,7 @@ mod gen_server_calls;
 mod links;
 mod mailboxes;
 mod monitors;
+mod multi_call;
 mod names;
 mod nodes;
 mod signals;

@@ -50,7 +50,7 @@ fn sort(event: &Event) -> usize {
         Event::Halt { .. } => 39,
         Event::Outdated { .. } => 40,
         Event::Quiet => 41,
-        Event::MonitorName { .. } => 51,
+        Event::MonitorName { .. } => 52,
         Event::Supervision { what, .. } => match what {
             Supervision::Begins { .. } => 42,
             Supervision::Starts { .. } => 43,
@@ -63,15 +63,16 @@ fn sort(event: &Event) -> usize {
             Supervision::ShutsDown => 50,
             Supervision::Waits { .. } => 51,
         },
-        Event::Held { .. } => 52,
-        Event::Admitted { .. } => 53,
-        Event::Refused { .. } => 54,
-        Event::Overloaded { .. } => 55,
-        Event::Relieved { .. } => 56,
+        Event::Postponed { .. } => 53,
+        Event::Held { .. } => 54,
+        Event::Admitted { .. } => 55,
+        Event::Refused { .. } => 56,
+        Event::Overloaded { .. } => 57,
+        Event::Relieved { .. } => 58,
     }
 }
 
-const SORTS: usize = 57;
+const SORTS: usize = 59;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -220,6 +221,10 @@ fn examples() -> Log {
         Event::Stale {
             id: answer,
             to: root,
+        },
+        Event::Postponed {
+            id: local,
+            by: till,
         },
         Event::Unread {
             id: answer,

@@ -61,6 +61,7 @@ macro_rules! say {
 }
 
 mod names;
+mod pools;
 mod probe;
 mod restarts;
 mod servers;
@@ -73,6 +74,7 @@ mod trees;
 /// All that have a side in Rust: program and cases.
 const OURS: &[(&str, &[&str])] = &[
     names::CASES,
+    pools::CASES,
     restarts::CASES,
     servers::CASES,
     shutdowns::CASES,

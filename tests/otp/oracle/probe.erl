@@ -1,7 +1,7 @@
 %% A gen_server that does as it is told, and says what becomes of it: the same as `probe.rs`.
 -module(probe).
 -behaviour(gen_server).
--export([start/1, start/2, start_link/2, start_link/3, start_in_turn/3]).
+-export([start/1, start/2, start_link/2, start_link/3, start_planned/2, start_in_turn/3]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 -import(oracle, [say/2, reason/1]).
 
@@ -11,7 +11,8 @@ start(Plan) -> start(probe, Plan).
 start(Name, Plan) -> gen_server:start(?MODULE, {Name, Plan}, []).
 start_link(Name, Plan) -> gen_server:start_link(?MODULE, {Name, Plan}, []).
 start_link(local, Name, Plan) -> gen_server:start_link({local, Name}, ?MODULE, {Name, Plan}, []).
-start_in_turn(Name, Turns, Plans) ->
+start_planned(Plan, Name) -> start_link(Name, Plan).
+start_in_turn(Turns, Plans, Name) ->
     counters:add(Turns, 1, 1),
     start_link(Name, lists:nth(min(counters:get(Turns, 1), length(Plans)), Plans)).
 

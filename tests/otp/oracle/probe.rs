@@ -84,14 +84,14 @@ pub(super) enum Ask {
 }
 
 pub(super) struct Probe {
-    name: &'static str,
+    name: String,
     first: First,
     slow: u64,
 }
 
 /// A probe of this name, that is to be started.
-pub(super) fn probe(name: &'static str, plan: Plan) -> Server<Probe> {
-    Server::with((name, plan))
+pub(super) fn probe(name: &str, plan: Plan) -> Server<Probe> {
+    Server::with((name.to_owned(), plan))
 }
 
 /// Starts a probe that is monitored and not linked.
@@ -133,13 +133,10 @@ pub(super) fn unanswered(why: CallError) -> String {
 }
 
 impl GenServer for Probe {
-    type Args = (&'static str, Plan);
+    type Args = (String, Plan);
     type Message = Ask;
 
-    async fn init(
-        (name, plan): (&'static str, Plan),
-        ctx: &mut Context<Ask>,
-    ) -> Result<Probe, Refusal> {
+    async fn init((name, plan): (String, Plan), ctx: &mut Context<Ask>) -> Result<Probe, Refusal> {
         ctx.trap_exit(plan.trap);
         say!(ctx, "{name}: init");
         match plan.init {

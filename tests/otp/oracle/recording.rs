@@ -50,7 +50,7 @@ impl Recording {
         let path = folder().join(program).with_extension("txt");
         let text = fs::read_to_string(&path);
         let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
-        Recording::read(&text).map_err(|error| format!("{program}.txt, {error}"))
+        Recording::read(&text).map_err(|error| format!("{program}.txt: {error}"))
     }
 
     /// The outcomes of a case.

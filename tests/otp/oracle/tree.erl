@@ -2,7 +2,7 @@
 -module(tree).
 -behaviour(supervisor).
 -export([start/2, start_link/2, init/1, child/1, child/2, in_turn/3, subtree/3]).
--export([pid/2, tell/3, kill/2, say_children/1, stop/1, failure/1]).
+-export([pid/2, tell/3, kill/2, kill_child/2, say_children/1, stop/1, failure/1]).
 -import(oracle, [say/1, say/2, reason/1, await_end/1, settle/0]).
 
 %% Starts a supervisor that is linked to who starts it, and answers with its pid.
@@ -23,7 +23,7 @@ child(Id, Spec) ->
 %% A probe with a plan for its first start, one for its second, …; the last of them is for all further ones.
 in_turn(Id, Plans, Spec) ->
     Turns = counters:new(1, []),
-    maps:merge(#{id => Id, start => {probe, start_in_turn, [Id, Turns, Plans]}}, Spec).
+    maps:merge(#{id => Id, start => {probe, start_in_turn, [Turns, Plans, Id]}}, Spec).
 
 %% A supervisor as a child; `restart` says when it is restarted.
 subtree(Id, Restart, {Flags, Children}) ->
@@ -42,8 +42,9 @@ tell(Supervisor, Id, What) ->
     settle_with(Supervisor).
 
 %% The same, by a kill.
-kill(Supervisor, Id) ->
-    Child = pid(Supervisor, Id),
+kill(Supervisor, Id) -> kill_child(Supervisor, pid(Supervisor, Id)).
+
+kill_child(Supervisor, Child) ->
     exit(Child, kill),
     await_end(Child),
     settle_with(Supervisor).

@@ -4,7 +4,7 @@ use super::await_end;
 use super::probe::{Ask, Plan, probe};
 use crate::settle;
 use netsplit::otp::{ChildError, ChildInfo, ChildSpec, Supervisor, SupervisorRef, child};
-use netsplit::{Address, Context, ExitReason, Info, Pid};
+use netsplit::{Address, Context, ExitReason, Info, Message, Pid};
 use std::cell::Cell;
 
 /// A probe that traps exits, so that it says how it is stopped.
@@ -19,11 +19,17 @@ pub(super) fn planned(id: &'static str, plan: Plan) -> ChildSpec {
 
 /// A probe with a plan for its first start, one for its second, …; the last of them is for all further ones.
 pub(super) fn in_turn(id: &'static str, plans: Vec<Plan>) -> ChildSpec {
+    let next = turns(plans);
+    child(id, move || probe(id, next()))
+}
+
+/// The first of these plans, then the second, …, and then always the last.
+pub(super) fn turns(plans: Vec<Plan>) -> impl Fn() -> Plan {
     let turns = Cell::new(0);
-    child(id, move || {
+    move || {
         let turn = turns.replace(turns.get() + 1);
-        probe(id, plans[turn.min(plans.len() - 1)].clone())
-    })
+        plans[turn.min(plans.len() - 1)].clone()
+    }
 }
 
 /// Starts a supervisor that is linked to who starts it.
@@ -99,7 +105,7 @@ pub(super) async fn say_count(ctx: &Context<String>, tree: SupervisorRef) {
 }
 
 /// Stops a supervisor as its parent does, and says for which reason it ends.
-pub(super) async fn stop(ctx: &Context<String>, tree: SupervisorRef) {
+pub(super) async fn stop<M: Message>(ctx: &Context<String>, tree: Address<M>) {
     ctx.send_exit(tree.pid().unwrap(), ExitReason::Shutdown);
     let is_it = |info: &Info| matches!(info, Info::Exit { from, .. } if Some(*from) == tree.pid());
     if let Info::Exit { reason, .. } = ctx.receive_info(is_it).await {

@@ -1,0 +1,3 @@
+//! otp: what supervisors promise, and what they do not.
+
+pub(crate) mod restart_storm;
