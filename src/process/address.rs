@@ -4,7 +4,7 @@ use super::exit::CallError;
 use super::host::{Carries, Packet, Via};
 use super::mailbox::Content;
 use super::message::{Labeled, Message, encode};
-use super::reply::{ReplyTo, call_with};
+use super::reply::{Asking, ReplyTo};
 use super::system::{System, act, wants, with};
 use super::target::Target;
 use crate::choice::Lineage;
@@ -156,7 +156,7 @@ impl<M: Message> Address<M> {
         match sent {
             Sent::Here(Left::Nothing) => {}
             Sent::Here(Left::Dropped(message)) => drop(message),
-            Sent::Slow(message) => send_with_detail(self.target, message),
+            Sent::Slow(message) => send_with_detail(self.target, message, 0),
             Sent::Abroad(message, blank) => {
                 hand_over(blank, (kind, via, Carries::Message), &message);
             }
@@ -191,20 +191,20 @@ impl<M: Message> Address<M> {
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn call<R: Message>(
+    pub fn call<R: Message>(
         self,
         ask: impl FnOnce(ReplyTo<R>) -> M,
         timeout: Duration,
-    ) -> Result<R, CallError> {
-        call_with(self, ask, Some(timeout)).await
+    ) -> impl Future<Output = Result<R, CallError>> {
+        Asking::new(self, ask, Some(timeout))
     }
 
     /// Asks and waits for the answer, or until the other has ended.
-    pub(crate) async fn call_for_ever<R: Message>(
+    pub(crate) fn call_for_ever<R: Message>(
         self,
         ask: impl FnOnce(ReplyTo<R>) -> M,
-    ) -> Result<R, CallError> {
-        call_with(self, ask, None).await
+    ) -> impl Future<Output = Result<R, CallError>> {
+        Asking::new(self, ask, None)
     }
 
     /// Whether it lies on another node than the current process.
@@ -216,15 +216,19 @@ impl<M: Message> Address<M> {
     }
 }
 
-/// Sends a local message of which somebody wants details, or which may be the last call of the host.
+/// Sends a local message of which somebody wants details, or which may be the last call of the host; where it
+/// is a question, that of the call `asking`.
 #[cold]
-fn send_with_detail<M: Message>(target: Target, message: M) {
+pub(super) fn send_with_detail<M: Message>(target: Target, message: M, asking: u32) {
     let detail = with(|system| system.kernel.trace.wants_detail());
     let text = if detail { local_detail(&message) } else { None };
     let left = act(|system, current| {
         let here = current.pid.node();
         let (id, target) = (system.next_id(), system.homed(here, target));
-        system.deliver_local(here, target, id, message, text)
+        system.asking = asking;
+        let left = system.deliver_local(here, target, id, message, text);
+        system.asking = 0;
+        left
     });
     drop(left);
 }
@@ -404,7 +408,7 @@ impl System {
             .data
             .extra
             .as_mut()
-            .and_then(|extra| extra.held.as_mut());
+            .and_then(|extra| extra.suspended.as_mut());
         let waits = match held {
             Some(held) => std::mem::replace(&mut held.line, true),
             None => task.is_suspended(),
@@ -419,7 +423,7 @@ impl System {
 
     /// Puts a message into a mailbox on the current process's node; gives back what nobody took.
     #[inline(always)]
-    fn deliver_local<M: Message>(
+    pub(crate) fn deliver_local<M: Message>(
         &mut self,
         node: NodeId,
         target: Target,
@@ -448,6 +452,7 @@ impl System {
     }
 
     /// The process that a target stands for now, with its slot in the kernel.
+    #[inline]
     pub(crate) fn resolve(&mut self, target: Target) -> Result<(Pid, u32), DeadReason> {
         let pid = match target {
             Target::Pid(pid) | Target::Alias(pid, _) => pid,

@@ -7,7 +7,7 @@
 use super::address::{Address, Left};
 use super::context::Context;
 use super::distribution::Signal;
-use super::exit::{CallError, ExitReason};
+use super::exit::ExitReason;
 use super::mailbox::{Content, Info};
 use super::message::Message;
 use super::system::{Current, Process, System, Watch, act, wants, with};
@@ -19,7 +19,7 @@ use std::fmt;
 
 /// What becomes of a message that finds the mailbox full.
 ///
-/// Whatever it is, a call whose question is not kept fails at once with [`CallError::MailboxFull`], and a
+/// Whatever it is, a call whose question is not kept fails at once with [`CallError::MailboxFull`](crate::process::CallError::MailboxFull), and a
 /// message that is not kept is a dead letter, [`DeadReason::MailboxFull`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
@@ -158,8 +158,6 @@ pub(crate) struct Bounded {
     overloaded: bool,
     /// Who waits for room, in their order, and `put` after the last message of each.
     waiting: VecDeque<(Pid, u64)>,
-    /// The next message of this process is the question of this call.
-    asking: Option<(Pid, u32)>,
     /// The calls whose questions are in the queue, where one may be dropped.
     questions: FxHashMap<MessageId, u32>,
 }
@@ -191,7 +189,7 @@ impl Bounded {
 
 /// What a process waits for that is not polled.
 #[derive(Default)]
-pub(crate) struct Held {
+pub(crate) struct Suspended {
     /// For a connection that takes more.
     pub(crate) line: bool,
     /// For room in the mailboxes of these.
@@ -281,7 +279,6 @@ impl System {
                 put: 0,
                 overloaded: false,
                 waiting: VecDeque::new(),
-                asking: None,
                 questions: FxHashMap::default(),
             })
         });
@@ -354,20 +351,19 @@ impl System {
 
     /// What is to become of a message that comes to a bounded mailbox.
     fn entry(&mut self, slot: u32, to: Pid, id: MessageId) -> Entry {
-        let sender = self.current.pid;
+        let (sender, question) = (self.current.pid, self.asking);
         let Some(bounded) = self.bounded(slot) else {
             return Entry::In { waits: false };
         };
-        let question = bounded.asking.take_if(|(caller, _)| *caller == id.from);
-        if let Some((_, alias)) = question {
-            bounded.questions.insert(id, alias);
+        if question != 0 {
+            bounded.questions.insert(id, question);
         }
         if bounded.messages < bounded.bound.capacity {
             return Entry::In { waits: false };
         }
         match bounded.bound.policy {
             Overflow::Wait => Entry::In {
-                waits: id.from == sender && sender != to && question.is_none(),
+                waits: id.from == sender && sender != to && question == 0,
             },
             Overflow::Refuse | Overflow::DropNewest => Entry::Out,
             Overflow::DropOldest => Entry::For,
@@ -447,7 +443,7 @@ impl System {
             let refused = Signal::CallRefused { to: caller, alias };
             self.signal(to, Target::Pid(caller), &refused);
         } else if let Ok(slot) = self.find(caller) {
-            self.fail_alias(slot, alias, CallError::MailboxFull);
+            self.refuse_alias(slot, alias);
         }
     }
 
@@ -469,7 +465,7 @@ impl System {
             return;
         };
         let line = task.is_suspended();
-        let held = task.data.extra().held.get_or_insert_default();
+        let held = task.data.extra().suspended.get_or_insert_default();
         held.line |= line && held.rooms.is_empty();
         held.rooms.push(of);
         self.kernel.suspend(slot);
@@ -485,7 +481,7 @@ impl System {
         else {
             return;
         };
-        let Some(held) = extra.held.as_mut() else {
+        let Some(held) = extra.suspended.as_mut() else {
             return;
         };
         held.rooms.retain(|room| *room != of);
@@ -493,7 +489,7 @@ impl System {
         self.kernel.trace.emit(Event::Admitted { pid, of });
         if free {
             if let Some(process) = self.process(slot) {
-                process.extra().held = None;
+                process.extra().suspended = None;
                 process.wants = 0;
             }
             self.kernel.release(slot);
@@ -524,19 +520,13 @@ impl System {
 }
 
 impl Process {
-    /// A caller waits for this process's answer to the question that it sends next.
-    pub(crate) fn asked_by(&mut self, caller: Pid, alias: u32) {
-        self.watchers.insert((caller, Watch::Call(alias)));
-        if self.bounded
-            && let Some(bounded) = self.extra.as_mut().and_then(|extra| extra.bounded.as_mut())
-        {
-            bounded.asking = Some((caller, alias));
-        }
-    }
-
     /// The connection that it waits for takes more; whether it waits for nothing else.
     pub(crate) fn line_is_free(&mut self) -> bool {
-        let Some(held) = self.extra.as_mut().and_then(|extra| extra.held.as_mut()) else {
+        let Some(held) = self
+            .extra
+            .as_mut()
+            .and_then(|extra| extra.suspended.as_mut())
+        else {
             return true;
         };
         held.line = false;

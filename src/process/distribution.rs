@@ -1,7 +1,7 @@
 //! Distribution: links, monitors and exits between nodes, as signals over their connections; and what a
 //! node hears when a connection comes up or is lost.
 
-use super::exit::{CallError, ExitReason};
+use super::exit::ExitReason;
 use super::host::{Carries, Packet, Via};
 use super::mailbox::{Info, MonitorRef};
 use super::message::{Labeled, encode};
@@ -216,12 +216,12 @@ impl System {
             } => self.down_from(to, number, of, reason),
             Signal::CallDown { to, alias, reason } => {
                 if let Ok(slot) = self.find(to) {
-                    self.fail_alias(slot, alias, CallError::Exit(reason));
+                    self.fail_alias(slot, alias, reason);
                 }
             }
             Signal::CallRefused { to, alias } => {
                 if let Ok(slot) = self.find(to) {
-                    self.fail_alias(slot, alias, CallError::MailboxFull);
+                    self.refuse_alias(slot, alias);
                 }
             }
             Signal::CallOver { by, alias, of } => {
@@ -283,7 +283,7 @@ impl System {
         match to {
             Ok(slot) => {
                 if let Some(process) = self.process(slot) {
-                    process.asked_by(caller, alias);
+                    process.watchers.insert((caller, Watch::Call(alias)));
                 }
             }
             Err(nobody) => {
@@ -364,7 +364,7 @@ impl System {
             self.down(slot, pid, monitor, of, ExitReason::NoConnection);
         }
         for alias in calls {
-            self.fail_alias(slot, alias, CallError::Exit(ExitReason::NoConnection));
+            self.fail_alias(slot, alias, ExitReason::NoConnection);
         }
     }
 

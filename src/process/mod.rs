@@ -4,6 +4,7 @@
 //! cannot tell simulation from life. A host drives its nodes' processes through a [`Runtime`].
 
 mod address;
+mod alias;
 mod bound;
 mod context;
 mod distribution;

@@ -1,7 +1,7 @@
 //! Monitors: of a process by its pid, or of whoever holds a name.
 
 use super::distribution::{Signal, Voice};
-use super::exit::{CallError, ExitReason};
+use super::exit::ExitReason;
 use super::mailbox::{Info, MonitorRef, down};
 use super::system::{Current, System, Watch};
 use super::target::Target;
@@ -171,7 +171,7 @@ impl System {
                 let monitor = monitor.unwrap_or(MonitorRef::new(number, Target::Pid(of)));
                 self.down(slot, watcher, monitor, of, reason.clone());
             }
-            Watch::Call(alias) => self.fail_alias(slot, alias, CallError::Exit(reason.clone())),
+            Watch::Call(alias) => self.fail_alias(slot, alias, reason.clone()),
         }
     }
 

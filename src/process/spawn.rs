@@ -3,7 +3,7 @@
 use super::address::{Address, Left};
 use super::context::Context;
 use super::exit::{ExitReason, IntoExit};
-use super::host::Packet;
+use super::host::{Carries, Packet};
 use super::mailbox::{AnyMailbox, Mailbox, MonitorRef};
 use super::message::{Message, decode};
 use super::system::{Current, Receiver, act, with};
@@ -46,7 +46,14 @@ fn empty_mailbox<M: Message>() -> Box<dyn AnyMailbox> {
 fn deliver<M: Message>(to: Pid, slot: u32, packet: &Packet) {
     let message = decode::<M>(packet.label, &packet.bytes);
     let left = with(|system| match message {
-        Ok(message) => system.put(slot, to, packet.id, message),
+        Ok(message) => {
+            if let Carries::Question(alias) = packet.what {
+                system.asking = alias;
+            }
+            let left = system.put(slot, to, packet.id, message);
+            system.asking = 0;
+            left
+        }
         Err(why) => {
             system.dead_letter(to.node(), packet.id, Target::Pid(to), why);
             Left::Nothing

@@ -3,13 +3,13 @@
 //! No code of a user runs while it is borrowed: futures are taken out to be polled, and what is to be
 //! dropped goes to a graveyard first.
 
-use super::bound::{Bounded, Held};
+use super::alias::Alias;
+use super::bound::{Bounded, Suspended};
 use super::exit::ExitReason;
 use super::few::Few;
 use super::host::{Core, Host, Packet};
 use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::node::NodeState;
-use super::reply::Alias;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
 use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
@@ -70,8 +70,10 @@ pub(crate) struct Extra {
     /// Monitors that this process holds.
     pub(crate) monitors: Few<MonitorRef>,
     pub(crate) name: Option<Name>,
-    pub(crate) aliases: SmallVec<[Alias; 1]>,
-    pub(crate) spare: Option<Box<dyn Any>>,
+    /// Its calls, in the order of their ids.
+    pub(crate) aliases: Vec<Alias>,
+    /// Whether it stands in the system's list of those with calls that are not settled.
+    pub(crate) unsettled: bool,
     /// Messages that timers will send to it.
     pub(crate) delayed: SmallVec<[u32; 1]>,
     /// Messages that it has taken, and put off.
@@ -81,7 +83,7 @@ pub(crate) struct Extra {
     /// What a mailbox with a bound keeps beside its queue.
     pub(crate) bounded: Option<Box<Bounded>>,
     /// What it waits for, where that is room in mailboxes.
-    pub(crate) held: Option<Box<Held>>,
+    pub(crate) suspended: Option<Box<Suspended>>,
     /// Wakers of combinators, in which it waits for what its `wants` says.
     pub(crate) foreign: Vec<Waker>,
 }
@@ -104,10 +106,7 @@ impl Extra {
 impl Extra {
     /// Whether dropping it runs no code of a user's.
     pub(crate) fn is_plain(&self) -> bool {
-        self.aliases.is_empty()
-            && self.spare.is_none()
-            && self.state.is_none()
-            && self.foreign.is_empty()
+        self.aliases.iter().all(Alias::is_plain) && self.state.is_none() && self.foreign.is_empty()
     }
 }
 
@@ -208,6 +207,8 @@ pub(crate) struct System {
     /// Processes that have unlinked one of another node, which has not confirmed it, and the number of that.
     pub(crate) unlinking: FxHashMap<(Pid, Pid), u32>,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
+    /// The slots of processes with calls whose timers are not set, and whose servers do not know of them.
+    pub(crate) unsettled: Vec<u32>,
     pub(crate) graveyard: Vec<Remains>,
     /// The wakers of others that are to be called before the next poll.
     pub(crate) others: Vec<Waker>,
@@ -223,6 +224,8 @@ pub(crate) struct System {
         reason = "a packet passes many hands, as one word, and its box serves again"
     )]
     pub(crate) packets: Vec<Box<Packet>>,
+    /// The call whose question is being put into a mailbox; 0 where what is put there is none.
+    pub(crate) asking: u32,
     pub(crate) error: Option<Reached>,
     pub(crate) beat: Option<Arc<Beat>>,
     /// Root processes that ended by a panic or an error: their node, and the reason.
@@ -332,6 +335,7 @@ impl System {
             drifts: false,
             unlinking: FxHashMap::default(),
             dying: Vec::new(),
+            unsettled: Vec::new(),
             graveyard: Vec::new(),
             others: Vec::new(),
             delayed: Slab::default(),
@@ -339,6 +343,7 @@ impl System {
             counters: FxHashMap::default(),
             names: FxHashMap::default(),
             packets: Vec::new(),
+            asking: 0,
             error: None,
             beat: None,
             ended_roots: Vec::new(),

@@ -91,7 +91,8 @@ impl System {
                 continue;
             };
             let (pid, wanted, mailbox) = (process.pid, process.wants, process.mail as usize);
-            let (calls, rooms, line) = (process.calls(), process.rooms(), process.waits_for_line());
+            let (calls, unset) = (process.calls(), process.unset());
+            let (rooms, line) = (process.rooms(), process.waits_for_line());
             let mut waits = Vec::new();
             if suspended {
                 let room = |of| Wait::Room {
@@ -113,7 +114,7 @@ impl System {
                     waits.push(Wait::Mail);
                 }
                 if wanted & wants::TIME != 0 {
-                    let due = timers.get(&slot).copied();
+                    let due = timers.get(&slot).copied().into_iter().chain(unset).min();
                     waits.push(Wait::Timer { due });
                 }
             }
@@ -191,14 +192,26 @@ impl Process {
 
     /// Those in whose mailboxes it waits for room.
     fn rooms(&self) -> Vec<Pid> {
-        let held = self.extra.as_ref().and_then(|extra| extra.held.as_ref());
+        let held = self
+            .extra
+            .as_ref()
+            .and_then(|extra| extra.suspended.as_ref());
         held.map_or(Vec::new(), |held| held.rooms.clone())
     }
 
     /// Whether it waits for a connection, where it is suspended.
     fn waits_for_line(&self) -> bool {
-        let held = self.extra.as_ref().and_then(|extra| extra.held.as_ref());
+        let held = self
+            .extra
+            .as_ref()
+            .and_then(|extra| extra.suspended.as_ref());
         held.is_none_or(|held| held.line || held.rooms.is_empty())
+    }
+
+    /// When the first of the timeouts of its calls is over for which no timer is set yet.
+    fn unset(&self) -> Option<Time> {
+        let aliases = self.extra.iter().flat_map(|extra| &extra.aliases);
+        aliases.filter_map(|alias| alias.unset()).min()
     }
 }
 
