@@ -19,8 +19,9 @@ use std::fmt;
 
 /// What becomes of a message that finds the mailbox full.
 ///
-/// Whatever it is, a call whose question is not kept fails at once with [`CallError::MailboxFull`](crate::process::CallError::MailboxFull), and a
-/// message that is not kept is a dead letter, [`DeadReason::MailboxFull`].
+/// Whatever it is, a call whose question is not kept fails at once with
+/// [`CallError::MailboxFull`](crate::process::CallError::MailboxFull), and a message that is not kept is a
+/// dead letter, [`DeadReason::MailboxFull`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
     /// It is taken in all the same, and its sender is not polled before there is room, first come, first
