@@ -44,7 +44,8 @@ pub struct Task<D: TaskData> {
     pub waits: bool,
     /// Whether a timer of its own went off since its last poll.
     pub rang: bool,
-    wakes: u64,
+    /// How often it was woken: each time it is polled once.
+    pub wakes: u64,
     /// The wake order of its entry in the ready queue; 0 when it has none.
     queued: u64,
     /// The floor above's own.

@@ -191,6 +191,12 @@ pub trait GenStatem: Sized + 'static {
     ) {
         let _ = (reason, state, ctx);
     }
+
+    /// The state, and what of the data is worth showing, as text: for [`sys::status`](super::sys::status) and
+    /// for observers. It travels between nodes, so it should be the same in every build. Default: the state.
+    fn format_status(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
 }
 
 /// How to start a state machine.

@@ -2,12 +2,16 @@
 //! life.
 
 mod caught;
+mod desk;
 mod gen_server;
 mod gen_statem;
 mod multi_call;
 mod start;
 mod supervisor;
+pub mod sys;
 
+#[cfg(feature = "sim")]
+pub(crate) use desk::Desk;
 pub use gen_server::{Flow, GenServer, Server};
 #[cfg(feature = "sim")]
 pub(crate) use gen_statem::Machine;

@@ -137,7 +137,7 @@ pub(crate) struct Birth {
     ack: Option<Ack>,
     /// Whose exit is an order to stop: its starter's, where it is linked to that; of a node's first process,
     /// its node's.
-    parent: Option<Pid>,
+    pub(crate) parent: Option<Pid>,
 }
 
 impl Birth {

@@ -5,6 +5,7 @@ use super::host::{Carries, Packet, Via};
 use super::mailbox::Content;
 use super::message::{Labeled, Message, encode};
 use super::reply::{Asking, ReplyTo};
+use super::sys::is_system;
 use super::system::{System, act, wants, with};
 use super::target::Target;
 use crate::choice::Lineage;
@@ -110,6 +111,14 @@ impl<M: Message> Address<M> {
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         self.target.pid()
+    }
+
+    /// The same place, for messages of another type.
+    pub(crate) fn retyped<N>(self) -> Address<N> {
+        Address {
+            target: self.target,
+            message: PhantomData,
+        }
     }
 
     /// Sends a message. It never fails: what finds no receiver is a dead letter, with a reason.
@@ -484,6 +493,8 @@ impl System {
         let process = &mut live.task.data;
         let why = if process.dying {
             DeadReason::NoProc
+        } else if is_system::<M>() {
+            return self.put_system(slot, id, message);
         } else if process.bounded {
             return self.put_bounded(slot, to, id, message);
         } else {

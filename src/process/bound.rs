@@ -215,7 +215,7 @@ impl<M: Message> Context<M> {
     ///
     /// Default: no bound but [`Bounds::mailbox`](crate::kernel::Bounds::mailbox), which ends the run.
     pub fn bound_mailbox(&self, bound: MailboxBound) {
-        let _ = act(|system, current| system.bound_mailbox(current, bound));
+        let _ = act(|system, current| system.bound_mailbox::<M>(current, bound));
     }
 
     /// Hears of the mailboxes of this node that cross their watermarks from now on, as
@@ -264,14 +264,13 @@ impl<M: Message> Address<M> {
 }
 
 impl System {
-    fn bound_mailbox(&mut self, current: Current, bound: MailboxBound) {
+    fn bound_mailbox<M: Message>(&mut self, current: Current, bound: MailboxBound) {
+        let is_message = |content: &&Content<M>| matches!(content, Content::Message(..));
+        let queue = self.mailbox_of::<M>(current.slot);
+        let messages = queue.map_or(0, |(queue, _)| queue.iter().filter(is_message).count());
         let Some(process) = self.process(current.slot) else {
             return;
         };
-        let mut messages = 0;
-        if let Some(mailbox) = process.mailbox.as_ref() {
-            mailbox.ids(&mut |_| messages += 1);
-        }
         process.bounded = true;
         let bounded = process.extra().bounded.get_or_insert_with(|| {
             Box::new(Bounded {

@@ -93,13 +93,13 @@ pub(crate) fn bury_letter(
                 continue;
             }
             let missed = std::mem::take(missed);
-            let letter = DeadLetter {
+            let letter = Info::DeadLetter(DeadLetter {
                 id,
                 to,
                 why,
                 missed,
-            };
-            process.inform(Info::DeadLetter(letter));
+            });
+            process.put_in(|mailbox| mailbox.push_info(letter));
             if process.came(wants::MAIL) {
                 live.wake();
             }

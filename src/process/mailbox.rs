@@ -3,6 +3,7 @@
 use super::exit::ExitReason;
 use super::letters::DeadLetter;
 use super::message::Message;
+use super::sys::Request;
 use super::target::Target;
 use crate::trace::{MessageId, Name, NodeId, Pid, Reason};
 use std::any::Any;
@@ -148,6 +149,20 @@ pub(crate) enum Content<M> {
     Info(Box<Info>),
     /// A timer of a state machine has fired: its number there.
     Timer(u32),
+    /// A system message: of every type of mailbox.
+    System(Box<(MessageId, Request)>),
+}
+
+impl<M> Content<M> {
+    /// Of a message, its id.
+    #[inline(always)]
+    pub(crate) fn id(&self) -> Option<MessageId> {
+        match self {
+            Content::Message(id, _) => Some(*id),
+            Content::System(system) => Some(system.0),
+            Content::Down(..) | Content::Info(_) | Content::Timer(_) => None,
+        }
+    }
 }
 
 impl<M> From<Content<M>> for Received<M> {
@@ -159,6 +174,7 @@ impl<M> From<Content<M>> for Received<M> {
             Content::Info(info) => Received::Info(*info),
             // A handler receives by itself what was meant for its machine.
             Content::Timer(_) => Received::Info(Info::Timeout),
+            Content::System(_) => unreachable!("who receives takes system messages out before"),
         }
     }
 }
@@ -185,6 +201,7 @@ pub(crate) trait AnyMailbox: Any {
     fn len(&self) -> usize;
     fn push_info(&mut self, info: Info);
     fn push_timer(&mut self, number: u32);
+    fn push_system(&mut self, system: Box<(MessageId, Request)>);
     /// Calls `each` with the id of every message.
     fn ids(&self, each: &mut dyn FnMut(MessageId));
     /// Removes what says that this monitor fired.
@@ -211,12 +228,12 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
         self.0.push_back(Content::Timer(number));
     }
 
+    fn push_system(&mut self, system: Box<(MessageId, Request)>) {
+        self.0.push_back(Content::System(system));
+    }
+
     fn ids(&self, each: &mut dyn FnMut(MessageId)) {
-        for content in &self.0 {
-            if let Content::Message(id, _) = content {
-                each(*id);
-            }
-        }
+        self.0.iter().filter_map(Content::id).for_each(each);
     }
 
     fn flush_down(&mut self, monitor: MonitorRef) -> Option<Info> {
@@ -225,13 +242,13 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
             Content::Info(info) => {
                 matches!(**info, Info::Down { monitor: fired, .. } if fired == monitor)
             }
-            Content::Message(..) | Content::Timer(_) => false,
+            Content::Message(..) | Content::Timer(_) | Content::System(_) => false,
         };
         let index = self.0.iter().position(is_it)?;
         match self.0.remove(index)? {
             Content::Down(monitor, code) => Some(down(monitor, ExitReason::plain(code))),
             Content::Info(info) => Some(*info),
-            Content::Message(..) | Content::Timer(_) => None,
+            Content::Message(..) | Content::Timer(_) | Content::System(_) => None,
         }
     }
 }

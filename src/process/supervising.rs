@@ -78,7 +78,7 @@ impl<M: Message> Context<M> {
                         Info::Down { monitor, .. } => monitors.remove(monitor),
                         _ => false,
                     },
-                    Content::Message(..) | Content::Timer(_) => false,
+                    _ => false,
                 };
                 if self.poll_select(cx, &mut fired).is_ready() {
                     continue;

@@ -10,9 +10,12 @@ use super::few::Few;
 use super::host::{Core, Host, Packet};
 use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::node::NodeState;
+use super::sys::Behaviour;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
-use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
+use crate::kernel::{
+    Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, Time, quiet_panics,
+};
 use crate::trace::{
     DeadReason, Event, Limit, MessageId, Name, Names, NodeId, Pid, TextId, Trace, set_names,
 };
@@ -79,7 +82,7 @@ pub(crate) struct Extra {
     /// Messages that it has taken, and put off.
     pub(crate) postponed: VecDeque<MessageId>,
     pub(crate) stream: Option<Box<Stream>>,
-    pub(crate) state: Option<Rc<dyn Any>>,
+    pub(crate) behaviour: Option<Rc<dyn Behaviour>>,
     /// What a mailbox with a bound keeps beside its queue.
     pub(crate) bounded: Option<Box<Bounded>>,
     /// What it waits for, where that is room in mailboxes.
@@ -106,7 +109,9 @@ impl Extra {
 impl Extra {
     /// Whether dropping it runs no code of a user's.
     pub(crate) fn is_plain(&self) -> bool {
-        self.aliases.iter().all(Alias::is_plain) && self.state.is_none() && self.foreign.is_empty()
+        self.aliases.iter().all(Alias::is_plain)
+            && self.behaviour.is_none()
+            && self.foreign.is_empty()
     }
 }
 
@@ -140,11 +145,11 @@ impl Process {
         wanted
     }
 
-    /// Puts something that the system tells into its mailbox.
-    pub(crate) fn inform(&mut self, info: Info) {
+    /// Puts something into its mailbox, whatever that takes.
+    pub(crate) fn put_in(&mut self, put: impl FnOnce(&mut dyn AnyMailbox)) {
         self.mail += 1;
-        let mailbox = self.mailbox.get_or_insert_with(self.receiver.mailbox);
-        mailbox.push_info(info);
+        let make = self.receiver.mailbox;
+        put(&mut **self.mailbox.get_or_insert_with(make));
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
@@ -400,6 +405,17 @@ impl System {
         (&mut *self.host, core)
     }
 
+    /// Virtual time, as the clock of this node has it.
+    #[inline]
+    pub(crate) fn now_on(&self, node: NodeId) -> Time {
+        let now = self.kernel.now();
+        if self.drifts {
+            self.host.node_time(node, now)
+        } else {
+            now
+        }
+    }
+
     #[inline]
     pub(crate) fn process(&mut self, slot: u32) -> Option<&mut Process> {
         Some(&mut self.kernel.tasks.get_mut(slot)?.data)
@@ -496,10 +512,15 @@ impl System {
 
     /// Puts something that the system tells into a process's mailbox.
     pub(crate) fn inform(&mut self, slot: u32, info: Info) {
+        self.put_in(slot, |mailbox| mailbox.push_info(info));
+    }
+
+    /// Puts something into a process's mailbox, whatever that takes, and wakes it where it waits for mail.
+    pub(crate) fn put_in(&mut self, slot: u32, put: impl FnOnce(&mut dyn AnyMailbox)) {
         let Some(process) = self.process(slot) else {
             return;
         };
-        process.inform(info);
+        process.put_in(put);
         self.came(slot, wants::MAIL);
     }
 

@@ -155,7 +155,7 @@ impl System {
         slots.into_iter().filter(alive).collect()
     }
 
-    fn name_held(&mut self, slot: u32) -> Option<String> {
+    pub(crate) fn name_held(&mut self, slot: u32) -> Option<String> {
         let name = self.process(slot)?.extra.as_ref()?.name?;
         self.name_text(name)
     }

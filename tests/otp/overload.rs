@@ -4,6 +4,7 @@
 use super::mailboxes::{own, rest};
 use super::{dead_letters, events, idle, nothing_comes, one_node, settle};
 use netsplit::explore::Strategy;
+use netsplit::otp::sys;
 use netsplit::process::{Target, Wait};
 use netsplit::trace::{DeadReason, Event};
 use netsplit::{
@@ -238,6 +239,25 @@ fn a_servers_mailbox_is_bounded_before_its_init() {
     });
     for outcome in outcomes {
         assert_eq!(dead_letters(&outcome), [MailboxFull; 2]);
+    }
+}
+
+#[test]
+fn what_sys_asks_takes_no_room_in_a_full_mailbox_and_is_answered() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let bound = MailboxBound::new(1).policy(Overflow::DropOldest);
+        let counter = Server::<Counter>::with(()).mailbox(bound).start(ctx).await;
+        let counter = counter.expect("it starts");
+        sys::suspend(counter, secs(1)).await.expect("it is a server");
+        counter.send(Count::Up);
+        let status = sys::status(counter, secs(1)).await.expect("it answers");
+        assert_eq!(status.mailbox, 1);
+        counter.send(Count::Up);
+        sys::resume(counter, secs(1)).await.expect("it is a server");
+        assert_eq!(counter.call(Count::Read, secs(1)).await, Ok(2));
+    });
+    for outcome in outcomes {
+        assert_eq!(dead_letters(&outcome), [MailboxFull; 5]);
     }
 }
 

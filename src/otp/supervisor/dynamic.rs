@@ -3,9 +3,10 @@
 //! It is OTP's `simple_one_for_one`, and Elixir's `DynamicSupervisor`.
 
 use super::super::caught::{Caught, noted};
+use super::super::desk::{Desk, Kind};
 use super::super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
 use super::child::{ChildCount, ChildInfo, Starting};
-use super::children::{Life, State};
+use super::children::{Life, State, counted};
 use super::request::{Again, ChildError, SpecError};
 use super::stop::{Shutdown, WORKER, stop, stop_all};
 use super::window::Window;
@@ -16,7 +17,6 @@ use crate::process::{
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -294,7 +294,7 @@ struct Running<A> {
     spec: DynamicSupervisor<A>,
     window: Window,
     /// Seen from outside, too: never borrowed across an await.
-    children: Rc<RefCell<Children<A>>>,
+    children: Rc<Desk<Children<A>>>,
 }
 
 async fn serve<A: Message + Clone>(
@@ -303,8 +303,9 @@ async fn serve<A: Message + Clone>(
     mut birth: Birth,
 ) -> ExitReason {
     ctx.trap_exit(true);
+    let parent = birth.parent;
     let begun = birth.state(&mut ctx, async |ctx| {
-        Ok::<_, Refusal>(Running::begin(spec, ctx))
+        Ok::<_, Refusal>(Running::begin(spec, ctx, parent))
     });
     let mut running = match begun.await {
         Ok(running) => running,
@@ -312,7 +313,7 @@ async fn serve<A: Message + Clone>(
     };
     birth.done();
     let reason = loop {
-        let next = match ctx.receive().await {
+        let next = match running.children.receive(&ctx).await {
             Received::Message(ToDynamic(request)) => running.asked(&ctx, request).await,
             Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
             Received::Info(Info::Exit { from, reason }) => {
@@ -329,17 +330,26 @@ async fn serve<A: Message + Clone>(
 }
 
 impl<A: Message + Clone> Running<A> {
-    fn begin(spec: DynamicSupervisor<A>, ctx: &Context<ToDynamic<A>>) -> Running<A> {
+    fn begin(
+        spec: DynamicSupervisor<A>,
+        ctx: &Context<ToDynamic<A>>,
+        parent: Option<Pid>,
+    ) -> Running<A> {
         ctx.tell(Supervision::Begins {
             strategy: Strategy::SimpleOneForOne,
             intensity: spec.intensity,
             period_ns: crate::kernel::nanos(spec.period),
         });
-        let children = Rc::new(RefCell::new(Children {
+        let kind = Kind {
+            name: "DynamicSupervisor",
+            text: Children::text,
+        };
+        let children = Children {
             all: BTreeMap::new(),
             pids: FxHashMap::default(),
             next: 0,
-        }));
+        };
+        let children = Rc::new(Desk::new(ctx, kind, parent, children));
         ctx.expose(children.clone());
         Running {
             window: Window::new(spec.intensity, spec.period),
@@ -576,6 +586,10 @@ impl<A: Message + Clone> Running<A> {
 }
 
 impl<A> Children<A> {
+    fn text(&self) -> String {
+        counted(self.all.len(), self.pids.len())
+    }
+
     /// The number of the child that runs as this process. A process that ended before, and whose child waits
     /// to be started again, is not it.
     fn running(&self, pid: Pid) -> Option<u32> {

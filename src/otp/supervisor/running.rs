@@ -1,6 +1,7 @@
 //! A supervisor at work.
 
 use super::super::caught::{Caught, noted};
+use super::super::desk::{Desk, Kind};
 use super::super::start::{Birth, Refusal, StartError};
 use super::child::ChildSpec;
 use super::children::{Child, Children, State};
@@ -10,8 +11,12 @@ use super::window::Window;
 use super::{AutoShutdown, BackOff, Supervisor, again_message, check_child, told};
 use crate::process::{Context, ExitReason, Info, Received};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
-use std::cell::RefCell;
 use std::rc::Rc;
+
+const KIND: Kind<Children> = Kind {
+    name: "Supervisor",
+    text: Children::text,
+};
 
 /// A supervisor while it runs. Where a function fails, it is with the reason for which the supervisor ends.
 struct Running {
@@ -20,7 +25,7 @@ struct Running {
     back_off: Option<BackOff>,
     window: Window,
     /// Seen from outside, too: never borrowed across an await.
-    children: Rc<RefCell<Children>>,
+    children: Rc<Desk<Children>>,
 }
 
 /// The process of a supervisor.
@@ -30,14 +35,17 @@ pub(super) async fn serve(
     mut birth: Birth,
 ) -> ExitReason {
     ctx.trap_exit(true);
-    let begun = birth.state(&mut ctx, async |ctx| Running::begin(supervisor, ctx).await);
+    let parent = birth.parent;
+    let begun = birth.state(&mut ctx, async |ctx| {
+        Running::begin(supervisor, ctx, parent).await
+    });
     let mut running = match begun.await {
         Ok(running) => running,
         Err(reason) => return reason,
     };
     birth.done();
     let reason = loop {
-        let next = match ctx.receive().await {
+        let next = match running.children.receive(&ctx).await {
             Received::Message(ToSupervisor(request)) => running.asked(&ctx, request).await,
             Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
             Received::Info(Info::Exit { from, reason }) => {
@@ -58,13 +66,14 @@ impl Running {
     async fn begin(
         supervisor: Supervisor,
         ctx: &mut Context<ToSupervisor>,
+        parent: Option<Pid>,
     ) -> Result<Running, Refusal> {
         let running = Running {
             strategy: supervisor.strategy,
             auto_shutdown: supervisor.auto_shutdown,
             back_off: supervisor.back_off,
             window: Window::new(supervisor.intensity, supervisor.period),
-            children: Rc::default(),
+            children: Rc::new(Desk::new(ctx, KIND, parent, Children::default())),
         };
         ctx.expose(running.children.clone());
         ctx.tell(Supervision::Begins {
