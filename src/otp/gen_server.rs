@@ -2,7 +2,7 @@
 
 use super::caught::{Caught, noted};
 use super::desk::{Desk, Kind};
-use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
+use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, Starting, start};
 use crate::process::{Address, Context, ExitReason, Info, MailboxBound, Message, Received};
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -185,11 +185,7 @@ impl<S: GenServer> Server<S> {
         self,
         starter: &Context<M>,
     ) -> Result<Address<S::Message>, StartError> {
-        let Server { args, manner, .. } = self;
-        start(starter, Linked::Yes, manner, |ctx, birth| {
-            serve::<S>(args, ctx, birth)
-        })
-        .await
+        self.begin(starter).await
     }
 
     /// Makes the current process the server; gives the reason of its end. The first process of a node has
@@ -202,11 +198,11 @@ impl<S: GenServer> Server<S> {
 impl<S: GenServer> Startable for Server<S> {
     type Message = S::Message;
 
-    async fn start_link<M: Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<Address<S::Message>, StartError> {
-        Server::start_link(self, starter).await
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<S::Message> {
+        let Server { args, manner, .. } = self;
+        start(starter, Linked::Yes, manner, |ctx, birth| {
+            serve::<S>(args, ctx, birth)
+        })
     }
 }
 

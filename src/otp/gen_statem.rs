@@ -6,7 +6,7 @@ mod serve;
 mod transition;
 
 use self::serve::run;
-use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
+use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, Starting, start};
 use crate::process::{Address, Context, ExitReason, Info, MailboxBound, Message};
 use std::fmt;
 use std::marker::PhantomData;
@@ -265,11 +265,7 @@ impl<S: GenStatem> StateMachine<S> {
         self,
         starter: &Context<M>,
     ) -> Result<Address<S::Message>, StartError> {
-        let StateMachine { args, manner, .. } = self;
-        start(starter, Linked::Yes, manner, |ctx, birth| {
-            run::<S>(args, ctx, birth)
-        })
-        .await
+        self.begin(starter).await
     }
 
     /// Makes the current process the machine; gives the reason of its end. The first process of a node has
@@ -282,11 +278,11 @@ impl<S: GenStatem> StateMachine<S> {
 impl<S: GenStatem> Startable for StateMachine<S> {
     type Message = S::Message;
 
-    async fn start_link<M: Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<Address<S::Message>, StartError> {
-        StateMachine::start_link(self, starter).await
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<S::Message> {
+        let StateMachine { args, manner, .. } = self;
+        start(starter, Linked::Yes, manner, |ctx, birth| {
+            run::<S>(args, ctx, birth)
+        })
     }
 }
 

@@ -17,7 +17,7 @@ pub use gen_server::{Flow, GenServer, Server};
 pub(crate) use gen_statem::Machine;
 pub use gen_statem::{Entered, Event, GenStatem, Initial, StateMachine, Transition};
 pub use multi_call::{Answers, abcast, multi_call};
-pub use start::{Plain, Refusal, StartError, Startable, process};
+pub use start::{Plain, Refusal, StartError, Startable, Starting, process};
 pub use supervisor::{
     AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, DynamicSupervisor,
     DynamicSupervisorRef, Shutdown, SpecError, Supervisor, SupervisorRef, ToDynamic, ToSupervisor,

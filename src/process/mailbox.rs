@@ -107,21 +107,6 @@ pub enum Info {
     Timeout,
 }
 
-impl Info {
-    /// The reason that it tells, of an exit or a down; `normal` for what tells none.
-    pub(crate) fn into_reason(self) -> ExitReason {
-        match self {
-            Info::Exit { reason, .. } | Info::Down { reason, .. } => reason,
-            Info::NodeUp(_)
-            | Info::NodeDown(_)
-            | Info::Overloaded { .. }
-            | Info::Relieved { .. }
-            | Info::DeadLetter(_)
-            | Info::Timeout => ExitReason::Normal,
-        }
-    }
-}
-
 /// What a process takes out of its mailbox.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<M> {

@@ -47,7 +47,7 @@ pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
 pub(crate) use mailbox::Content;
-pub(crate) use reply::started_by;
+pub(crate) use reply::{Call, started_by};
 pub(crate) use sys::{Behaviour, Look, Request, Vitals, own_vitals};
 pub(crate) use system::with;
 // What the simulator uses beyond what any host can: it looks into the state of the run that it makes.

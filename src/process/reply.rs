@@ -116,7 +116,8 @@ impl System {
 }
 
 /// The wait of one call; ends its alias, its timer and its watch of the server when it is dropped.
-struct Call<R> {
+#[derive(Debug)]
+pub(crate) struct Call<R> {
     caller: Pid,
     /// 0 where it is over, or was never made.
     alias: u32,
@@ -285,11 +286,11 @@ impl<M: Message, R: Message, F: FnOnce(ReplyTo<R>) -> M> Future for Asking<M, R,
     }
 }
 
-/// Starts a process with a place for its first answer, and waits for that answer or the process's end.
-pub(crate) async fn started_by<R: Message>(
+/// Starts a process with a place for its first answer: the wait for that answer, or the process's end.
+pub(crate) fn started_by<R: Message>(
     start: impl FnOnce(ReplyTo<R>) -> Option<Pid>,
     timeout: Option<Duration>,
-) -> Result<R, CallError> {
+) -> Result<Call<R>, CallError> {
     let mut call = Call::<R>::new();
     let opened = act(|system, current| {
         let timeout = system.timeout(current, timeout);
@@ -297,7 +298,7 @@ pub(crate) async fn started_by<R: Message>(
         Some((current.pid, alias))
     });
     let Some(Some((caller, alias))) = opened else {
-        return std::future::pending().await;
+        return Ok(call);
     };
     (call.caller, call.alias) = (caller, alias);
     if let Some(pid) = start(call.reply_to()) {
@@ -307,5 +308,5 @@ pub(crate) async fn started_by<R: Message>(
             Ok(())
         })?;
     }
-    call.await
+    Ok(call)
 }

@@ -248,7 +248,9 @@ fn what_sys_asks_takes_no_room_in_a_full_mailbox_and_is_answered() {
         let bound = MailboxBound::new(1).policy(Overflow::DropOldest);
         let counter = Server::<Counter>::with(()).mailbox(bound).start(ctx).await;
         let counter = counter.expect("it starts");
-        sys::suspend(counter, secs(1)).await.expect("it is a server");
+        sys::suspend(counter, secs(1))
+            .await
+            .expect("it is a server");
         counter.send(Count::Up);
         let status = sys::status(counter, secs(1)).await.expect("it answers");
         assert_eq!(status.mailbox, 1);

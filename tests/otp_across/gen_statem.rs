@@ -131,7 +131,9 @@ fn otp_07_and_08_under_chaos_each_postponed_question_has_one_fate_and_its_call_o
                     Err(CallError::NodeDown(_) | CallError::NoProc) => ctx.count("gone"),
                     // The node was asked to stop.
                     Err(CallError::Exit(reason)) => assert_eq!(reason, ExitReason::Shutdown),
-                    Err(CallError::CallingSelf) => unreachable!("the client is no gate"),
+                    Err(error) => {
+                        unreachable!("{error}: the client is no gate, and a gate has no bound")
+                    }
                 }
             }
         }

@@ -2,15 +2,16 @@
 //!
 //! It is OTP's `simple_one_for_one`, and Elixir's `DynamicSupervisor`.
 
-use super::super::caught::{Caught, noted};
 use super::super::desk::{Desk, Kind};
-use super::super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
-use super::child::{ChildCount, ChildInfo, Starting};
+use super::super::start::{
+    Birth, Linked, Manner, Refusal, StartError, Startable, Starting, refused, start,
+};
+use super::child::{ChildCount, ChildInfo};
 use super::children::{Life, State, counted};
 use super::request::{Again, ChildError, SpecError};
 use super::stop::{Shutdown, WORKER, stop, stop_all};
 use super::window::Window;
-use super::{BackOff, again_message, told};
+use super::{BackOff, again_message, started, told};
 use crate::process::{
     Address, CallError, Context, ExitReason, Info, Message, Never, Received, ReplyTo,
 };
@@ -21,6 +22,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// How a child is started.
+type Begin<A> = dyn Fn(&Context<Never>, A) -> Starting<Never>;
 
 /// A supervisor whose children are started while it runs, all in one way, each with arguments `A`.
 ///
@@ -45,7 +49,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct DynamicSupervisor<A> {
-    start: Rc<dyn Fn(Context<Never>, A) -> Starting>,
+    start: Rc<Begin<A>>,
     restart: Restart,
     shutdown: Shutdown,
     supervises: bool,
@@ -84,12 +88,8 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
     /// A supervisor of what `make` makes of a child's arguments. What all children share, `make` may hold.
     #[must_use]
     pub fn new<S: Startable>(make: impl Fn(A) -> S + 'static) -> DynamicSupervisor<A> {
-        let make = Rc::new(make);
         DynamicSupervisor {
-            start: Rc::new(move |ctx, args| {
-                let make = make.clone();
-                Box::pin(async move { Ok(make(args).start_link(&ctx).await?.pid()) })
-            }),
+            start: Rc::new(move |ctx, args| make(args).begin(ctx).untyped()),
             restart: Restart::Permanent,
             shutdown: if S::SUPERVISES {
                 Shutdown::Infinity
@@ -176,6 +176,16 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
         Ok(())
     }
 
+    fn begin_as<M: Message>(self, starter: &Context<M>, linked: Linked) -> Starting<ToDynamic<A>> {
+        if let Err(error) = self.check() {
+            return refused(starter, error.into());
+        }
+        let manner = self.manner.clone();
+        start(starter, linked, manner, |ctx, birth| {
+            serve(self, ctx, birth)
+        })
+    }
+
     /// Starts it, without children.
     ///
     /// # Errors
@@ -184,12 +194,7 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
         self,
         starter: &Context<M>,
     ) -> Result<DynamicSupervisorRef<A>, StartError> {
-        self.check()?;
-        let manner = self.manner.clone();
-        start(starter, Linked::No, manner, |ctx, birth| {
-            serve(self, ctx, birth)
-        })
-        .await
+        self.begin_as(starter, Linked::No).await
     }
 
     /// Starts it linked to the starter, without children.
@@ -200,12 +205,7 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
         self,
         starter: &Context<M>,
     ) -> Result<DynamicSupervisorRef<A>, StartError> {
-        self.check()?;
-        let manner = self.manner.clone();
-        start(starter, Linked::Yes, manner, |ctx, birth| {
-            serve(self, ctx, birth)
-        })
-        .await
+        self.begin(starter).await
     }
 
     /// Makes the current process the supervisor; gives the reason of its end.
@@ -223,11 +223,8 @@ impl<A: Message + Clone> Startable for DynamicSupervisor<A> {
 
     const SUPERVISES: bool = true;
 
-    async fn start_link<M: Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<DynamicSupervisorRef<A>, StartError> {
-        DynamicSupervisor::start_link(self, starter).await
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<ToDynamic<A>> {
+        self.begin_as(starter, Linked::Yes)
     }
 }
 
@@ -367,12 +364,7 @@ impl<A: Message + Clone> Running<A> {
         by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
         ctx.tell_start(number, self.spec.restart, by_hand, "");
-        let start = async { (self.spec.start)(ctx.untyped(), args).await };
-        let started = match Caught(start).await {
-            Ok(Err(StartError::Ignored)) => Ok(None),
-            Ok(started) => started,
-            Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
-        };
+        let started = started(ctx, |ctx| (self.spec.start)(ctx, args)).await;
         ctx.tell(told(number, &started));
         started
     }

@@ -1,6 +1,5 @@
 //! A supervisor at work.
 
-use super::super::caught::{Caught, noted};
 use super::super::desk::{Desk, Kind};
 use super::super::start::{Birth, Refusal, StartError};
 use super::child::ChildSpec;
@@ -8,7 +7,7 @@ use super::children::{Child, Children, State};
 use super::request::{Again, ChildError, Request, ToSupervisor};
 use super::stop::stop;
 use super::window::Window;
-use super::{AutoShutdown, BackOff, Supervisor, again_message, check_child, told};
+use super::{AutoShutdown, BackOff, Supervisor, again_message, check_child, started, told};
 use crate::process::{Context, ExitReason, Info, Received};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use std::rc::Rc;
@@ -118,17 +117,16 @@ impl Running {
         number: u32,
         by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
-        let spec = match self.children.borrow().get(number) {
-            Some(child) => child.spec.clone(),
+        let begin = match self.children.borrow().get(number) {
+            // It may have been started by hand while others of its group waited.
+            Some(Child { life, .. }) if life.pid().is_some() => return Ok(life.pid()),
+            Some(Child { spec, .. }) => {
+                ctx.tell_start(number, spec.restart, by_hand, &spec.id);
+                spec.start.clone()
+            }
             None => return Ok(None),
         };
-        ctx.tell_start(number, spec.restart, by_hand, &spec.id);
-        let start = async { (spec.start)(ctx.untyped()).await };
-        let started = match Caught(start).await {
-            Ok(Err(StartError::Ignored)) => Ok(None),
-            Ok(started) => started,
-            Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
-        };
+        let started = started(ctx, |ctx| begin(ctx)).await;
         ctx.tell(told(number, &started));
         let now = ctx.now();
         let begin = |child: &mut Child| match started {
@@ -218,20 +216,19 @@ impl Running {
 
     /// Starts a child and those that go with it, in order; where one fails, it will be tried again.
     async fn start_group(&self, ctx: &Context<ToSupervisor>, number: u32) {
-        let group = match self.strategy {
-            Strategy::OneForOne | Strategy::SimpleOneForOne => vec![number],
-            Strategy::OneForAll => self.children.borrow().numbers_from(0),
-            Strategy::RestForOne => self.children.borrow().numbers_from(number),
+        let first = match self.strategy {
+            Strategy::OneForOne | Strategy::SimpleOneForOne => {
+                if self.start(ctx, number, false).await.is_err() {
+                    self.later(ctx, number, true);
+                }
+                return;
+            }
+            Strategy::OneForAll => 0,
+            Strategy::RestForOne => number,
         };
-        let is_up = |number: u32| {
-            let children = self.children.borrow();
-            children
-                .get(number)
-                .is_some_and(|child| child.life.pid().is_some())
-        };
+        let group = self.children.borrow().numbers_from(first);
         for number in group {
-            // It may have been started by hand while the others waited.
-            if !is_up(number) && self.start(ctx, number, false).await.is_err() {
+            if self.start(ctx, number, false).await.is_err() {
                 return self.later(ctx, number, true);
             }
         }
