@@ -20,6 +20,7 @@ mod nodes;
 mod oracle;
 mod overload;
 mod panics;
+mod registry;
 mod rust_rules;
 mod signals;
 mod supervisor;
