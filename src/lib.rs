@@ -101,7 +101,7 @@ pub use otp::{
     Answers, AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef,
     Entered, Event, Flow, GenServer, GenStatem, Initial, Refusal, Registry, RegistryError,
     RegistryEvent, RegistryRef, Server, Shutdown, SpecError, StartError, Startable, StateMachine,
-    Supervisor, SupervisorRef, Transition, abcast, child, multi_call,
+    Supervisor, SupervisorRef, Transition, abcast, child, multi_call, stop,
 };
 pub use process::{
     Address, CallError, Context, DeadLetter, ExitReason, Info, IntoExit, MailboxBound, Message,

@@ -243,9 +243,10 @@ impl Birth {
         }
     }
 
-    /// Whether an exit of this process is an order to stop.
+    /// Whether an exit of this process is an order to stop; that of nobody is a system message, which says
+    /// so to whoever it comes to.
     pub(crate) fn is_parent(&self, from: Pid) -> bool {
-        self.parent == Some(from)
+        self.parent == Some(from) || from == Pid::NOBODY
     }
 
     /// Bounds the mailbox, takes the name, and waits for `init`; tells the starter how it went.

@@ -23,6 +23,7 @@ mod panics;
 mod registry;
 mod rust_rules;
 mod signals;
+mod stop;
 mod supervisor;
 mod sys;
 mod timers;

@@ -3,7 +3,7 @@
 use super::{LONG, all_seeds, ends_with, settle, with_client};
 use netsplit::{
     Address, CallError, Context, Event, ExitReason, Faults, GenStatem, Initial, Keep, Never,
-    Refusal, ReplyTo, Scenario, StateMachine, Transition, millis, secs,
+    Refusal, ReplyTo, Scenario, StateMachine, Transition, millis, secs, stop,
 };
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,16 @@ fn otp_08_callers_that_a_machine_has_postponed_hear_of_its_end_across_nodes() {
         };
         let (answer, ()) = futures::join!(gate().call(Ask::Pass, LONG), ends);
         assert_eq!(answer, Err(CallError::Exit(ExitReason::Shutdown)));
+    });
+}
+
+#[test]
+fn otp_09_stop_ends_a_machine_by_name_across_nodes() {
+    with_client(far(Gate::Open), async |_: &Context| {
+        assert_eq!(gate().call(Ask::Pass, LONG).await, Ok(1));
+        assert_eq!(stop(gate(), ExitReason::Shutdown, LONG).await, Ok(()));
+        let again = stop(gate(), ExitReason::Shutdown, LONG).await;
+        assert_eq!(again, Err(CallError::NoProc));
     });
 }
 
