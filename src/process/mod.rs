@@ -5,11 +5,13 @@
 
 mod address;
 mod alias;
+mod bound;
 mod context;
 mod distribution;
 mod exit;
 mod few;
 mod host;
+mod letters;
 mod local;
 mod machine;
 mod mailbox;
@@ -29,9 +31,11 @@ mod timer;
 mod waiting;
 
 pub use address::Address;
+pub use bound::{MailboxBound, Overflow, TrySendError};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
 pub use host::{Carries, Core, Host, Packet, PacketError, Via};
+pub use letters::DeadLetter;
 pub use mailbox::{Info, MonitorRef, Received};
 pub use message::{Labeled, Message, Tag};
 pub use reply::ReplyTo;

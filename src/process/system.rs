@@ -4,6 +4,7 @@
 //! dropped goes to a graveyard first.
 
 use super::alias::Alias;
+use super::bound::{Bounded, Suspended};
 use super::exit::ExitReason;
 use super::few::Few;
 use super::host::{Core, Host, Packet};
@@ -54,8 +55,8 @@ pub(crate) struct Process {
     pub(crate) watchers: Few<(Pid, Watch)>,
     /// An exit signal that it will not survive: the reason is in the system's list.
     pub(crate) dying: bool,
-    /// A node's first process.
-    pub(crate) root: bool,
+    /// What comes into its mailbox is counted: it has a bound.
+    pub(crate) bounded: bool,
     pub(crate) trap: bool,
     pub(crate) wants: u8,
     /// How much is in the mailbox.
@@ -82,6 +83,10 @@ pub(crate) struct Extra {
     pub(crate) postponed: VecDeque<MessageId>,
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) behaviour: Option<Rc<dyn Behaviour>>,
+    /// What a mailbox with a bound keeps beside its queue.
+    pub(crate) bounded: Option<Box<Bounded>>,
+    /// What it waits for, where that is room in mailboxes.
+    pub(crate) suspended: Option<Box<Suspended>>,
     /// Wakers of combinators, in which it waits for what its `wants` says.
     pub(crate) foreign: Vec<Waker>,
 }
@@ -138,6 +143,13 @@ impl Process {
             self.wants = 0;
         }
         wanted
+    }
+
+    /// Puts something into its mailbox, whatever that takes.
+    pub(crate) fn put_in(&mut self, put: impl FnOnce(&mut dyn AnyMailbox)) {
+        self.mail += 1;
+        let make = self.receiver.mailbox;
+        put(&mut **self.mailbox.get_or_insert_with(make));
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
@@ -217,6 +229,8 @@ pub(crate) struct System {
         reason = "a packet passes many hands, as one word, and its box serves again"
     )]
     pub(crate) packets: Vec<Box<Packet>>,
+    /// The call whose question is being put into a mailbox; 0 where what is put there is none.
+    pub(crate) asking: u32,
     pub(crate) error: Option<Reached>,
     pub(crate) beat: Option<Arc<Beat>>,
     /// Root processes that ended by a panic or an error: their node, and the reason.
@@ -334,6 +348,7 @@ impl System {
             counters: FxHashMap::default(),
             names: FxHashMap::default(),
             packets: Vec::new(),
+            asking: 0,
             error: None,
             beat: None,
             ended_roots: Vec::new(),
@@ -383,6 +398,7 @@ impl System {
     pub(crate) fn core(&mut self) -> (&mut dyn Host, Core<'_>) {
         let core = Core {
             kernel: &mut self.kernel,
+            nodes: &mut self.nodes,
             error: &mut self.error,
             packets: &mut self.packets,
         };
@@ -450,7 +466,7 @@ impl System {
             extra: None,
             watchers: Few::default(),
             dying: false,
-            root: parent == Pid::NOBODY,
+            bounded: false,
             trap: false,
             wants: 0,
             mail: 0,
@@ -494,12 +510,6 @@ impl System {
         MessageId::new(self.current.pid, self.current.sent)
     }
 
-    /// A message that found no receiver.
-    #[cold]
-    pub(crate) fn dead_letter(&mut self, node: NodeId, id: MessageId, to: u64, why: DeadReason) {
-        self.kernel.trace.dead_letter(node, id, to, why);
-    }
-
     /// Puts something that the system tells into a process's mailbox.
     pub(crate) fn inform(&mut self, slot: u32, info: Info) {
         self.put_in(slot, |mailbox| mailbox.push_info(info));
@@ -510,9 +520,7 @@ impl System {
         let Some(process) = self.process(slot) else {
             return;
         };
-        let make = process.receiver.mailbox;
-        process.mail += 1;
-        put(&mut **process.mailbox.get_or_insert_with(make));
+        process.put_in(put);
         self.came(slot, wants::MAIL);
     }
 

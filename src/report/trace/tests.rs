@@ -64,10 +64,15 @@ fn sort(event: &Event) -> usize {
             Supervision::Waits { .. } => 51,
         },
         Event::Postponed { .. } => 53,
+        Event::Held { .. } => 54,
+        Event::Admitted { .. } => 55,
+        Event::Refused { .. } => 56,
+        Event::Overloaded { .. } => 57,
+        Event::Relieved { .. } => 58,
     }
 }
 
-const SORTS: usize = 54;
+const SORTS: usize = 59;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -305,6 +310,25 @@ fn examples() -> Log {
             peer: bank,
         },
         Event::Released { pid: till },
+        Event::Held {
+            pid: root,
+            of: till,
+        },
+        Event::Admitted {
+            pid: root,
+            of: till,
+        },
+        Event::Refused {
+            from: root,
+            to: till,
+        },
+        Event::DeadLetter {
+            id: local,
+            to: till.as_u64(),
+            why: DeadReason::MailboxFull,
+        },
+        Event::Overloaded { pid: till, len: 8 },
+        Event::Relieved { pid: till, len: 4 },
         Event::Fault {
             number: 0,
             text: cut,
