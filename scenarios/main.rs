@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         otp::restart_storm::promises_less(),
         supe::duplicate_ack::scenario(),
         supe::acked_by_id::scenario(),
+        supe::killed_is_shutdown::as_built(),
+        supe::killed_is_shutdown::permanent(),
         supe::supervisor_dies::as_built(),
         supe::supervisor_dies::sender_keeps(),
         supe::excessive_crash::as_built(),
