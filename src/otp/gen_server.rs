@@ -239,12 +239,12 @@ async fn serve_loop<S: GenServer>(
                 Next::Received(received.unwrap_or(Received::Info(Info::Timeout)))
             }
             Flow::Continue => Next::Continue,
-            Flow::Stop(reason) => return terminate(ctx, cell, reason).await,
+            Flow::Stop(reason) => return terminate(ctx, cell, birth, reason).await,
         };
         if let Next::Received(Received::Info(Info::Exit { from, reason })) = &next
             && birth.is_parent(*from)
         {
-            return terminate(ctx, cell, reason.clone()).await;
+            return terminate(ctx, cell, birth, reason.clone()).await;
         }
         let mut state = cell.borrow_mut();
         let Some(server) = state.as_mut() else {
@@ -270,8 +270,12 @@ async fn serve_loop<S: GenServer>(
 async fn terminate<S: GenServer>(
     ctx: &mut Context<S::Message>,
     cell: &RefCell<Option<S>>,
+    birth: &Birth,
     reason: ExitReason,
 ) -> ExitReason {
+    if let Err(struck) = birth.ends(ctx).await {
+        return struck;
+    }
     let mut state = cell.borrow_mut();
     let Some(server) = state.as_mut() else {
         return reason;

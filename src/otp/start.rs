@@ -5,7 +5,8 @@
 use super::caught::{Caught, noted};
 use super::supervisor::SpecError;
 use crate::process::{
-    Address, CallError, Context, ExitReason, IntoExit, Message, NameError, ReplyTo, started_by,
+    Address, CallError, Context, ExitReason, IntoExit, Message, Moment, NameError, ReplyTo,
+    started_by,
 };
 use crate::trace::Pid;
 use serde::{Deserialize, Serialize};
@@ -151,6 +152,22 @@ impl Birth {
         self.parent == Some(from)
     }
 
+    /// Under which name it was started.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What comes before a `terminate`: a fault can hold it up, or end the process without it.
+    ///
+    /// # Errors
+    /// The reason with which the process is to end then.
+    pub(crate) async fn ends<M: Message>(&self, ctx: &Context<M>) -> Result<(), ExitReason> {
+        if ctx.may_be_struck() {
+            return ctx.pass(Moment::Terminate(self.name())).await;
+        }
+        Ok(())
+    }
+
     /// Takes the name, and waits for `init`; tells the starter how it went.
     ///
     /// # Errors
@@ -164,6 +181,11 @@ impl Birth {
             && let Err(error) = ctx.register(name)
         {
             return Err(self.is_taken(&error));
+        }
+        if ctx.may_be_struck()
+            && let Err(reason) = ctx.pass(Moment::Init(self.name())).await
+        {
+            return Err(self.fails(reason));
         }
         match Caught(init(ctx)).await {
             Ok(Ok(state)) => Ok(state),

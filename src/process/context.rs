@@ -6,7 +6,7 @@ use super::mailbox::{AnyMailbox, Content, Info, Mailbox, MonitorRef, Received, d
 use super::message::Message;
 use super::signal::NameError;
 use super::spawn::{Tie, spawn};
-use super::system::{System, act, wants, with};
+use super::system::{Remains, System, act, wants, with};
 use super::target::Target;
 use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
 use crate::choice::{Kind, Shape, Site, Stream};
@@ -191,8 +191,15 @@ impl<M: Message> Context<M> {
     ) -> Poll<Received<M>> {
         match self.select(wanted) {
             Some(content) => {
-                if let Content::Message(id, _) = &content {
-                    with(|system| system.received(self.pid, *id));
+                let is_struck = match &content {
+                    Content::Message(id, _) => with(|system| {
+                        system.received(self.pid, *id);
+                        system.is_struck()
+                    }),
+                    Content::Down(..) | Content::Info(_) | Content::Timer(_) => false,
+                };
+                if is_struck {
+                    return Poll::Pending;
                 }
                 Poll::Ready(content.into())
             }
@@ -602,9 +609,14 @@ impl System {
             return None;
         }
         task.data.mail -= 1;
+        let strike = task.data.strike;
         let content = task.data.mailbox.as_mut()?.of::<M>()?.0.pop_front()?;
         if let Content::Message(id, _) = &content {
             self.received(pid, *id);
+            if strike > 0 && self.is_struck() {
+                self.graveyard.push(Remains::Value(Box::new(content)));
+                return None;
+            }
         }
         Some(content)
     }
@@ -637,7 +649,7 @@ impl System {
     }
 
     /// What a process that has doomed itself still does in this poll does not happen.
-    fn fence_the_doomed(&mut self, current: super::system::Current) {
+    pub(super) fn fence_the_doomed(&mut self, current: super::system::Current) {
         if let Some(process) = self.process(current.slot)
             && process.dying
         {

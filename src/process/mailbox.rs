@@ -87,6 +87,8 @@ pub enum Info {
     NodeDown(NodeId),
     /// The time that a server gave for the next message is over.
     Timeout,
+    /// Something that no protocol knows: a fault has flooded the mailbox with it.
+    Noise,
 }
 
 impl Info {
@@ -94,7 +96,7 @@ impl Info {
     pub(crate) fn into_reason(self) -> ExitReason {
         match self {
             Info::Exit { reason, .. } | Info::Down { reason, .. } => reason,
-            Info::NodeUp(_) | Info::NodeDown(_) | Info::Timeout => ExitReason::Normal,
+            Info::NodeUp(_) | Info::NodeDown(_) | Info::Timeout | Info::Noise => ExitReason::Normal,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! cannot tell simulation from life. A host drives its nodes' processes through a [`Runtime`].
 
 mod address;
+mod blow;
 mod context;
 mod distribution;
 mod exit;
@@ -26,6 +27,7 @@ mod timer;
 mod waiting;
 
 pub use address::Address;
+pub use blow::{Blow, Moment, Passing};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
 pub use host::{Carries, Core, Host, Packet, PacketError, Via};

@@ -2,12 +2,15 @@
 //!
 //! It makes one run of one seed or tape. How runs are searched is the business of the floor below.
 
+mod blows;
 mod clock;
 mod fault;
 mod faults;
 mod nemesis;
 mod outcome;
 mod plan;
+mod process_fault;
+mod process_rates;
 mod property;
 mod run;
 mod scenario;
@@ -24,6 +27,7 @@ pub use faults::{FaultError, Faults};
 pub(crate) use faults::{WINDOW_NS, swarm_kind};
 pub use outcome::{Outcome, RunError, Violation};
 pub use plan::{Plan, Planned};
+pub use process_fault::{ProcessFault, Who};
 pub use property::Verdict;
 pub use run::{Chance, Keep};
 pub use scenario::{Form, Scenario, ScenarioError};

@@ -233,6 +233,8 @@ pub enum Event {
         node: NodeId,
         text: TextId,
     },
+    /// A fault strikes a process where it is; `for_ns`: it is held up for so long.
+    Struck { pid: Pid, for_ns: u64, text: TextId },
     /// A node was asked to stop.
     Stopping { node: NodeId },
     /// A node that was asked to stop has stopped.
@@ -369,6 +371,7 @@ impl Event {
                 words!(43, u64::from(node.0), by.as_u64(), name.as_u64())
             }
             Event::Postponed { id, by } => words!(44, id.word(), id.from.as_u64(), by.as_u64()),
+            Event::Struck { pid, for_ns, .. } => words!(46, 0, pid.as_u64(), for_ns),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -400,6 +403,7 @@ impl Event {
             Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
             Event::Suspended { pid, .. }
             | Event::Released { pid }
+            | Event::Struck { pid, .. }
             | Event::Supervision { by: pid, .. } => Some(pid),
             Event::NodeUp { .. }
             | Event::NodeDown { .. }
