@@ -187,7 +187,15 @@ impl Birth {
         {
             return Err(self.fails(reason));
         }
-        match Caught(init(ctx)).await {
+        let is_alone = self.ack.is_none();
+        if is_alone {
+            ctx.in_init(true);
+        }
+        let made = Caught(init(ctx)).await;
+        if is_alone {
+            ctx.in_init(false);
+        }
+        match made {
             Ok(Ok(state)) => Ok(state),
             Ok(Err(Refusal::Ignore)) => {
                 self.tell(Err(StartError::Ignored));

@@ -33,8 +33,9 @@ pub struct Passing<'a> {
     pub pid: Pid,
     /// The same, for draws.
     pub who: Lineage,
-    /// Whether it is its node's first process, which nobody on the node starts again.
-    pub is_root: bool,
+    /// Whether nobody on its node would start it again: it is the node's first process, or passes while that
+    /// is in its own `init`.
+    pub is_alone: bool,
     /// What it passes.
     pub moment: Moment<'a>,
 }
@@ -63,8 +64,8 @@ impl<M: Message> Context<M> {
     ///         ctx.count("answered");
     ///     })
     ///     .faults(Faults::calm().at(secs(1), Fault::crash_at_step("shop", "written", 1)))
-    ///     .finally("it was written", |view| view.counted("written") == 1)
-    ///     .finally("and not answered", |view| view.counted("answered") == 0);
+    ///     .finally("it was written", |view| view.counter("written") == 1)
+    ///     .finally("and not answered", |view| view.counter("answered") == 0);
     /// assert!(scenario.run(7).unwrap().is_ok());
     /// ```
     pub async fn step(&self, name: &str) {
@@ -96,6 +97,16 @@ impl<M: Message> Context<M> {
                 Ok(())
             }
         }
+    }
+
+    /// Notes that this process begins or ends the `init` of a behaviour: it matters of a node's first one.
+    pub(crate) fn in_init(&self, begins: bool) {
+        with(|system| {
+            let slot = system.own_slot(self.pid());
+            if system.process(slot).is_some_and(|process| process.root) {
+                system.nodes[self.node().index()].starting = begins;
+            }
+        });
     }
 
     async fn held_up(&self, delay: Duration) {
@@ -133,10 +144,11 @@ impl System {
         let (slot, pid) = (self.current.slot, self.current.pid);
         let task = self.kernel.tasks.get_mut(slot)?;
         let (who, is_root) = (task.lineage, task.data.root);
+        let is_alone = is_root || self.nodes[pid.node().index()].starting;
         let passing = Passing {
             pid,
             who,
-            is_root,
+            is_alone,
             moment,
         };
         let (host, core) = self.core();

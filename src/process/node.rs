@@ -34,6 +34,8 @@ pub(crate) struct NodeState {
     pub(crate) late: Vec<u32>,
     /// Its first process.
     pub(crate) root: Pid,
+    /// Its first process is a behaviour, and in its `init`.
+    pub(crate) starting: bool,
     pub(crate) boots: u32,
     pub(crate) group: GroupId,
     /// Calls of the host until the node crashes inside a poll; `u64::MAX` for never.
@@ -58,6 +60,7 @@ impl NodeState {
             listeners: Vec::new(),
             late: Vec::new(),
             root: Pid::NOBODY,
+            starting: false,
             boots: 0,
             group: 0,
             fuse: u64::MAX,
@@ -80,6 +83,7 @@ impl NodeState {
         self.group = group;
         self.fuse = u64::MAX;
         (self.paused, self.stopping, self.sent) = (false, false, 0);
+        self.starting = false;
         self.listeners.clear();
         self.late.clear();
         self.slots.clear();

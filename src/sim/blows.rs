@@ -43,7 +43,7 @@ impl Blows {
         passing: &Passing<'_>,
     ) -> Option<Blow> {
         let armed = self.by_hand(passing);
-        if armed.is_some() || passing.is_root || self.spared.contains(&passing.pid.node()) {
+        if armed.is_some() || passing.is_alone || self.spared.contains(&passing.pid.node()) {
             return armed;
         }
         drawn(choice, rates, passing)
@@ -127,6 +127,8 @@ impl System {
         }
         match who {
             Who::Named(name) => state.whereis(Name::new(name)),
+            // What its first process starts in its own init nobody would start again.
+            Who::Drawn(_) if state.starting => None,
             Who::Drawn(pick) => {
                 let tasks = state.tasks().into_iter();
                 let pids = tasks.filter_map(|slot| Some(self.kernel.tasks.get(slot)?.data.pid));

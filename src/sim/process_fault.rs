@@ -13,7 +13,7 @@ pub enum Who {
     /// The one that holds this local name when the fault comes.
     Named(String),
     /// Of those that live then, but for the node's first process, in the order of their pids: this one,
-    /// modulo how many they are.
+    /// modulo how many they are. None while the first process is a behaviour in its `init`.
     Drawn(u64),
 }
 

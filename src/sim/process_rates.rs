@@ -132,7 +132,8 @@ impl Faults {
     /// messages; a hundredth of the steps that processes name crash; a tenth of the inits fail, a tenth hang
     /// for up to 2 s, and a fifth of the terminates hang for up to 10 s.
     ///
-    /// A node's first process is spared, as nobody on its node would start it again.
+    /// A node's first process is spared, as nobody on its node would start it again; and so is all that passes
+    /// while that process is a supervisor which starts its children.
     #[must_use]
     pub fn chaos_with_processes() -> Faults {
         let secs = Duration::from_secs;
@@ -170,8 +171,8 @@ impl Faults {
         self.often(Class::Flood, every, Duration::ZERO)
     }
 
-    /// Crashes this share of all steps that processes name ([`Context::step`](crate::Context::step)). A node's
-    /// first process is spared, here and in what follows, and so are clients.
+    /// Crashes this share of all steps that processes name ([`Context::step`](crate::Context::step)). Spared
+    /// are, here and in what follows, clients, a node's first process, and what starts in that one's `init`.
     #[must_use]
     pub fn crash_at_steps(mut self, rate: f64) -> Faults {
         self.processes.at_step = rate;
