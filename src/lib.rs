@@ -78,6 +78,8 @@ pub mod trace;
 mod guide {
     #[doc = include_str!("../docs/guide/faults.md")]
     mod faults {}
+    #[doc = include_str!("../docs/guide/supervision.md")]
+    mod supervision {}
     #[doc = include_str!("../docs/guide/inside.md")]
     mod inside {}
     #[doc = include_str!("../docs/guide/state-machines.md")]

@@ -3,8 +3,8 @@
 
 use netsplit::sim::{Chance, Keep};
 use netsplit::{
-    Address, Bounds, Context, Distribution, Network, Outcome, Path, RunError, Scenario, millis,
-    report, secs,
+    Address, Bounds, Context, Distribution, Event, GenStatem, Initial, Network, Never, Outcome,
+    Path, Refusal, RunError, Scenario, StateMachine, Transition, millis, report, secs,
 };
 use std::process::Command;
 
@@ -133,6 +133,46 @@ fn a_mailbox_holds_so_many_messages_at_most() {
     assert_eq!(run(fill(10), small_mailbox()).error, None);
     reaches(fill(11), small_mailbox(), 10, "messages in one mailbox");
     reaches(fill(1_000), small_mailbox(), 10, "messages in one mailbox");
+}
+
+/// Puts off all that comes.
+struct Later;
+
+impl GenStatem for Later {
+    type Args = ();
+    type Message = u64;
+    type State = ();
+    type Internal = Never;
+    type Name = Never;
+
+    async fn init((): (), _: &mut Context<u64>) -> Result<(Later, Initial<Later>), Refusal> {
+        Ok((Later, Initial::state(())))
+    }
+
+    async fn handle(
+        &mut self,
+        event: Event<Later>,
+        (): &(),
+        _: &mut Context<u64>,
+    ) -> Transition<Later> {
+        Transition::keep().postpone(event)
+    }
+}
+
+#[test]
+fn a_machine_has_postponed_so_many_messages_at_most() {
+    let fill = |count| {
+        home(move |ctx| async move {
+            let later = StateMachine::<Later>::with(()).start(&ctx).await;
+            let later = later.expect("its init is fine");
+            for number in 0..count {
+                later.send(number);
+                ctx.sleep(millis(1)).await;
+            }
+        })
+    };
+    assert_eq!(run(fill(10), small_mailbox()).error, None);
+    reaches(fill(11), small_mailbox(), 10, "messages in one mailbox");
 }
 
 #[test]

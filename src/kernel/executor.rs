@@ -44,7 +44,8 @@ pub struct Task<D: TaskData> {
     pub waits: bool,
     /// Whether a timer of its own went off since its last poll.
     pub rang: bool,
-    wakes: u64,
+    /// How often it was woken: each time it is polled once.
+    pub wakes: u64,
     /// The wake order of its entry in the ready queue; 0 when it has none.
     queued: u64,
     /// The floor above's own.
@@ -80,11 +81,14 @@ impl<D: TaskData> Live<'_, D> {
         if self.task.queued != 0 {
             return;
         }
-        self.task.wakes = self.task.wakes.wrapping_add(1);
-        *self.order = self.order.wrapping_add(1);
-        self.task.queued = *self.order;
-        let site = Site::new(Kind::Rank, self.task.lineage, self.task.wakes);
-        self.ready.push(self.choice, site, *self.order, self.slot);
+        // First the site, then the count: a site that is read as a whole waits for one just written.
+        let nth = self.task.wakes.wrapping_add(1);
+        let order = self.order.wrapping_add(1);
+        let site = Site::new(Kind::Rank, self.task.lineage, nth);
+        self.ready.push(self.choice, site, order, self.slot);
+        self.task.wakes = nth;
+        self.task.queued = order;
+        *self.order = order;
     }
 }
 
@@ -166,6 +170,8 @@ pub enum Next {
     Process(u32),
     /// The host's entry of this number is due.
     Host(u32),
+    /// The floor above wants to know that time is about to move, since it said so.
+    Unsettled,
     /// Nothing before the moment asked for; `true` when there is nothing after it either.
     Quiet(bool),
 }
@@ -196,6 +202,8 @@ pub struct Kernel<D: TaskData> {
     pub tasks: Slab<Task<D>>,
     /// The wakers' epoch.
     pub epoch: Epoch,
+    /// Whether the floor above has put something off until time moves.
+    pub unsettled: bool,
     now: Time,
     steps: u64,
     /// The last step that the bounds allow at this instant.
@@ -233,6 +241,7 @@ impl<D: TaskData> Kernel<D> {
             bounds,
             tasks: Slab::default(),
             epoch: super::waker::enter(),
+            unsettled: false,
             now: Time::ZERO,
             steps: 0,
             last_step: 0,
@@ -338,13 +347,12 @@ impl<D: TaskData> Kernel<D> {
     #[inline(always)]
     pub fn live(&mut self, slot: u32) -> Option<Live<'_, D>> {
         let task = self.tasks.get_mut(slot)?;
-        let (order, ready, choice) = (&mut self.order, &mut self.ready, &mut self.choice);
         Some(Live {
             task,
             slot,
-            order,
-            ready,
-            choice,
+            order: &mut self.order,
+            ready: &mut self.ready,
+            choice: &mut self.choice,
         })
     }
 
@@ -486,12 +494,8 @@ impl<D: TaskData> Kernel<D> {
         let state = &mut self.groups[group as usize];
         state.stalled += 1;
         let who = state.lineage.unwrap_or(Lineage::RUN);
-        let due = Due {
-            who,
-            nth: state.stalled,
-            what: What::resume(group),
-        };
-        self.arm(until, due).map(drop)
+        let (nth, what) = (state.stalled, What::resume(group));
+        self.arm(until, Due { who, nth, what }).map(drop)
     }
 
     /// Stalls a group until it is resumed.
@@ -517,10 +521,10 @@ impl<D: TaskData> Kernel<D> {
         }
     }
 
-    /// When something happens next: now, where a task is ready; never, where nothing is to come.
+    /// When something happens next: now, where a task is ready or something was put off; if ever.
     #[must_use]
     pub fn next_at(&self) -> Option<Time> {
-        if self.ready.is_empty() {
+        if self.ready.is_empty() && !self.unsettled {
             self.agenda.next_at()
         } else {
             Some(self.now)
@@ -539,6 +543,9 @@ impl<D: TaskData> Kernel<D> {
                     Some(next) => return self.count(next),
                     None => continue,
                 }
+            }
+            if self.unsettled {
+                return Ok(Next::Unsettled);
             }
             if self.search.is_some() {
                 match self.choose(until) {
@@ -574,12 +581,9 @@ impl<D: TaskData> Kernel<D> {
         if at > self.now {
             self.now = at;
             self.allow_steps();
-            self.trace.at(at.as_nanos(), self.steps);
-            let steps = self.steps;
-            self.trace.emit(Event::Clock {
-                now_ns: at.as_nanos(),
-                steps,
-            });
+            let (now_ns, steps) = (at.as_nanos(), self.steps);
+            self.trace.at(now_ns, steps);
+            self.trace.emit(Event::Clock { now_ns, steps });
         }
         if !self.due.is_empty() {
             self.due.clear();

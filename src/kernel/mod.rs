@@ -20,5 +20,5 @@ pub use executor::{Body, Drawn, Due, GroupId, Kernel, Live, Next, Task, TaskData
 pub use slab::Slab;
 pub use time::{Time, nanos};
 pub use user::{Panicked, quiet_panics, run_user};
-pub use waker::{Epoch, enter, is_own, own_waker};
+pub use waker::{Epoch, enter, is_own, own_waker, slot_of, waker_word};
 pub use watchdog::Beat;

@@ -1,6 +1,6 @@
 //! The ready queue: what may step now, in the order that `choice` draws.
 
-use crate::choice::{Choice, Shape, Site};
+use crate::choice::{Choice, Kind, Lineage, Shape, Site};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -17,8 +17,12 @@ fn ready_item(rank: u64, order: u64, slot: u32) -> u128 {
 #[derive(Debug)]
 pub(super) struct Ready {
     first: u128,
-    /// The site of the first's rank, where that is not drawn yet.
-    undrawn: Option<Site>,
+    /// Whether the first's rank is not drawn yet; then these are its site. A site as a whole would be written
+    /// in parts and copied as a whole, which waits for its parts.
+    undrawn: bool,
+    kind: Kind,
+    who: Lineage,
+    nth: u64,
     rest: BinaryHeap<Reverse<u128>>,
     /// What a heap that had grown large held, greatest first: to sort it once costs less than to sift a
     /// large heap at each pop.
@@ -33,7 +37,10 @@ impl Default for Ready {
     fn default() -> Ready {
         Ready {
             first: NONE,
-            undrawn: None,
+            undrawn: false,
+            kind: Kind::Rank,
+            who: Lineage::RUN,
+            nth: 0,
             rest: BinaryHeap::new(),
             sorted: Vec::new(),
         }
@@ -45,7 +52,7 @@ impl Ready {
     pub(super) fn push(&mut self, choice: &mut Choice, site: Site, order: u64, slot: u32) {
         if self.first == NONE && choice.is_seeded() {
             self.first = ready_item(0, order, slot);
-            self.undrawn = Some(site);
+            (self.undrawn, self.kind, self.who, self.nth) = (true, site.kind, site.who, site.nth);
         } else {
             let rank = choice.draw(site, Shape::Rank);
             self.draw_first(choice);
@@ -55,7 +62,8 @@ impl Ready {
 
     /// Draws the rank of the first, where that is still to do.
     pub(super) fn draw_first(&mut self, choice: &mut Choice) {
-        if let Some(site) = self.undrawn.take() {
+        if std::mem::take(&mut self.undrawn) {
+            let site = Site::new(self.kind, self.who, self.nth);
             self.first |= u128::from(choice.draw(site, Shape::Rank)) << 96;
         }
     }
@@ -85,7 +93,7 @@ impl Ready {
             return None;
         }
         let item = self.first;
-        self.undrawn = None;
+        self.undrawn = false;
         self.first = if self.rest.is_empty() && self.sorted.is_empty() {
             NONE
         } else {

@@ -1,5 +1,6 @@
 //! Virtual time: nanoseconds since the run began.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -15,7 +16,9 @@ use std::time::Duration;
 /// assert_eq!(at.to_string(), "4.218 s");
 /// assert_eq!(at.as_nanos(), 4_218_000_000);
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Time(u64);
 
 impl Time {

@@ -44,13 +44,27 @@ fn raw(word: u64) -> *const () {
     std::ptr::without_provenance(word as usize)
 }
 
-/// The waker of the task in this slot, for the run of this epoch.
+/// The word that a waker of the task in this slot holds, for the run of this epoch.
 #[inline]
 #[must_use]
-pub fn own_waker(slot: u32, generation: u16, epoch: u32) -> Waker {
+pub fn waker_word(slot: u32, generation: u16, epoch: u32) -> u64 {
+    pack(slot, generation, epoch)
+}
+
+/// The slot of the task whose waker holds this word.
+#[inline]
+#[must_use]
+pub fn slot_of(word: u64) -> u32 {
+    unpack(word).0
+}
+
+/// The waker that holds this word.
+#[inline]
+#[must_use]
+pub fn own_waker(word: u64) -> Waker {
     // SAFETY: the vtable's functions keep RawWaker's contract for any data word (see above), and the
     // waker is Send and Sync since waking touches thread-locals, atomics and locks only.
-    unsafe { Waker::from_raw(RawWaker::new(raw(pack(slot, generation, epoch)), &VTABLE)) }
+    unsafe { Waker::from_raw(RawWaker::new(raw(word), &VTABLE)) }
 }
 
 /// Whether `waker` wakes a task of ours directly, and is not wrapped by a combinator.
@@ -247,7 +261,7 @@ mod tests {
     fn a_wake_of_the_current_run_names_its_task() {
         let epoch = enter();
         let before = epoch.resume();
-        let waker = own_waker(3, 9, epoch.number());
+        let waker = own_waker(waker_word(3, 9, epoch.number()));
         waker.wake_by_ref();
         let other = waker.clone();
         other.wake();
@@ -260,7 +274,7 @@ mod tests {
     #[test]
     fn a_waker_that_outlives_its_run_wakes_nobody() {
         let old = enter();
-        let waker = own_waker(3, 9, old.number());
+        let waker = own_waker(waker_word(3, 9, old.number()));
         drop(old);
         let epoch = enter();
         let before = epoch.resume();
@@ -277,7 +291,7 @@ mod tests {
     fn a_wake_from_another_thread_is_kept_apart() {
         let epoch = enter();
         let before = epoch.resume();
-        let waker = own_waker(3, 9, epoch.number());
+        let waker = own_waker(waker_word(3, 9, epoch.number()));
         std::thread::spawn(move || waker.wake())
             .join()
             .expect("joined");

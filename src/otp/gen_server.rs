@@ -1,9 +1,9 @@
 //! The server: one message type, one handler that is never entered twice, a state of its own.
 
 use super::caught::{Caught, noted};
-use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
+use super::desk::{Desk, Kind};
+use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, Starting, start};
 use crate::process::{Address, Context, ExitReason, Info, Message, Received};
-use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
@@ -111,6 +111,13 @@ pub trait GenServer: Sized + 'static {
     async fn terminate(&mut self, reason: &ExitReason, ctx: &mut Context<Self::Message>) {
         let _ = (reason, ctx);
     }
+
+    /// The state as text, for [`sys::status`](super::sys::status) and for observers: mostly
+    /// `format!("{self:?}")`. It travels between nodes, so it should be the same in every build. Default:
+    /// nothing.
+    fn format_status(&self) -> String {
+        String::new()
+    }
 }
 
 /// How to start a server.
@@ -171,11 +178,7 @@ impl<S: GenServer> Server<S> {
         self,
         starter: &Context<M>,
     ) -> Result<Address<S::Message>, StartError> {
-        let Server { args, manner, .. } = self;
-        start(starter, Linked::Yes, manner, |ctx, birth| {
-            serve::<S>(args, ctx, birth)
-        })
-        .await
+        self.begin(starter).await
     }
 
     /// Makes the current process the server; gives the reason of its end. The first process of a node has
@@ -188,11 +191,11 @@ impl<S: GenServer> Server<S> {
 impl<S: GenServer> Startable for Server<S> {
     type Message = S::Message;
 
-    async fn start_link<M: Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<Address<S::Message>, StartError> {
-        Server::start_link(self, starter).await
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<S::Message> {
+        let Server { args, manner, .. } = self;
+        start(starter, Linked::Yes, manner, |ctx, birth| {
+            serve::<S>(args, ctx, birth)
+        })
     }
 }
 
@@ -209,10 +212,14 @@ async fn serve<S: GenServer>(
         Err(reason) => return reason,
     };
     let first = state.first();
-    let cell = Rc::new(RefCell::new(Some(state)));
-    ctx.expose(cell.clone());
+    let kind = Kind {
+        name: "GenServer",
+        text: S::format_status,
+    };
+    let desk = Rc::new(Desk::new(&ctx, kind, birth.parent, state));
+    ctx.expose(desk.clone());
     birth.done();
-    serve_loop(&mut ctx, &cell, first, &birth).await
+    serve_loop(&mut ctx, &desk, first, &birth).await
 }
 
 /// What the server takes up next.
@@ -227,39 +234,46 @@ enum Next<M> {
 )]
 async fn serve_loop<S: GenServer>(
     ctx: &mut Context<S::Message>,
-    cell: &RefCell<Option<S>>,
+    desk: &Desk<S>,
     mut flow: Flow,
     birth: &Birth,
 ) -> ExitReason {
     loop {
         let next = match flow {
-            Flow::Next => Next::Received(ctx.receive().await),
+            Flow::Next => Next::Received(desk.receive(ctx).await),
             Flow::NextWithin(timeout) => {
-                let received = ctx.receive_within(timeout).await;
+                let received = desk.receive_within(ctx, timeout).await;
                 Next::Received(received.unwrap_or(Received::Info(Info::Timeout)))
             }
             Flow::Continue => Next::Continue,
-            Flow::Stop(reason) => return terminate(ctx, cell, birth, reason).await,
+            Flow::Stop(reason) => return terminate(ctx, desk, birth, reason).await,
         };
         if let Next::Received(Received::Info(Info::Exit { from, reason })) = &next
             && birth.is_parent(*from)
         {
-            return terminate(ctx, cell, birth, reason.clone()).await;
+            return terminate(ctx, desk, birth, reason.clone()).await;
         }
-        let mut state = cell.borrow_mut();
-        let Some(server) = state.as_mut() else {
-            return ExitReason::Normal;
-        };
+        match &next {
+            Next::Received(Received::Message(message)) => {
+                desk.traces(ctx, format_args!("takes {message:?}"));
+            }
+            Next::Received(Received::Info(info)) => {
+                desk.traces(ctx, format_args!("takes {info:?}"))
+            }
+            Next::Continue => desk.traces(ctx, format_args!("continues")),
+        }
+        let mut server = desk.borrow_mut();
         let handled = match next {
             Next::Received(Received::Message(message)) => Caught(server.handle(message, ctx)).await,
             Next::Received(Received::Info(info)) => Caught(server.handle_info(info, ctx)).await,
             Next::Continue => Caught(server.handle_continue(ctx)).await,
         };
-        drop(state);
+        drop(server);
         flow = match handled {
             Ok(flow) => flow,
             Err(panicked) => Flow::Stop(noted(ctx, panicked)),
         };
+        desk.traces(ctx, format_args!("then {flow:?}"));
     }
 }
 
@@ -269,17 +283,14 @@ async fn serve_loop<S: GenServer>(
 )]
 async fn terminate<S: GenServer>(
     ctx: &mut Context<S::Message>,
-    cell: &RefCell<Option<S>>,
+    desk: &Desk<S>,
     birth: &Birth,
     reason: ExitReason,
 ) -> ExitReason {
     if let Err(struck) = birth.ends(ctx).await {
         return struck;
     }
-    let mut state = cell.borrow_mut();
-    let Some(server) = state.as_mut() else {
-        return reason;
-    };
+    let mut server = desk.borrow_mut();
     match Caught(server.terminate(&reason, ctx)).await {
         Ok(()) => reason,
         Err(panicked) => noted(ctx, panicked),

@@ -6,7 +6,7 @@ mod serve;
 mod transition;
 
 use self::serve::run;
-use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
+use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, Starting, start};
 use crate::process::{Address, Context, ExitReason, Info, Message};
 use std::fmt;
 use std::marker::PhantomData;
@@ -191,6 +191,12 @@ pub trait GenStatem: Sized + 'static {
     ) {
         let _ = (reason, state, ctx);
     }
+
+    /// The state, and what of the data is worth showing, as text: for [`sys::status`](super::sys::status) and
+    /// for observers. It travels between nodes, so it should be the same in every build. Default: the state.
+    fn format_status(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
 }
 
 /// How to start a state machine.
@@ -251,11 +257,7 @@ impl<S: GenStatem> StateMachine<S> {
         self,
         starter: &Context<M>,
     ) -> Result<Address<S::Message>, StartError> {
-        let StateMachine { args, manner, .. } = self;
-        start(starter, Linked::Yes, manner, |ctx, birth| {
-            run::<S>(args, ctx, birth)
-        })
-        .await
+        self.begin(starter).await
     }
 
     /// Makes the current process the machine; gives the reason of its end. The first process of a node has
@@ -268,11 +270,11 @@ impl<S: GenStatem> StateMachine<S> {
 impl<S: GenStatem> Startable for StateMachine<S> {
     type Message = S::Message;
 
-    async fn start_link<M: Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<Address<S::Message>, StartError> {
-        StateMachine::start_link(self, starter).await
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<S::Message> {
+        let StateMachine { args, manner, .. } = self;
+        start(starter, Linked::Yes, manner, |ctx, birth| {
+            run::<S>(args, ctx, birth)
+        })
     }
 }
 

@@ -2,18 +2,22 @@
 //! life.
 
 mod caught;
+mod desk;
 mod gen_server;
 mod gen_statem;
 mod multi_call;
 mod start;
 mod supervisor;
+pub mod sys;
 
+#[cfg(feature = "sim")]
+pub(crate) use desk::Desk;
 pub use gen_server::{Flow, GenServer, Server};
 #[cfg(feature = "sim")]
 pub(crate) use gen_statem::Machine;
 pub use gen_statem::{Entered, Event, GenStatem, Initial, StateMachine, Transition};
 pub use multi_call::{Answers, abcast, multi_call};
-pub use start::{Plain, Refusal, StartError, Startable, process};
+pub use start::{Plain, Refusal, StartError, Startable, Starting, process};
 pub use supervisor::{
     AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, DynamicSupervisor,
     DynamicSupervisorRef, Shutdown, SpecError, Supervisor, SupervisorRef, ToDynamic, ToSupervisor,

@@ -5,13 +5,15 @@
 use super::caught::{Caught, noted};
 use super::supervisor::SpecError;
 use crate::process::{
-    Address, CallError, Context, ExitReason, IntoExit, Message, Moment, NameError, ReplyTo,
-    started_by,
+    Address, Call, CallError, Context, ExitReason, IntoExit, Message, Moment, MonitorRef,
+    NameError, Never, ReplyTo, started_by,
 };
 use crate::trace::Pid;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 /// Why an `init` has made no state. With `?` whatever may become an exit reason becomes one of these.
@@ -63,10 +65,6 @@ impl From<StartError> for ExitReason {
 /// starts its children through it.
 ///
 /// [`Supervisor`]: super::Supervisor
-#[allow(
-    async_fn_in_trait,
-    reason = "no `Send` is asked of actor code: a host runs a node on one thread"
-)]
 pub trait Startable: 'static {
     /// The messages that the process takes.
     type Message: Message;
@@ -74,14 +72,107 @@ pub trait Startable: 'static {
     /// Whether it is a supervisor: then it is given all the time that it needs to stop its children.
     const SUPERVISES: bool = false;
 
-    /// Starts it, linked to the starter, and waits until it runs.
-    ///
-    /// # Errors
-    /// [`StartError`].
-    async fn start_link<M: Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<Address<Self::Message>, StartError>;
+    /// Starts it, linked to the starter, who then waits until it runs.
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<Self::Message>;
+}
+
+/// The start of a process, which has begun: its starter waits until it runs.
+///
+/// Its outcome is the address of the process, or a [`StartError`]. Dropped, the process goes on.
+#[must_use = "the process is up when this says so"]
+pub struct Starting<M> {
+    starter: Context<Never>,
+    pid: Option<Pid>,
+    stage: Stage,
+    message: PhantomData<fn(M)>,
+}
+
+/// A start that takes steps of its own, for the starter to make.
+type Steps = Pin<Box<dyn Future<Output = Result<Option<Pid>, StartError>>>>;
+
+enum Stage {
+    Over(Option<StartError>),
+    Runs(Steps),
+    /// For its first answer.
+    Waits(Call<Result<(), StartError>>),
+    /// For its end: it took too long.
+    Leaves(MonitorRef),
+}
+
+impl<M> fmt::Debug for Starting<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Starting({:?})", self.pid)
+    }
+}
+
+impl<M: Message> Starting<M> {
+    /// A start that takes steps of its own: they are made by the starter, whose context they get, while it
+    /// waits.
+    pub fn by<N: Message, F>(starter: &Context<N>, steps: impl FnOnce(Context) -> F) -> Starting<M>
+    where
+        F: Future<Output = Result<Address<M>, StartError>> + 'static,
+    {
+        let steps = steps(starter.untyped());
+        let steps = Box::pin(async move { Ok(steps.await?.pid()) });
+        Starting::new(starter.untyped(), None, Stage::Runs(steps))
+    }
+}
+
+impl<M> Starting<M> {
+    fn new(starter: Context<Never>, pid: Option<Pid>, stage: Stage) -> Starting<M> {
+        Starting {
+            starter,
+            pid,
+            stage,
+            message: PhantomData,
+        }
+    }
+
+    /// The same start, of a process whose messages are nobody's business.
+    pub(crate) fn untyped(self) -> Starting<Never> {
+        Starting::new(self.starter, self.pid, self.stage)
+    }
+}
+
+impl<M: Message> Future for Starting<M> {
+    type Output = Result<Address<M>, StartError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let error = match &mut self.stage {
+            Stage::Over(error) => error.take(),
+            Stage::Runs(steps) => match ready!(steps.as_mut().poll(cx)) {
+                Ok(pid) => {
+                    self.pid = pid;
+                    None
+                }
+                Err(error) => Some(error),
+            },
+            Stage::Waits(call) => match ready!(Pin::new(call).poll(cx)) {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error),
+                Err(CallError::Timeout) => {
+                    let Some(pid) = self.pid else {
+                        return Poll::Ready(Err(StartError::Timeout));
+                    };
+                    // A second try must never meet it.
+                    self.stage = Stage::Leaves(self.starter.give_up(pid));
+                    return self.poll(cx);
+                }
+                Err(CallError::Exit(reason)) => Some(StartError::Failed(reason)),
+                Err(_) => Some(StartError::Failed(ExitReason::NoProc)),
+            },
+            Stage::Leaves(monitor) => {
+                let monitor = *monitor;
+                ready!(self.starter.poll_down(monitor, cx));
+                Some(StartError::Timeout)
+            }
+        };
+        let nowhere = StartError::Failed(ExitReason::NoProc);
+        Poll::Ready(match error {
+            Some(error) => Err(error),
+            None => self.pid.map(Address::of).ok_or(nowhere),
+        })
+    }
 }
 
 /// A plain process: it counts as started at once.
@@ -111,8 +202,9 @@ where
 {
     type Message = M;
 
-    async fn start_link<N: Message>(self, starter: &Context<N>) -> Result<Address<M>, StartError> {
-        Ok(starter.spawn_link(self.0))
+    fn begin<N: Message>(self, starter: &Context<N>) -> Starting<M> {
+        let pid = starter.spawn_link(self.0).pid();
+        Starting::new(starter.untyped(), pid, Stage::Over(None))
     }
 }
 
@@ -134,7 +226,7 @@ pub(crate) struct Birth {
     ack: Option<Ack>,
     /// Whose exit is an order to stop: its starter's, where it is linked to that; of a node's first process,
     /// its node's.
-    parent: Option<Pid>,
+    pub(crate) parent: Option<Pid>,
 }
 
 impl Birth {
@@ -241,22 +333,22 @@ pub(crate) enum Linked {
     Yes,
 }
 
-/// Starts a behaviour, `process` being what it runs, and waits for its `init`.
-pub(crate) async fn start<N: Message, M: Message, F>(
+/// Starts a behaviour, `process` being what it runs.
+pub(crate) fn start<N: Message, M: Message, F>(
     starter: &Context<N>,
     linked: Linked,
     manner: Manner,
     process: impl FnOnce(Context<M>, Birth) -> F,
-) -> Result<Address<M>, StartError>
+) -> Starting<M>
 where
     F: Future<Output = ExitReason> + 'static,
 {
     let Manner { name, timeout } = manner;
     // A name that is taken already needs no process to find out.
     if let Some(holder) = name.as_ref().and_then(|name| starter.whereis(name)) {
-        return Err(StartError::AlreadyStarted(holder));
+        return refused(starter, StartError::AlreadyStarted(holder));
     }
-    let mut address = None;
+    let mut pid = None;
     let parent = (linked == Linked::Yes).then(|| starter.pid());
     let begin = |ack| {
         let ack = Some(ack);
@@ -265,28 +357,17 @@ where
             Linked::No => starter.spawn(process),
             Linked::Yes => starter.spawn_link(process),
         };
-        address = Some(started);
-        started.pid()
+        pid = started.pid();
+        pid
     };
-    let result = started_by(begin, timeout).await;
-    match (result, address) {
-        (Ok(Ok(())), Some(address)) => Ok(address),
-        (Ok(Err(error)), _) => Err(error),
-        (Err(CallError::Timeout), Some(address)) => {
-            give_up(starter, address.pid()).await;
-            Err(StartError::Timeout)
-        }
-        (Err(CallError::Exit(reason)), _) => Err(StartError::Failed(reason)),
-        _ => Err(StartError::Failed(ExitReason::NoProc)),
-    }
+    let stage = match started_by(begin, timeout) {
+        Ok(call) => Stage::Waits(call),
+        Err(_) => Stage::Over(Some(StartError::Failed(ExitReason::NoProc))),
+    };
+    Starting::new(starter.untyped(), pid, stage)
 }
 
-/// Kills what does not start, and waits until it is gone, so that a second try never meets it.
-async fn give_up<N: Message>(starter: &Context<N>, pid: Option<Pid>) {
-    if let Some(pid) = pid {
-        let monitor = starter.monitor(pid);
-        starter.unlink(pid);
-        starter.send_exit(pid, ExitReason::Kill);
-        starter.down_of(monitor).await;
-    }
+/// A start that never began.
+pub(crate) fn refused<N: Message, M>(starter: &Context<N>, error: StartError) -> Starting<M> {
+    Starting::new(starter.untyped(), None, Stage::Over(Some(error)))
 }

@@ -18,8 +18,10 @@ pub use dynamic::{DynamicSupervisor, DynamicSupervisorRef, ToDynamic};
 pub use request::{ChildError, SpecError, SupervisorRef, ToSupervisor};
 pub use stop::Shutdown;
 
-use super::start::{Birth, Linked, Manner, StartError, Startable, start};
-use crate::process::{Context, ExitReason, Message};
+use super::caught::noted;
+use super::start::{Birth, Linked, Manner, StartError, Startable, Starting, refused, start};
+use crate::kernel::run_user;
+use crate::process::{Context, ExitReason, Message, Never};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use children::{Life, State};
 use request::Again;
@@ -176,6 +178,16 @@ impl Supervisor {
         Ok(())
     }
 
+    fn begin_as<M: Message>(self, starter: &Context<M>, linked: Linked) -> Starting<ToSupervisor> {
+        if let Err(error) = self.check() {
+            return refused(starter, error.into());
+        }
+        let manner = self.manner.clone();
+        start(starter, linked, manner, |ctx, birth| {
+            running::serve(self, ctx, birth)
+        })
+    }
+
     /// Starts it, and waits until all its children run.
     ///
     /// # Errors
@@ -185,12 +197,7 @@ impl Supervisor {
         self,
         starter: &Context<M>,
     ) -> Result<SupervisorRef, StartError> {
-        self.check()?;
-        let manner = self.manner.clone();
-        start(starter, Linked::No, manner, |ctx, birth| {
-            running::serve(self, ctx, birth)
-        })
-        .await
+        self.begin_as(starter, Linked::No).await
     }
 
     /// Starts it linked to the starter, and waits until all its children run.
@@ -201,12 +208,7 @@ impl Supervisor {
         self,
         starter: &Context<M>,
     ) -> Result<SupervisorRef, StartError> {
-        self.check()?;
-        let manner = self.manner.clone();
-        start(starter, Linked::Yes, manner, |ctx, birth| {
-            running::serve(self, ctx, birth)
-        })
-        .await
+        self.begin(starter).await
     }
 
     /// Makes the current process the supervisor: as the first of a node, the node's boot is this tree. Gives
@@ -235,11 +237,25 @@ impl Startable for Supervisor {
 
     const SUPERVISES: bool = true;
 
-    async fn start_link<M: Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<SupervisorRef, StartError> {
-        Supervisor::start_link(self, starter).await
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<ToSupervisor> {
+        self.begin_as(starter, Linked::Yes)
+    }
+}
+
+/// Starts a child; none where it ignores the start. A panic of what makes it is a failure of the start.
+async fn started<M: Message>(
+    ctx: &Context<M>,
+    begin: impl FnOnce(&Context<Never>) -> Starting<Never>,
+) -> Result<Option<Pid>, StartError> {
+    let untyped = ctx.untyped();
+    let starting = run_user(|| begin(&untyped));
+    match starting {
+        Ok(starting) => match starting.await {
+            Ok(address) => Ok(address.pid()),
+            Err(StartError::Ignored) => Ok(None),
+            Err(error) => Err(error),
+        },
+        Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
     }
 }
 

@@ -4,7 +4,8 @@ use super::exit::CallError;
 use super::host::{Carries, Packet, Via};
 use super::mailbox::Content;
 use super::message::{Labeled, Message, encode};
-use super::reply::{ReplyTo, call_with};
+use super::reply::{Asking, ReplyTo};
+use super::sys::is_system;
 use super::system::{System, act, wants, with};
 use super::target::Target;
 use crate::choice::Lineage;
@@ -112,6 +113,14 @@ impl<M: Message> Address<M> {
         self.target.pid()
     }
 
+    /// The same place, for messages of another type.
+    pub(crate) fn retyped<N>(self) -> Address<N> {
+        Address {
+            target: self.target,
+            message: PhantomData,
+        }
+    }
+
     /// Sends a message. It never fails: what finds no receiver is a dead letter, with a reason.
     ///
     /// Within a node it is moved into the mailbox at once; to another node it goes over the connection, as
@@ -191,20 +200,20 @@ impl<M: Message> Address<M> {
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn call<R: Message>(
+    pub fn call<R: Message>(
         self,
         ask: impl FnOnce(ReplyTo<R>) -> M,
         timeout: Duration,
-    ) -> Result<R, CallError> {
-        call_with(self, ask, Some(timeout)).await
+    ) -> impl Future<Output = Result<R, CallError>> {
+        Asking::new(self, ask, Some(timeout))
     }
 
     /// Asks and waits for the answer, or until the other has ended.
-    pub(crate) async fn call_for_ever<R: Message>(
+    pub(crate) fn call_for_ever<R: Message>(
         self,
         ask: impl FnOnce(ReplyTo<R>) -> M,
-    ) -> Result<R, CallError> {
-        call_with(self, ask, None).await
+    ) -> impl Future<Output = Result<R, CallError>> {
+        Asking::new(self, ask, None)
     }
 
     /// Whether it lies on another node than the current process.
@@ -410,7 +419,7 @@ impl System {
 
     /// Puts a message into a mailbox on the current process's node; gives back what nobody took.
     #[inline(always)]
-    fn deliver_local<M: Message>(
+    pub(crate) fn deliver_local<M: Message>(
         &mut self,
         node: NodeId,
         target: Target,
@@ -439,6 +448,7 @@ impl System {
     }
 
     /// The process that a target stands for now, with its slot in the kernel.
+    #[inline]
     pub(crate) fn resolve(&mut self, target: Target) -> Result<(Pid, u32), DeadReason> {
         let pid = match target {
             Target::Pid(pid) | Target::Alias(pid, _) => pid,
@@ -470,6 +480,8 @@ impl System {
         let process = &mut live.task.data;
         let why = if process.dying {
             DeadReason::NoProc
+        } else if is_system::<M>() {
+            return self.put_system(slot, id, message);
         } else {
             let make = process.receiver.mailbox;
             if let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() {

@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::exit::ExitReason;
 use super::message::Message;
-use super::system::{System, wants, with};
+use super::system::{System, with};
 use super::timer::Alarm;
 use crate::choice::Lineage;
 use crate::kernel::nanos;
@@ -238,7 +238,7 @@ impl System {
         }
         for pid in std::mem::take(&mut self.held_up) {
             if let Ok(slot) = self.find(pid) {
-                self.came(slot, wants::TIME);
+                self.came(slot, super::system::wants::TIME);
             }
         }
     }

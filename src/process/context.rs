@@ -6,6 +6,7 @@ use super::mailbox::{AnyMailbox, Content, Info, Mailbox, MonitorRef, Received, d
 use super::message::Message;
 use super::signal::NameError;
 use super::spawn::{Tie, spawn};
+use super::sys::Behaviour;
 use super::system::{Remains, System, act, wants, with};
 use super::target::Target;
 use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
@@ -67,13 +68,18 @@ impl<M: Message> Context<M> {
         self.pid.node()
     }
 
-    /// Lets properties read a state of this process.
-    pub(crate) fn expose(&self, state: Rc<dyn Any>) {
+    /// This process is a behaviour from now on: properties read its state.
+    pub(crate) fn expose(&self, behaviour: Rc<dyn Behaviour>) {
         let _ = act(|system, current| {
             if let Some(process) = system.process(current.slot) {
-                process.extra().state = Some(state);
+                process.extra().behaviour = Some(behaviour);
             }
         });
+    }
+
+    /// A timer that wakes this process after a while.
+    pub(crate) fn alarm(&self, after: Duration) -> Alarm {
+        Alarm::new(after)
     }
 
     // ---- receiving
@@ -103,11 +109,11 @@ impl<M: Message> Context<M> {
     pub async fn receive_where(&self, mut wanted: impl FnMut(&M) -> bool) -> M {
         let mut wants_it = |content: &Content<M>| match content {
             Content::Message(_, message) => wanted(message),
-            Content::Down(..) | Content::Info(_) | Content::Timer(_) => false,
+            Content::Down(..) | Content::Info(_) | Content::Timer(_) | Content::System(_) => false,
         };
         loop {
             let selected = poll_fn(|cx| self.poll_select(cx, &mut wants_it)).await;
-            if let Received::Message(message) = selected {
+            if let Content::Message(_, message) = selected {
                 return message;
             }
         }
@@ -116,13 +122,13 @@ impl<M: Message> Context<M> {
     /// Takes the oldest [`Info`] for which `wanted` holds; everything else stays, in its order.
     pub async fn receive_info(&self, mut wanted: impl FnMut(&Info) -> bool) -> Info {
         let mut wants_it = |content: &Content<M>| match content {
-            Content::Message(..) | Content::Timer(_) => false,
+            Content::Message(..) | Content::Timer(_) | Content::System(_) => false,
             Content::Down(monitor, code) => wanted(&down(*monitor, ExitReason::plain(*code))),
             Content::Info(info) => wanted(info),
         };
         loop {
             let selected = poll_fn(|cx| self.poll_select(cx, &mut wants_it)).await;
-            if let Received::Info(info) = selected {
+            if let Received::Info(info) = selected.into() {
                 return info;
             }
         }
@@ -155,23 +161,24 @@ impl<M: Message> Context<M> {
     }
 
     #[inline]
-    fn poll_receive(&self, cx: &TaskContext<'_>) -> Poll<Received<M>> {
-        self.poll_content(cx).map(Received::from)
+    pub(super) fn poll_receive(&self, cx: &TaskContext<'_>) -> Poll<Received<M>> {
+        match self.take(cx) {
+            Some(Content::Message(_, message)) => Poll::Ready(Received::Message(message)),
+            Some(Content::System(system)) => self.drop_system(cx, system),
+            Some(content) => Poll::Ready(content.into()),
+            None => Poll::Pending,
+        }
     }
 
-    /// Takes the oldest thing out of the mailbox, as it lies there.
+    /// Takes the oldest thing out of the mailbox, as it lies there; where it is empty, waits for mail.
     #[inline(always)]
-    pub(super) fn poll_content(&self, cx: &TaskContext<'_>) -> Poll<Content<M>> {
+    pub(super) fn take(&self, cx: &TaskContext<'_>) -> Option<Content<M>> {
         let own = crate::kernel::is_own(cx.waker());
-        match with(|system| system.take_oldest::<M>(self.pid, own)) {
-            Some(content) => Poll::Ready(content),
-            None => {
-                if !own {
-                    wait(wants::MAIL, cx);
-                }
-                Poll::Pending
-            }
+        let taken = with(|system| system.take_oldest::<M>(self.pid, own));
+        if taken.is_none() && !own {
+            wait(wants::MAIL, cx);
         }
+        taken
     }
 
     /// Takes out the oldest thing for which `wanted` holds, where there is one.
@@ -188,20 +195,18 @@ impl<M: Message> Context<M> {
         &self,
         cx: &TaskContext<'_>,
         wanted: &mut dyn FnMut(&Content<M>) -> bool,
-    ) -> Poll<Received<M>> {
+    ) -> Poll<Content<M>> {
         match self.select(wanted) {
             Some(content) => {
-                let is_struck = match &content {
-                    Content::Message(id, _) => with(|system| {
-                        system.received(self.pid, *id);
-                        system.is_struck()
-                    }),
-                    Content::Down(..) | Content::Info(_) | Content::Timer(_) => false,
-                };
-                if is_struck {
+                if let Some(id) = content.id() {
+                    with(|system| system.received(self.pid, id));
+                }
+                if let Content::Message(..) = &content
+                    && with(System::is_struck)
+                {
                     return Poll::Pending;
                 }
-                Poll::Ready(content.into())
+                Poll::Ready(content)
             }
             None => {
                 wait(wants::MAIL, cx);
@@ -398,14 +403,7 @@ impl<M: Message> Context<M> {
     /// Virtual time, as this node's clock has it: it never goes back, and drifts where a fault makes it.
     #[must_use]
     pub fn now(&self) -> Time {
-        with(|system| {
-            let now = system.kernel.now();
-            if system.drifts {
-                system.host.node_time(self.pid.node(), now)
-            } else {
-                now
-            }
-        })
+        with(|system| system.now_on(self.pid.node()))
     }
 
     /// Wall time on this node, since 1970: it may step, forward and back.
@@ -611,12 +609,16 @@ impl System {
         task.data.mail -= 1;
         let strike = task.data.strike;
         let content = task.data.mailbox.as_mut()?.of::<M>()?.0.pop_front()?;
-        if let Content::Message(id, _) = &content {
-            self.received(pid, *id);
-            if strike > 0 && self.is_struck() {
-                self.graveyard.push(Remains::Value(Box::new(content)));
-                return None;
+        match &content {
+            Content::Message(id, _) => {
+                self.received(pid, *id);
+                if strike > 0 && self.is_struck() {
+                    self.graveyard.push(Remains::Value(Box::new(content)));
+                    return None;
+                }
             }
+            Content::System(system) => self.received(pid, system.0),
+            Content::Down(..) | Content::Info(_) | Content::Timer(_) => {}
         }
         Some(content)
     }

@@ -2,21 +2,14 @@
 //! come into the mailbox, in order with what else comes there.
 
 use super::context::Context;
-use super::mailbox::Content;
 use super::message::Message;
-use super::system::{System, wants, with};
+use super::system::{System, with};
 use super::target::Target;
 use super::timer::{TimerRef, set};
 use crate::trace::{Event, Limit, MessageId, Pid};
-use std::future::poll_fn;
 use std::time::Duration;
 
 impl<M: Message> Context<M> {
-    /// Takes the oldest thing out of the mailbox, as it lies there; waits where it is empty.
-    pub(crate) async fn receive_content(&self) -> Content<M> {
-        poll_fn(|cx| self.poll_content(cx)).await
-    }
-
     /// Puts a message off that this process has taken: it counts as unread until it is taken again.
     pub(crate) fn postpone(&self, id: MessageId) {
         with(|system| system.postpone(self.pid(), id));
@@ -72,11 +65,6 @@ impl System {
     /// A timer of a state machine fires.
     fn timer_came(&mut self, pid: Pid, number: u32) {
         let Ok(slot) = self.find(pid) else { return };
-        if let Some(process) = self.process(slot) {
-            let make = process.receiver.mailbox;
-            process.mail += 1;
-            process.mailbox.get_or_insert_with(make).push_timer(number);
-            self.came(slot, wants::MAIL);
-        }
+        self.put_in(slot, |mailbox| mailbox.push_timer(number));
     }
 }

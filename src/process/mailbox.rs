@@ -2,6 +2,7 @@
 
 use super::exit::ExitReason;
 use super::message::Message;
+use super::sys::Request;
 use super::target::Target;
 use crate::trace::{MessageId, Name, NodeId, Pid, Reason};
 use std::any::Any;
@@ -91,16 +92,6 @@ pub enum Info {
     Noise,
 }
 
-impl Info {
-    /// The reason that it tells, of an exit or a down; `normal` for what tells none.
-    pub(crate) fn into_reason(self) -> ExitReason {
-        match self {
-            Info::Exit { reason, .. } | Info::Down { reason, .. } => reason,
-            Info::NodeUp(_) | Info::NodeDown(_) | Info::Timeout | Info::Noise => ExitReason::Normal,
-        }
-    }
-}
-
 /// What a process takes out of its mailbox.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<M> {
@@ -128,6 +119,20 @@ pub(crate) enum Content<M> {
     Info(Box<Info>),
     /// A timer of a state machine has fired: its number there.
     Timer(u32),
+    /// A system message: of every type of mailbox.
+    System(Box<(MessageId, Request)>),
+}
+
+impl<M> Content<M> {
+    /// Of a message, its id.
+    #[inline(always)]
+    pub(crate) fn id(&self) -> Option<MessageId> {
+        match self {
+            Content::Message(id, _) => Some(*id),
+            Content::System(system) => Some(system.0),
+            Content::Down(..) | Content::Info(_) | Content::Timer(_) => None,
+        }
+    }
 }
 
 impl<M> From<Content<M>> for Received<M> {
@@ -139,6 +144,7 @@ impl<M> From<Content<M>> for Received<M> {
             Content::Info(info) => Received::Info(*info),
             // A handler receives by itself what was meant for its machine.
             Content::Timer(_) => Received::Info(Info::Timeout),
+            Content::System(_) => unreachable!("who receives takes system messages out before"),
         }
     }
 }
@@ -165,6 +171,7 @@ pub(crate) trait AnyMailbox: Any {
     fn len(&self) -> usize;
     fn push_info(&mut self, info: Info);
     fn push_timer(&mut self, number: u32);
+    fn push_system(&mut self, system: Box<(MessageId, Request)>);
     /// Calls `each` with the id of every message.
     fn ids(&self, each: &mut dyn FnMut(MessageId));
     /// Removes what says that this monitor fired.
@@ -191,12 +198,12 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
         self.0.push_back(Content::Timer(number));
     }
 
+    fn push_system(&mut self, system: Box<(MessageId, Request)>) {
+        self.0.push_back(Content::System(system));
+    }
+
     fn ids(&self, each: &mut dyn FnMut(MessageId)) {
-        for content in &self.0 {
-            if let Content::Message(id, _) = content {
-                each(*id);
-            }
-        }
+        self.0.iter().filter_map(Content::id).for_each(each);
     }
 
     fn flush_down(&mut self, monitor: MonitorRef) -> Option<Info> {
@@ -205,13 +212,13 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
             Content::Info(info) => {
                 matches!(**info, Info::Down { monitor: fired, .. } if fired == monitor)
             }
-            Content::Message(..) | Content::Timer(_) => false,
+            Content::Message(..) | Content::Timer(_) | Content::System(_) => false,
         };
         let index = self.0.iter().position(is_it)?;
         match self.0.remove(index)? {
             Content::Down(monitor, code) => Some(down(monitor, ExitReason::plain(code))),
             Content::Info(info) => Some(*info),
-            Content::Message(..) | Content::Timer(_) => None,
+            Content::Message(..) | Content::Timer(_) | Content::System(_) => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! cannot tell simulation from life. A host drives its nodes' processes through a [`Runtime`].
 
 mod address;
+mod alias;
 mod blow;
 mod context;
 mod distribution;
@@ -21,6 +22,7 @@ mod signal;
 mod spawn;
 mod step;
 mod supervising;
+mod sys;
 mod system;
 mod target;
 mod timer;
@@ -37,17 +39,20 @@ pub use reply::ReplyTo;
 pub use runtime::Runtime;
 pub use signal::NameError;
 pub use step::StepError;
+pub use sys::{Statistics, Status};
 pub use target::Target;
 pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
 pub(crate) use mailbox::Content;
-pub(crate) use reply::started_by;
+pub(crate) use reply::{Call, started_by};
+pub(crate) use sys::{Behaviour, Look, Request, Vitals, own_vitals};
+pub(crate) use system::with;
 // What the simulator uses beyond what any host can: it looks into the state of the run that it makes.
 #[cfg(feature = "sim")]
 pub(crate) use {
     node::NodeState,
     runtime::{News, ask_to_stop, boot, tell},
     step::{Stepped, bury, step},
-    system::{Current, System, try_with, with},
+    system::{Current, System, try_with},
 };

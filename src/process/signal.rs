@@ -1,5 +1,6 @@
 //! Signals: exits, links, monitors, names, and the end of a process.
 
+use super::alias::Alias;
 use super::distribution::{Signal, Voice};
 use super::exit::ExitReason;
 use super::few::Few;
@@ -27,6 +28,9 @@ pub enum NameError {
 impl System {
     /// The end of a process whose body is gone or in the graveyard: in OTP's order, names first.
     pub(crate) fn finish(&mut self, slot: u32, reason: ExitReason) {
+        if self.kernel.unsettled {
+            self.settle_calls();
+        }
         let Some(mut task) = self.kernel.tasks.remove(slot) else {
             return;
         };
@@ -76,12 +80,13 @@ impl System {
         extra: &mut Extra,
         reason: &ExitReason,
     ) {
-        let answers = extra.aliases.iter().filter_map(|alias| alias.arrived);
+        let answers = extra.aliases.iter().filter_map(Alias::arrived);
         for id in answers.chain(extra.postponed.drain(..)) {
             self.kernel.trace.emit(Event::Unread { id, by: pid });
             let node = pid.node();
             self.kernel.trace.books.ended(node, id, Fate::Unread);
         }
+        self.give_up_calls(pid, extra);
         for index in extra.delayed.drain(..) {
             self.drop_delayed(index);
         }
@@ -306,6 +311,7 @@ impl System {
         let (node, slots) = (state.id, state.tasks());
         (state.up, state.paused, state.stopping) = (false, false, false);
         self.kernel.trace.emit(how);
+        self.settle_calls();
         for slot in slots {
             if let Some(process) = self.process(slot) {
                 process.root = false;

@@ -1,15 +1,16 @@
 //! Starting processes.
 
-use super::address::{Address, Left};
+use super::address::Address;
 use super::context::Context;
 use super::exit::{ExitReason, IntoExit};
 use super::host::Packet;
 use super::mailbox::{AnyMailbox, Mailbox, MonitorRef};
 use super::message::{Message, decode};
+use super::sys::Request;
 use super::system::{Current, Receiver, act, with};
 use crate::choice::Lineage;
 use crate::kernel::{Body, run_user};
-use crate::trace::{NodeId, Pid};
+use crate::trace::{DeadReason, NodeId, Pid};
 use pin_project::pin_project;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -43,15 +44,20 @@ fn empty_mailbox<M: Message>() -> Box<dyn AnyMailbox> {
 
 /// Decodes a packet and puts its message into a mailbox.
 fn deliver<M: Message>(to: Pid, slot: u32, packet: &Packet) {
-    let message = decode::<M>(packet.label, &packet.bytes);
-    let left = with(|system| match message {
-        Ok(message) => system.put(slot, to, packet.id, message),
-        Err(why) => {
-            system.dead_letter(to.node(), packet.id, to.as_u64(), why);
-            Left::Nothing
-        }
-    });
-    drop(left);
+    match decode::<M>(packet.label, &packet.bytes) {
+        Ok(message) => drop(with(|system| system.put(slot, to, packet.id, message))),
+        Err(why) => deliver_other(to, slot, packet, why),
+    }
+}
+
+/// A packet that does not decode to what the mailbox takes: it may be a system message.
+#[cold]
+#[inline(never)]
+fn deliver_other(to: Pid, slot: u32, packet: &Packet, why: DeadReason) {
+    match decode::<Request>(packet.label, &packet.bytes) {
+        Ok(request) => drop(with(|system| system.put(slot, to, packet.id, request))),
+        Err(_) => with(|system| system.dead_letter(to.node(), packet.id, to.as_u64(), why)),
+    }
 }
 
 /// How a new process is tied to the one that starts it.

@@ -4,9 +4,11 @@ use super::exit::ExitReason;
 use super::host::{Carries, Packet};
 use super::system::{Current, Deliver, Process, Remains, System, with};
 use super::target::Target;
-use crate::kernel::{Body, Next, Panicked, Reached, Time, own_waker, run_user};
+use crate::kernel::{
+    Body, Next, Panicked, Reached, Time, own_waker, run_user, slot_of, waker_word,
+};
 use crate::trace::{DeadReason, Event, Fate, NodeId, Pid};
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context as TaskContext, Poll};
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +45,17 @@ impl From<Reached> for StepError {
     }
 }
 
-/// What is to be done outside any borrow.
+/// A process that is to be polled: its future, taken out, and its waker's word, which names its slot. In
+/// whole words: what is written in parts and then read as a whole waits for its parts.
+struct Turn {
+    body: Body<ExitReason>,
+    word: u64,
+}
+
+/// What else is to be done outside any borrow.
 enum Begin {
-    Poll {
-        slot: u32,
-        body: Body<ExitReason>,
-        waker: Waker,
-        /// Whether it waited with wakers of others, too.
-        others: bool,
-    },
-    /// A packet has come, and this decodes it for this process.
+    /// A process that waited with wakers of others, too: they are called before it is polled.
+    Others(Turn),
     Deliver {
         packet: Box<Packet>,
         deliver: Deliver,
@@ -72,49 +75,46 @@ enum Begin {
 /// poll processes or to take packets in.
 pub(crate) fn step(until: Time, many: bool) -> Result<Stepped, StepError> {
     // What the host does can reach a bound too, and no poll need follow it.
-    let mut begin = with(|system| system.go_on(until, true));
+    let (mut polled, mut served, mut goes_on) = (None, None, true);
     loop {
-        begin = match begin {
-            Begin::Poll {
-                slot,
-                mut body,
-                waker,
-                others,
-            } => {
-                if others {
-                    call_others(slot);
-                }
-                let mut cx = TaskContext::from_waker(&waker);
-                let polled = run_user(|| body.as_mut().poll(&mut cx));
-                let body = if matches!(polled, Ok(Poll::Pending)) {
-                    Some(body)
-                } else {
-                    drop_ended(body)
-                };
-                with(|system| system.end(slot, body, polled, until, many))
+        let begun = with(|system| {
+            if let Some((slot, body)) = polled.take() {
+                system.end(slot, body);
+            } else if let Some(packet) = served.take() {
+                system.core().1.recycle(packet);
             }
-            Begin::Deliver {
+            system.go_on(until, goes_on)
+        });
+        goes_on = many;
+        match begun {
+            Ok(turn) => polled = poll(turn),
+            Err(Begin::Others(turn)) => {
+                call_others(slot_of(turn.word));
+                polled = poll(turn);
+            }
+            Err(Begin::Deliver {
                 packet,
                 deliver,
                 to,
                 slot,
-            } => {
+            }) => {
                 deliver(to, slot, &packet);
-                with(|system| system.delivered(packet, until, many))
+                served = Some(packet);
             }
-            Begin::Process(index) => {
+            Err(Begin::Process(index)) => {
                 if let Some((send, id, who)) = with(|system| system.take_delayed(index)) {
                     let _ = run_user(|| send(id, who));
                 }
-                Begin::Bury(Stepped::Polled)
+                bury();
+                return Ok(Stepped::Polled);
             }
-            Begin::Bury(stepped) => {
+            Err(Begin::Bury(stepped)) => {
                 bury();
                 return Ok(stepped);
             }
-            Begin::Tell(stepped) => return Ok(stepped),
-            Begin::Fail => return Err(with(System::take_failure)),
-        };
+            Err(Begin::Tell(stepped)) => return Ok(stepped),
+            Err(Begin::Fail) => return Err(with(System::take_failure)),
+        }
     }
 }
 
@@ -133,13 +133,39 @@ pub(crate) fn take_in(packet: Box<Packet>) {
     bury();
 }
 
+/// Polls a process: its slot and its future, where it is to be polled again.
+#[inline(always)]
+fn poll(turn: Turn) -> Option<(u32, Body<ExitReason>)> {
+    let Turn { mut body, word } = turn;
+    let slot = slot_of(word);
+    let waker = own_waker(word);
+    let mut cx = TaskContext::from_waker(&waker);
+    let mut reason = None;
+    let pending = run_user(|| match body.as_mut().poll(&mut cx) {
+        Poll::Pending => true,
+        Poll::Ready(ready) => {
+            reason = Some(ready);
+            false
+        }
+    });
+    if matches!(pending, Ok(true)) {
+        return Some((slot, body));
+    }
+    drop_ended(body);
+    let ended = match (pending, reason) {
+        (Err(panicked), _) => Err(panicked),
+        (Ok(_), reason) => Ok(reason.unwrap_or(ExitReason::Normal)),
+    };
+    with(|system| system.end_last(slot, ended));
+    None
+}
+
 /// Drops the future of a process whose poll was its last, fenced off.
-fn drop_ended(body: Body<ExitReason>) -> Option<Body<ExitReason>> {
+fn drop_ended(body: Body<ExitReason>) {
     let pid = with(System::seal);
     if let Err(panicked) = run_user(|| drop(body)) {
         with(|system| system.note_panic(pid, &panicked));
     }
-    None
 }
 
 /// Calls the wakers of combinators in which a process waited, before it is polled: something came for it,
@@ -155,36 +181,42 @@ fn call_others(slot: u32) {
 
 impl System {
     #[inline(always)]
-    fn begin(&mut self, until: Time) -> Begin {
-        match self.kernel.next(until) {
-            Ok(Next::Step(slot)) => self.begin_poll(slot),
-            Ok(Next::Process(number)) if self.pauses && self.is_late(number) => {
-                Begin::Tell(Stepped::Polled)
-            }
-            Ok(Next::Process(number)) => Begin::Process(number),
-            Ok(Next::Host(number)) => {
-                let (host, core) = self.core();
-                match host.due(core, number) {
-                    Some(packet) => self.take_in(packet),
-                    None => Begin::Tell(Stepped::Host(number)),
+    fn begin(&mut self, until: Time) -> Result<Turn, Begin> {
+        loop {
+            return match self.kernel.next(until) {
+                Ok(Next::Step(slot)) => self.begin_poll(slot),
+                Ok(Next::Unsettled) => {
+                    self.settle_calls();
+                    continue;
                 }
-            }
-            Ok(Next::Quiet(over)) => Begin::Tell(Stepped::Quiet(over)),
-            Err(reached) => {
-                self.error.get_or_insert(reached);
-                Begin::Fail
-            }
+                Ok(Next::Process(number)) if self.pauses && self.is_late(number) => {
+                    Err(Begin::Tell(Stepped::Polled))
+                }
+                Ok(Next::Process(number)) => Err(Begin::Process(number)),
+                Ok(Next::Host(number)) => {
+                    let (host, core) = self.core();
+                    match host.due(core, number) {
+                        Some(packet) => Err(self.take_in(packet)),
+                        None => Err(Begin::Tell(Stepped::Host(number))),
+                    }
+                }
+                Ok(Next::Quiet(over)) => Err(Begin::Tell(Stepped::Quiet(over))),
+                Err(reached) => {
+                    self.error.get_or_insert(reached);
+                    Err(Begin::Fail)
+                }
+            };
         }
     }
 
     #[inline(always)]
-    fn begin_poll(&mut self, slot: u32) -> Begin {
+    fn begin_poll(&mut self, slot: u32) -> Result<Turn, Begin> {
         let (epoch, steps) = (self.kernel.epoch.number(), self.kernel.steps());
         let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
-            return Begin::Tell(Stepped::Polled);
+            return Err(Begin::Tell(Stepped::Polled));
         };
         let Some(body) = task.body.take() else {
-            return Begin::Tell(Stepped::Polled);
+            return Err(Begin::Tell(Stepped::Polled));
         };
         task.waits = false;
         let rang = std::mem::take(&mut task.rang);
@@ -214,75 +246,92 @@ impl System {
         if let Some(beat) = self.beat.as_ref() {
             beat.begin(pid, steps);
         }
-        Begin::Poll {
-            slot,
-            body,
-            waker: own_waker(slot, generation, epoch),
-            others,
+        let word = waker_word(slot, generation, epoch);
+        let turn = Turn { body, word };
+        if others {
+            Err(Begin::Others(turn))
+        } else {
+            Ok(turn)
         }
     }
 
-    /// After a poll.
+    /// After a poll that was not the process's last: its future goes back.
     #[inline(always)]
-    fn end(
-        &mut self,
-        slot: u32,
-        body: Option<Body<ExitReason>>,
-        polled: Result<Poll<ExitReason>, Panicked>,
-        until: Time,
-        many: bool,
-    ) -> Begin {
-        let Current { pid, sent, .. } = self.current;
-        let budget = self.budget;
-        (self.current, self.budget) = (Current::NONE, 0);
+    fn end(&mut self, slot: u32, body: Body<ExitReason>) {
+        let pid = self.end_poll();
+        let sent = self.current.sent;
+        self.current = Current::NONE;
+        match self.kernel.tasks.get_mut(slot) {
+            Some(task) if self.tripped.is_none() => {
+                task.body = Some(body);
+                task.data.sent = sent;
+                let group = task.group;
+                let cost = self.kernel.step_cost_ns(group);
+                if cost > 0 {
+                    self.pay(slot, pid, cost);
+                }
+            }
+            // Its node crashes, and the process with it.
+            _ => self.graveyard.push(Remains::Body(body)),
+        }
+        self.settle_poll();
+    }
+
+    /// After a poll that was the process's last.
+    fn end_last(&mut self, slot: u32, ended: Result<ExitReason, Panicked>) {
+        let pid = self.end_poll();
+        self.current = Current::NONE;
+        if self.tripped.is_none() {
+            let reason = ended.unwrap_or_else(|panicked| {
+                self.note_panic(pid, &panicked);
+                panicked.into()
+            });
+            // An exit signal to itself came before its return.
+            let reason = self.doom_of(pid).unwrap_or(reason);
+            self.finish(slot, reason);
+        }
+        self.settle_poll();
+    }
+
+    /// Whose poll has returned; what it has not used up of its node's fuse stays.
+    #[inline(always)]
+    fn end_poll(&mut self) -> Pid {
+        let (pid, budget) = (self.current.pid, self.budget);
+        self.budget = 0;
         if let Some(beat) = self.beat.as_ref() {
             beat.end(self.kernel.steps());
         }
         self.burn_fuse(pid, budget);
-        if matches!(polled, Ok(Poll::Pending))
-            && self.tripped.is_none()
-            && let Some(task) = self.kernel.tasks.get_mut(slot)
-        {
-            task.body = body;
-            task.data.sent = sent;
-            let group = task.group;
-            let cost = self.kernel.step_cost_ns(group);
-            if cost > 0 {
-                self.pay(slot, pid, cost);
-            }
-        } else {
-            self.end_of_process(slot, pid, body, polled);
-        }
+        pid
+    }
+
+    /// What a poll has brought about beside its own process.
+    #[inline(always)]
+    fn settle_poll(&mut self) {
         self.kernel.wake_woken();
         if !self.dying.is_empty() {
             self.settle();
         }
-        self.go_on(until, many)
-    }
-
-    /// After a packet was taken in: its buffer is used again.
-    #[inline(always)]
-    fn delivered(&mut self, packet: Box<Packet>, until: Time, many: bool) -> Begin {
-        self.core().1.recycle(packet);
-        self.go_on(until, many)
     }
 
     #[inline(always)]
-    fn go_on(&mut self, until: Time, many: bool) -> Begin {
+    fn go_on(&mut self, until: Time, many: bool) -> Result<Turn, Begin> {
         if self.error.is_some() || self.kernel.epoch.has_foreign() {
-            return Begin::Fail;
+            return Err(Begin::Fail);
         }
         if self.tripped.is_some() || !self.ended_roots.is_empty() {
             let tripped = self.tripped.take();
-            return Begin::Bury(tripped.map_or(Stepped::RootEnded, Stepped::Tripped));
+            return Err(Begin::Bury(
+                tripped.map_or(Stepped::RootEnded, Stepped::Tripped),
+            ));
         }
         if !self.graveyard.is_empty() {
-            return Begin::Bury(Stepped::Polled);
+            return Err(Begin::Bury(Stepped::Polled));
         }
         if many {
             self.begin(until)
         } else {
-            Begin::Tell(Stepped::Polled)
+            Err(Begin::Tell(Stepped::Polled))
         }
     }
 
@@ -303,30 +352,6 @@ impl System {
         self.burn_fuse(pid, self.budget);
         self.budget = 0;
         pid
-    }
-
-    /// A poll was a process's last.
-    fn end_of_process(
-        &mut self,
-        slot: u32,
-        pid: Pid,
-        body: Option<Body<ExitReason>>,
-        polled: Result<Poll<ExitReason>, Panicked>,
-    ) {
-        self.graveyard.extend(body.map(Remains::Body));
-        let reason = match polled {
-            // Its node crashes: the process ends with it.
-            _ if self.tripped.is_some() => return,
-            Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(reason)) => reason,
-            Err(panicked) => {
-                self.note_panic(pid, &panicked);
-                panicked.into()
-            }
-        };
-        // An exit signal to itself came before its return.
-        let reason = self.doom_of(pid).unwrap_or(reason);
-        self.finish(slot, reason);
     }
 
     /// What is to be buried; from now on whatever runs has ended.

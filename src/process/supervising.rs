@@ -9,7 +9,7 @@ use super::timer::{Alarm, wait};
 use crate::trace::{Event, Pid, Restart, Supervision};
 use rustc_hash::FxHashSet;
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 impl<M: Message> Context<M> {
@@ -48,18 +48,23 @@ impl<M: Message> Context<M> {
         drop(self.select(&mut is_it));
     }
 
-    /// Waits until a monitor fires; gives the reason. Whatever messages this context is said to take: a
-    /// supervisor's children are started with one that knows none.
-    pub(crate) async fn down_of(&self, monitor: MonitorRef) -> ExitReason {
+    /// Kills a process that is linked to this one, which hears of it by the monitor alone.
+    pub(crate) fn give_up(&self, pid: Pid) -> MonitorRef {
+        let monitor = self.monitor(pid);
+        self.unlink(pid);
+        self.send_exit(pid, ExitReason::Kill);
+        monitor
+    }
+
+    /// Whether a monitor has fired. Whatever messages this context is said to take: a supervisor's children
+    /// are started with one that knows none.
+    pub(crate) fn poll_down(&self, monitor: MonitorRef, cx: &TaskContext<'_>) -> Poll<()> {
         let slot = with(|system| system.own_slot(self.pid()));
-        poll_fn(|cx| match with(|system| system.flush_down(slot, monitor)) {
-            Some(info) => Poll::Ready(info.into_reason()),
-            None => {
-                wait(wants::MAIL, cx);
-                Poll::Pending
-            }
-        })
-        .await
+        if with(|system| system.flush_down(slot, monitor)).is_some() {
+            return Poll::Ready(());
+        }
+        wait(wants::MAIL, cx);
+        Poll::Pending
     }
 
     /// Waits until all these monitors have fired, at most for `timeout` where there is one; those that have
@@ -78,7 +83,7 @@ impl<M: Message> Context<M> {
                         Info::Down { monitor, .. } => monitors.remove(monitor),
                         _ => false,
                     },
-                    Content::Message(..) | Content::Timer(_) => false,
+                    _ => false,
                 };
                 if self.poll_select(cx, &mut fired).is_ready() {
                     continue;

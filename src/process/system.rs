@@ -3,15 +3,18 @@
 //! No code of a user runs while it is borrowed: futures are taken out to be polled, and what is to be
 //! dropped goes to a graveyard first.
 
+use super::alias::Alias;
 use super::exit::ExitReason;
 use super::few::Few;
 use super::host::{Core, Host, Packet};
 use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::node::NodeState;
-use super::reply::Alias;
+use super::sys::Behaviour;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
-use crate::kernel::{Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, quiet_panics};
+use crate::kernel::{
+    Beat, Body, Bounds, GroupId, Kernel, Reached, Slab, TaskData, Time, quiet_panics,
+};
 use crate::trace::{
     DeadReason, Event, Limit, MessageId, Name, Names, NodeId, Pid, TextId, Trace, set_names,
 };
@@ -71,14 +74,16 @@ pub(crate) struct Extra {
     /// Monitors that this process holds.
     pub(crate) monitors: Few<MonitorRef>,
     pub(crate) name: Option<Name>,
-    pub(crate) aliases: SmallVec<[Alias; 1]>,
-    pub(crate) spare: Option<Box<dyn Any>>,
+    /// Its calls, in the order of their ids.
+    pub(crate) aliases: Vec<Alias>,
+    /// Whether it stands in the system's list of those with calls that are not settled.
+    pub(crate) unsettled: bool,
     /// Messages that timers will send to it.
     pub(crate) delayed: SmallVec<[u32; 1]>,
     /// Messages that it has taken, and put off.
     pub(crate) postponed: VecDeque<MessageId>,
     pub(crate) stream: Option<Box<Stream>>,
-    pub(crate) state: Option<Rc<dyn Any>>,
+    pub(crate) behaviour: Option<Rc<dyn Behaviour>>,
     /// How many steps it has passed that it names, where faults look for them.
     pub(crate) steps: u32,
     /// Wakers of combinators, in which it waits for what its `wants` says.
@@ -103,9 +108,8 @@ impl Extra {
 impl Extra {
     /// Whether dropping it runs no code of a user's.
     pub(crate) fn is_plain(&self) -> bool {
-        self.aliases.is_empty()
-            && self.spare.is_none()
-            && self.state.is_none()
+        self.aliases.iter().all(Alias::is_plain)
+            && self.behaviour.is_none()
             && self.foreign.is_empty()
     }
 }
@@ -204,6 +208,8 @@ pub(crate) struct System {
     /// Processes that have unlinked one of another node, which has not confirmed it, and the number of that.
     pub(crate) unlinking: FxHashMap<(Pid, Pid), u32>,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
+    /// The slots of processes with calls whose timers are not set, and whose servers do not know of them.
+    pub(crate) unsettled: Vec<u32>,
     pub(crate) graveyard: Vec<Remains>,
     /// The wakers of others that are to be called before the next poll.
     pub(crate) others: Vec<Waker>,
@@ -331,6 +337,7 @@ impl System {
             drifts: false,
             unlinking: FxHashMap::default(),
             dying: Vec::new(),
+            unsettled: Vec::new(),
             graveyard: Vec::new(),
             others: Vec::new(),
             delayed: Slab::default(),
@@ -391,6 +398,17 @@ impl System {
             packets: &mut self.packets,
         };
         (&mut *self.host, core)
+    }
+
+    /// Virtual time, as the clock of this node has it.
+    #[inline]
+    pub(crate) fn now_on(&self, node: NodeId) -> Time {
+        let now = self.kernel.now();
+        if self.drifts {
+            self.host.node_time(node, now)
+        } else {
+            now
+        }
     }
 
     #[inline]
@@ -496,12 +514,17 @@ impl System {
 
     /// Puts something that the system tells into a process's mailbox.
     pub(crate) fn inform(&mut self, slot: u32, info: Info) {
+        self.put_in(slot, |mailbox| mailbox.push_info(info));
+    }
+
+    /// Puts something into a process's mailbox, whatever that takes, and wakes it where it waits for mail.
+    pub(crate) fn put_in(&mut self, slot: u32, put: impl FnOnce(&mut dyn AnyMailbox)) {
         let Some(process) = self.process(slot) else {
             return;
         };
         let make = process.receiver.mailbox;
         process.mail += 1;
-        process.mailbox.get_or_insert_with(make).push_info(info);
+        put(&mut **process.mailbox.get_or_insert_with(make));
         self.came(slot, wants::MAIL);
     }
 

@@ -36,13 +36,12 @@ pub struct TimerRef {
 }
 
 impl System {
-    /// Arms a timer of the current process.
-    fn arm_timer(&mut self, current: Current, at: Time, what: What) -> Option<Key> {
-        let task = self.kernel.tasks.get_mut(current.slot)?;
-        task.data.counts += 1;
-        let (who, nth) = (task.lineage, task.data.counts);
+    /// Arms a timer of the process in this slot: the `nth` of what it counts.
+    pub(crate) fn arm_timer(&mut self, slot: u32, at: Time, nth: u32, what: What) -> Option<Key> {
+        let task = self.kernel.tasks.get(slot)?;
+        let (who, pid) = (task.lineage, task.data.pid);
         self.kernel.trace.emit(Event::TimerSet {
-            pid: current.pid,
+            pid,
             at_ns: at.as_nanos(),
         });
         let drawn = Drawn {
@@ -50,7 +49,7 @@ impl System {
             site: Site::new(Kind::Lateness, who, u64::from(nth)),
             shape: Shape::UpTo(self.host.most_late_ns()),
             class: Class::Timer,
-            receiver: current.pid.node().index() as u32,
+            receiver: pid.node().index() as u32,
         };
         match self.kernel.arm_drawn(&drawn, Due { who, nth, what }) {
             Ok(key) => Some(key),
@@ -64,11 +63,20 @@ impl System {
     /// Arms a timer that wakes the current process.
     pub(crate) fn arm_wake(&mut self, current: Current, after: Duration) -> Option<Key> {
         let at = self.moment(current, after);
-        self.arm_timer(current, at, What::wake(current.slot))
+        let nth = self.count(current.slot)?;
+        self.arm_timer(current.slot, at, nth, What::wake(current.slot))
+    }
+
+    /// Counts one more of what tells a process's timers, calls and monitors apart.
+    pub(crate) fn count(&mut self, slot: u32) -> Option<u32> {
+        let process = self.process(slot)?;
+        process.counts += 1;
+        Some(process.counts)
     }
 
     /// The moment when the clock of the current process's node will have moved by so much.
-    fn moment(&self, current: Current, after: Duration) -> Time {
+    #[inline]
+    pub(crate) fn moment(&self, current: Current, after: Duration) -> Time {
         let now = self.kernel.now();
         if self.drifts {
             now.plus_nanos(self.host.real_ns(current.pid.node(), nanos(after)))
@@ -215,8 +223,8 @@ pub(crate) fn set(target: Target, after: Duration, send: Send) -> TimerRef {
             _ => None,
         };
         let (index, generation) = system.delayed.insert(delayed);
-        let key = system.arm_timer(current, at, What::process(index));
-        let nth = system.process(current.slot).map_or(0, |p| p.counts);
+        let nth = system.count(current.slot).unwrap_or(0);
+        let key = system.arm_timer(current.slot, at, nth, What::process(index));
         if let Some(delayed) = system.delayed.get_mut(index) {
             (delayed.key, delayed.nth) = (key, nth);
         }

@@ -86,7 +86,7 @@ impl System {
                 continue;
             };
             let (pid, wanted, mailbox) = (process.pid, process.wants, process.mail as usize);
-            let calls = process.calls();
+            let (calls, unset) = (process.calls(), process.unset());
             let mut waits = Vec::new();
             if suspended {
                 waits.push(Wait::Writable);
@@ -104,7 +104,7 @@ impl System {
                     waits.push(Wait::Mail);
                 }
                 if wanted & wants::TIME != 0 {
-                    let due = timers.get(&slot).copied();
+                    let due = timers.get(&slot).copied().into_iter().chain(unset).min();
                     waits.push(Wait::Timer { due });
                 }
             }
@@ -142,7 +142,7 @@ impl System {
         slots.into_iter().filter(alive).collect()
     }
 
-    fn name_held(&mut self, slot: u32) -> Option<String> {
+    pub(crate) fn name_held(&mut self, slot: u32) -> Option<String> {
         let name = self.process(slot)?.extra.as_ref()?.name?;
         self.name_text(name)
     }
@@ -175,6 +175,12 @@ impl Process {
     fn calls(&self) -> Vec<(Option<Target>, Time)> {
         let aliases = self.extra.iter().flat_map(|extra| &extra.aliases);
         aliases.filter_map(|alias| alias.unanswered()).collect()
+    }
+
+    /// When the first of the timeouts of its calls is over for which no timer is set yet.
+    fn unset(&self) -> Option<Time> {
+        let aliases = self.extra.iter().flat_map(|extra| &extra.aliases);
+        aliases.filter_map(|alias| alias.unset()).min()
     }
 }
 

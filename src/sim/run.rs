@@ -452,7 +452,7 @@ impl System {
             let extra = task.data.extra.iter();
             let aliases = extra.clone().flat_map(|extra| &extra.aliases);
             let postponed = extra.flat_map(|extra| &extra.postponed).copied();
-            for id in aliases.filter_map(|alias| alias.arrived).chain(postponed) {
+            for id in aliases.filter_map(|alias| alias.arrived()).chain(postponed) {
                 books.ended(node, id, Fate::InFlight);
             }
         }

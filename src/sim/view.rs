@@ -1,12 +1,11 @@
 //! What a property can see of a run. Looking changes nothing.
 
 use crate::kernel::Time;
-use crate::otp::{GenStatem, Machine};
+use crate::otp::{Desk, GenStatem, Machine};
 use crate::process::{Target, Waiting, with};
 use crate::trace::{Name, NodeId, Pid, Totals};
 use rustc_hash::FxHashMap;
 use std::any::Any;
-use std::cell::RefCell;
 use std::rc::Rc;
 
 /// What can be seen of a run at one moment: the observers' board, servers between their messages, the
@@ -184,9 +183,8 @@ impl View {
         name: &str,
         read: impl FnOnce(&S) -> R,
     ) -> Result<R, Unreadable> {
-        let cell = self.exposed::<Option<S>>(node, name)?;
-        let state = cell.try_borrow().map_err(|_| Unreadable::Busy)?;
-        state.as_ref().map(read).ok_or(Unreadable::Busy)
+        let desk = self.exposed::<S>(node, name)?;
+        desk.try_read(read).ok_or(Unreadable::Busy)
     }
 
     /// Reads data and state of the state machine that holds `name` on `node`, between its events.
@@ -202,15 +200,15 @@ impl View {
         name: &str,
         read: impl FnOnce(&S, &S::State) -> R,
     ) -> Result<R, Unreadable> {
-        let cell = self.exposed::<Machine<S>>(node, name)?;
-        let machine = cell.try_borrow().map_err(|_| Unreadable::Busy)?;
-        Ok(read(&machine.data, &machine.state))
+        let desk = self.exposed::<Machine<S>>(node, name)?;
+        let read = |machine: &Machine<S>| read(&machine.data, &machine.state);
+        desk.try_read(read).ok_or(Unreadable::Busy)
     }
 
     /// What the process that holds `name` on `node` lets properties read.
-    fn exposed<T: 'static>(&self, node: &str, name: &str) -> Result<Rc<RefCell<T>>, Unreadable> {
+    fn exposed<T: 'static>(&self, node: &str, name: &str) -> Result<Rc<Desk<T>>, Unreadable> {
         let id = self.node(node);
-        let state = with(|system| {
+        let behaviour = with(|system| {
             if !system.nodes[id.index()].up {
                 return Err(Unreadable::NodeDown);
             }
@@ -220,10 +218,10 @@ impl View {
                 .process(slot)
                 .and_then(|process| process.extra.as_ref());
             extra
-                .and_then(|extra| extra.state.clone())
+                .and_then(|extra| extra.behaviour.clone())
                 .ok_or(Unreadable::OtherType)
         })?;
-        let cell = state.downcast();
-        cell.map_err(|_: Rc<dyn Any>| Unreadable::OtherType)
+        let behaviour: Rc<dyn Any> = behaviour;
+        behaviour.downcast().map_err(|_| Unreadable::OtherType)
     }
 }

@@ -47,6 +47,7 @@ async fn listen(ctx: &Context<u64>, key: &'static str) {
             Received::Info(Info::Exit { reason, .. }) => format!("exit {reason}"),
             Received::Info(Info::Down { reason, .. }) => format!("monitor {reason}"),
             Received::Info(Info::Timeout) => "timeout".to_owned(),
+            Received::Info(Info::Noise) => "noise".to_owned(),
         };
         let now = ctx.now();
         ctx.observe(key, |heard: &mut Heard| heard.push((now, line)));

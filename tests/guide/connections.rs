@@ -3,7 +3,7 @@
 use super::pages::CONNECTIONS;
 use netsplit::{
     Address, CallError, Context, Distribution, ExitReason, Faults, Info, Network, Path, Rate,
-    Received, ReplyTo, Scenario, check, millis, secs,
+    Received, ReplyTo, Scenario, check, millis, multi_call, secs,
 };
 
 /// Notes the numbers that come, in the order in which they come.
@@ -88,6 +88,34 @@ fn a_call_tells_why_there_is_no_answer() {
         });
         sim.run_for(millis(1_500));
         sim.crash("b");
+        assert!(sim.run_until(secs(5), |view| view.counter("done") == 1));
+    }));
+}
+
+#[test]
+fn a_majority_answers_though_one_node_is_down() {
+    check(Scenario::new("a majority").script(|sim| {
+        for (replica, value) in [("r1", 7), ("r2", 7), ("r3", 6)] {
+            sim.node(replica, move |ctx: Context<ReplyTo<u32>>| async move {
+                ctx.register("value").expect("a free name");
+                loop {
+                    ctx.receive_message().await.reply(value);
+                }
+            });
+        }
+        sim.crash("r3");
+        sim.client("reader", |ctx: Context| async move {
+            let replicas = ["r1", "r2", "r3"].map(|name| ctx.node_named(name).expect("a node"));
+            let ask = |reply_to: ReplyTo<u32>| reply_to;
+            let answers = multi_call(replicas, "value", ask, secs(1)).await;
+            assert!(answers.replies.iter().all(|(_, value)| *value == 7));
+            assert_eq!(answers.replies.len(), 2);
+            assert_eq!(
+                answers.failed,
+                [(replicas[2], CallError::NodeDown(replicas[2]))]
+            );
+            ctx.count("done");
+        });
         assert!(sim.run_until(secs(5), |view| view.counter("done") == 1));
     }));
 }

@@ -6,7 +6,7 @@
 //! gone or new, only a person knows what to do.
 
 use super::forgetful;
-use super::pages::{COMMAND_LINE, Page, README};
+use super::pages::{COMMAND_LINE, Page, README, SUPERVISION};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -308,4 +308,9 @@ fn the_transcripts_of_the_readme_are_real() {
 #[test]
 fn the_transcripts_of_the_command_line_are_real() {
     holds(COMMAND_LINE);
+}
+
+#[test]
+fn the_transcripts_of_the_page_on_supervision_are_real() {
+    holds(SUPERVISION);
 }

@@ -209,7 +209,7 @@ impl GenServer for Keeper {
     async fn handle(&mut self, number: u64, ctx: &mut Context<u64>) -> Flow {
         ctx.sleep(millis(number % 5)).await;
         ctx.step("slept").await;
-        if number % 10 > 0 {
+        if !number.is_multiple_of(10) {
             self.0[(number % 2) as usize].send(number - 1);
         }
         Flow::NextWithin(millis(40))

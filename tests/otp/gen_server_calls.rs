@@ -1,8 +1,10 @@
 //! Rules 7 and 8: calls and their answers.
 
+use super::common::events;
 use super::gen_server::{Ask, Plan, start};
 use super::{dead_pid, error, idle, one_node, settle};
-use netsplit::{Address, CallError, Context, ExitReason, ReplyTo, Time, millis, secs};
+use netsplit::trace::Event;
+use netsplit::{Address, CallError, Context, ExitReason, Outcome, ReplyTo, Time, millis, secs};
 
 type Question = ReplyTo<u64>;
 
@@ -223,4 +225,79 @@ fn otp_08_calls_leave_the_mailbox_alone() {
         assert_eq!(ask(server).await, Ok(7));
         assert_eq!(ctx.receive_message().await, 1);
     });
+}
+
+/// How many timers a run has set, and how many of them went off or were cancelled.
+fn timers(outcome: &Outcome) -> (usize, usize) {
+    let count = |is_it: fn(&Event) -> bool| events(outcome).filter(is_it).count();
+    (
+        count(|event| matches!(event, Event::TimerSet { .. })),
+        count(|event| {
+            matches!(
+                event,
+                Event::TimerFired { .. } | Event::TimerCancelled { .. }
+            )
+        }),
+    )
+}
+
+#[test]
+fn otp_08_a_call_that_is_answered_at_once_sets_no_timer() {
+    let outcomes = one_node(async |ctx: &Context| {
+        let server = ctx.spawn(|own: Context<Question>| async move {
+            loop {
+                own.receive_message().await.reply(1);
+            }
+        });
+        for _ in 0..3 {
+            assert_eq!(ask(server).await, Ok(1));
+        }
+    });
+    for outcome in outcomes {
+        assert_eq!(timers(&outcome), (0, 0));
+    }
+}
+
+#[test]
+fn otp_08_calls_that_wait_side_by_side_end_each_at_its_own_moment() {
+    let outcomes = one_node(async |ctx: &Context| {
+        let server = ctx.spawn(|own: Context<(u64, Question)>| async move {
+            let mut unanswered = Vec::new();
+            loop {
+                let (number, question) = own.receive_message().await;
+                match number {
+                    0 => question.reply(0),
+                    _ => unanswered.push(question),
+                }
+            }
+        });
+        let call = async |number| {
+            let ask = |reply_to| (number, reply_to);
+            (server.call(ask, millis(10 * number)).await, ctx.now())
+        };
+        let (late, soon, now, next) = futures::join!(call(3), call(1), call(0), call(2));
+        let timeout = |ms| (Err(CallError::Timeout), Time::ZERO + millis(ms));
+        assert_eq!((late, soon), (timeout(30), timeout(10)));
+        assert_eq!((now, next), ((Ok(0), Time::ZERO), timeout(20)));
+    });
+    for outcome in outcomes {
+        assert_eq!(timers(&outcome), (3, 3));
+    }
+}
+
+#[test]
+fn otp_08_a_caller_that_is_killed_at_the_moment_of_its_call_leaves_no_timer() {
+    let outcomes = one_node(async |ctx: &Context| {
+        let server = ctx.spawn(idle::<Question>);
+        let caller = ctx.spawn(move |_: Context| async move { drop(ask(server).await) });
+        ctx.yield_now().await;
+        ctx.send_exit(caller.pid().unwrap(), ExitReason::Kill);
+        ctx.send_exit(server.pid().unwrap(), ExitReason::Kill);
+        // Longer than the call would have waited.
+        ctx.sleep(secs(2)).await;
+    });
+    for outcome in outcomes {
+        let (set, over) = timers(&outcome);
+        assert_eq!(set, over);
+    }
 }

@@ -21,6 +21,7 @@ mod panics;
 mod rust_rules;
 mod signals;
 mod supervisor;
+mod sys;
 mod timers;
 
 use common::{

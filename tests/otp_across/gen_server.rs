@@ -103,6 +103,7 @@ impl GenServer for Probe {
             Info::NodeUp(_) => "up".to_owned(),
             Info::NodeDown(_) => "down".to_owned(),
             Info::Timeout => "timeout".to_owned(),
+            Info::Noise => "noise".to_owned(),
         });
         Flow::Next
     }

@@ -12,6 +12,7 @@ mod common;
 mod exits;
 mod gen_server;
 mod gen_server_calls;
+mod gen_statem;
 mod links;
 mod monitors;
 mod multi_call;

@@ -1,13 +1,13 @@
 //! A state machine at work: takes event after event, and does what its callbacks say.
 
 use super::super::caught::{Caught, noted};
+use super::super::desk::{Desk, Kind};
 use super::super::start::Birth;
 use super::queue::{Next, Order, Queue, Timer, Turn};
 use super::transition::{Actions, To};
 use super::{Event, GenStatem, Initial, Machine, Transition};
 use crate::process::{Content, Context, ExitReason, Info, Received, TimerRef};
 use crate::trace::MessageId;
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
@@ -43,7 +43,7 @@ struct Moved<T> {
 /// A machine at work.
 struct Serving<S: GenStatem> {
     ctx: Context<S::Message>,
-    cell: Rc<RefCell<Machine<S>>>,
+    desk: Rc<Desk<Machine<S>>>,
     queue: Queue<Taken<S>, S::Name, TimerRef>,
     birth: Birth,
 }
@@ -61,12 +61,17 @@ pub(super) async fn run<S: GenStatem>(
         Ok(made) => made,
         Err(reason) => return reason,
     };
-    let cell = Rc::new(RefCell::new(Machine { data, state }));
-    ctx.expose(cell.clone());
+    let kind = Kind {
+        name: "GenStatem",
+        text: |machine: &Machine<S>| machine.data.format_status(&machine.state),
+    };
+    let machine = Machine { data, state };
+    let desk = Rc::new(Desk::new(&ctx, kind, birth.parent, machine));
+    ctx.expose(desk.clone());
     birth.done();
     let mut serving = Serving {
         ctx,
-        cell,
+        desk,
         queue: Queue::new(),
         birth,
     };
@@ -81,7 +86,7 @@ pub(super) async fn run<S: GenStatem>(
 impl<S: GenStatem> Serving<S> {
     /// Takes events until there is a reason to end.
     async fn serve(&mut self, first: Actions<S>) -> Result<Infallible, ExitReason> {
-        let state = self.cell.borrow().state.clone();
+        let state = self.desk.borrow().state.clone();
         let begins = Moved {
             changes: true,
             enters_from: Some(state),
@@ -107,7 +112,7 @@ impl<S: GenStatem> Serving<S> {
             None => {}
         }
         loop {
-            let taken = match self.ctx.receive_content().await {
+            let taken = match self.desk.receive_content(&self.ctx).await {
                 Content::Message(id, message) => Taken {
                     event: Event::External(message),
                     id: Some(id),
@@ -140,7 +145,8 @@ impl<S: GenStatem> Serving<S> {
         &mut self,
         event: Event<S>,
     ) -> Result<(Moved<S::State>, Actions<S>), ExitReason> {
-        let mut machine = self.cell.borrow_mut();
+        self.desk.traces(&self.ctx, format_args!("takes {event:?}"));
+        let mut machine = self.desk.borrow_mut();
         let (Machine { data, state }, ctx) = (&mut *machine, &mut self.ctx);
         let handled = Caught(async {
             let Transition { to, actions } = data.handle(event, state, ctx).await;
@@ -158,7 +164,7 @@ impl<S: GenStatem> Serving<S> {
         id: Option<MessageId>,
     ) -> Result<(), ExitReason> {
         if let Some(old) = moved.enters_from {
-            let mut machine = self.cell.borrow_mut();
+            let mut machine = self.desk.borrow_mut();
             let Machine { data, state } = &mut *machine;
             let entered = Caught(data.enter(&old, state, &mut self.ctx)).await;
             let entered = entered.map_err(|panicked| noted(&self.ctx, panicked))?;
@@ -204,7 +210,7 @@ impl<S: GenStatem> Serving<S> {
         if let Err(struck) = self.birth.ends(&self.ctx).await {
             return struck;
         }
-        let mut machine = self.cell.borrow_mut();
+        let mut machine = self.desk.borrow_mut();
         let Machine { data, state } = &mut *machine;
         match Caught(data.terminate(&reason, state, &mut self.ctx)).await {
             Ok(()) => reason,

@@ -1,17 +1,16 @@
 //! Children of a supervisor: their specifications, and what is known of each.
 
-use super::super::start::{StartError, Startable};
+use super::super::start::{Startable, Starting};
 use super::stop::{Shutdown, WORKER};
 use crate::process::{Context, Never};
 use crate::trace::{Pid, Restart};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::{Serialize, Serializer};
 use std::fmt;
-use std::pin::Pin;
 use std::rc::Rc;
 
-/// The start of a child, as its supervisor waits for it.
-pub(crate) type Starting = Pin<Box<dyn Future<Output = Result<Option<Pid>, StartError>>>>;
+/// How a child is started.
+type Begin = dyn Fn(&Context<Never>) -> Starting<Never>;
 
 /// A child as a supervisor starts it, keeps it and stops it.
 ///
@@ -20,7 +19,7 @@ pub(crate) type Starting = Pin<Box<dyn Future<Output = Result<Option<Pid>, Start
 #[derive(Clone)]
 pub struct ChildSpec {
     pub(crate) id: Rc<str>,
-    pub(crate) start: Rc<dyn Fn(Context<Never>) -> Starting>,
+    pub(crate) start: Rc<Begin>,
     pub(crate) restart: Restart,
     pub(crate) shutdown: Shutdown,
     pub(crate) significant: bool,
@@ -55,13 +54,9 @@ pub struct ChildSpec {
 /// [`Supervisor`]: super::Supervisor
 /// [`process`]: crate::otp::process
 pub fn child<S: Startable>(id: &str, make: impl Fn() -> S + 'static) -> ChildSpec {
-    let make = Rc::new(make);
     ChildSpec {
         id: id.into(),
-        start: Rc::new(move |ctx| {
-            let make = make.clone();
-            Box::pin(async move { Ok(make().start_link(&ctx).await?.pid()) })
-        }),
+        start: Rc::new(move |ctx| make().begin(ctx).untyped()),
         restart: Restart::Permanent,
         shutdown: if S::SUPERVISES {
             Shutdown::Infinity

@@ -98,6 +98,12 @@ impl Child {
     }
 }
 
+/// So many children, of which so many have a process.
+pub(crate) fn counted(all: usize, active: usize) -> String {
+    let children = if all == 1 { "child" } else { "children" };
+    format!("{all} {children}, {active} active")
+}
+
 /// The children in the order of their starts: their numbers grow and are never used again.
 #[derive(Debug, Default)]
 pub(crate) struct Children {
@@ -174,6 +180,11 @@ impl Children {
 
     pub(crate) fn infos(&self) -> Vec<ChildInfo> {
         self.all.values().map(Child::info).collect()
+    }
+
+    /// As `sys` tells it: `4 children, 3 active`.
+    pub(crate) fn text(&self) -> String {
+        counted(self.all.len(), self.pids.len())
     }
 
     /// As in OTP, a process that has ended is not counted, though its exit is still unread.

@@ -2,25 +2,29 @@
 //!
 //! It is OTP's `simple_one_for_one`, and Elixir's `DynamicSupervisor`.
 
-use super::super::caught::{Caught, noted};
-use super::super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, start};
-use super::child::{ChildCount, ChildInfo, Starting};
-use super::children::{Life, State};
+use super::super::desk::{Desk, Kind};
+use super::super::start::{
+    Birth, Linked, Manner, Refusal, StartError, Startable, Starting, refused, start,
+};
+use super::child::{ChildCount, ChildInfo};
+use super::children::{Life, State, counted};
 use super::request::{Again, ChildError, SpecError};
 use super::stop::{Shutdown, WORKER, stop, stop_all};
 use super::window::Window;
-use super::{BackOff, again_message, told};
+use super::{BackOff, again_message, started, told};
 use crate::process::{
     Address, CallError, Context, ExitReason, Info, Message, Never, Received, ReplyTo,
 };
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// How a child is started.
+type Begin<A> = dyn Fn(&Context<Never>, A) -> Starting<Never>;
 
 /// A supervisor whose children are started while it runs, all in one way, each with arguments `A`.
 ///
@@ -45,7 +49,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct DynamicSupervisor<A> {
-    start: Rc<dyn Fn(Context<Never>, A) -> Starting>,
+    start: Rc<Begin<A>>,
     restart: Restart,
     shutdown: Shutdown,
     supervises: bool,
@@ -84,12 +88,8 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
     /// A supervisor of what `make` makes of a child's arguments. What all children share, `make` may hold.
     #[must_use]
     pub fn new<S: Startable>(make: impl Fn(A) -> S + 'static) -> DynamicSupervisor<A> {
-        let make = Rc::new(make);
         DynamicSupervisor {
-            start: Rc::new(move |ctx, args| {
-                let make = make.clone();
-                Box::pin(async move { Ok(make(args).start_link(&ctx).await?.pid()) })
-            }),
+            start: Rc::new(move |ctx, args| make(args).begin(ctx).untyped()),
             restart: Restart::Permanent,
             shutdown: if S::SUPERVISES {
                 Shutdown::Infinity
@@ -176,6 +176,16 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
         Ok(())
     }
 
+    fn begin_as<M: Message>(self, starter: &Context<M>, linked: Linked) -> Starting<ToDynamic<A>> {
+        if let Err(error) = self.check() {
+            return refused(starter, error.into());
+        }
+        let manner = self.manner.clone();
+        start(starter, linked, manner, |ctx, birth| {
+            serve(self, ctx, birth)
+        })
+    }
+
     /// Starts it, without children.
     ///
     /// # Errors
@@ -184,12 +194,7 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
         self,
         starter: &Context<M>,
     ) -> Result<DynamicSupervisorRef<A>, StartError> {
-        self.check()?;
-        let manner = self.manner.clone();
-        start(starter, Linked::No, manner, |ctx, birth| {
-            serve(self, ctx, birth)
-        })
-        .await
+        self.begin_as(starter, Linked::No).await
     }
 
     /// Starts it linked to the starter, without children.
@@ -200,12 +205,7 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
         self,
         starter: &Context<M>,
     ) -> Result<DynamicSupervisorRef<A>, StartError> {
-        self.check()?;
-        let manner = self.manner.clone();
-        start(starter, Linked::Yes, manner, |ctx, birth| {
-            serve(self, ctx, birth)
-        })
-        .await
+        self.begin(starter).await
     }
 
     /// Makes the current process the supervisor; gives the reason of its end.
@@ -223,11 +223,8 @@ impl<A: Message + Clone> Startable for DynamicSupervisor<A> {
 
     const SUPERVISES: bool = true;
 
-    async fn start_link<M: Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<DynamicSupervisorRef<A>, StartError> {
-        DynamicSupervisor::start_link(self, starter).await
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<ToDynamic<A>> {
+        self.begin_as(starter, Linked::Yes)
     }
 }
 
@@ -294,7 +291,7 @@ struct Running<A> {
     spec: DynamicSupervisor<A>,
     window: Window,
     /// Seen from outside, too: never borrowed across an await.
-    children: Rc<RefCell<Children<A>>>,
+    children: Rc<Desk<Children<A>>>,
 }
 
 async fn serve<A: Message + Clone>(
@@ -303,8 +300,9 @@ async fn serve<A: Message + Clone>(
     mut birth: Birth,
 ) -> ExitReason {
     ctx.trap_exit(true);
+    let parent = birth.parent;
     let begun = birth.state(&mut ctx, async |ctx| {
-        Ok::<_, Refusal>(Running::begin(spec, ctx))
+        Ok::<_, Refusal>(Running::begin(spec, ctx, parent))
     });
     let mut running = match begun.await {
         Ok(running) => running,
@@ -312,7 +310,7 @@ async fn serve<A: Message + Clone>(
     };
     birth.done();
     let reason = loop {
-        let next = match ctx.receive().await {
+        let next = match running.children.receive(&ctx).await {
             Received::Message(ToDynamic(request)) => running.asked(&ctx, request).await,
             Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
             Received::Info(Info::Exit { from, reason }) => {
@@ -329,17 +327,26 @@ async fn serve<A: Message + Clone>(
 }
 
 impl<A: Message + Clone> Running<A> {
-    fn begin(spec: DynamicSupervisor<A>, ctx: &Context<ToDynamic<A>>) -> Running<A> {
+    fn begin(
+        spec: DynamicSupervisor<A>,
+        ctx: &Context<ToDynamic<A>>,
+        parent: Option<Pid>,
+    ) -> Running<A> {
         ctx.tell(Supervision::Begins {
             strategy: Strategy::SimpleOneForOne,
             intensity: spec.intensity,
             period_ns: crate::kernel::nanos(spec.period),
         });
-        let children = Rc::new(RefCell::new(Children {
+        let kind = Kind {
+            name: "DynamicSupervisor",
+            text: Children::text,
+        };
+        let children = Children {
             all: BTreeMap::new(),
             pids: FxHashMap::default(),
             next: 0,
-        }));
+        };
+        let children = Rc::new(Desk::new(ctx, kind, parent, children));
         ctx.expose(children.clone());
         Running {
             window: Window::new(spec.intensity, spec.period),
@@ -357,12 +364,7 @@ impl<A: Message + Clone> Running<A> {
         by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
         ctx.tell_start(number, self.spec.restart, by_hand, "");
-        let start = async { (self.spec.start)(ctx.untyped(), args).await };
-        let started = match Caught(start).await {
-            Ok(Err(StartError::Ignored)) => Ok(None),
-            Ok(started) => started,
-            Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
-        };
+        let started = started(ctx, |ctx| (self.spec.start)(ctx, args)).await;
         ctx.tell(told(number, &started));
         started
     }
@@ -576,6 +578,10 @@ impl<A: Message + Clone> Running<A> {
 }
 
 impl<A> Children<A> {
+    fn text(&self) -> String {
+        counted(self.all.len(), self.pids.len())
+    }
+
     /// The number of the child that runs as this process. A process that ended before, and whose child waits
     /// to be started again, is not it.
     fn running(&self, pid: Pid) -> Option<u32> {

@@ -1,17 +1,21 @@
 //! A supervisor at work.
 
-use super::super::caught::{Caught, noted};
+use super::super::desk::{Desk, Kind};
 use super::super::start::{Birth, Refusal, StartError};
 use super::child::ChildSpec;
 use super::children::{Child, Children, State};
 use super::request::{Again, ChildError, Request, ToSupervisor};
 use super::stop::stop;
 use super::window::Window;
-use super::{AutoShutdown, BackOff, Supervisor, again_message, check_child, told};
+use super::{AutoShutdown, BackOff, Supervisor, again_message, check_child, started, told};
 use crate::process::{Context, ExitReason, Info, Received};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
-use std::cell::RefCell;
 use std::rc::Rc;
+
+const KIND: Kind<Children> = Kind {
+    name: "Supervisor",
+    text: Children::text,
+};
 
 /// A supervisor while it runs. Where a function fails, it is with the reason for which the supervisor ends.
 struct Running {
@@ -20,7 +24,7 @@ struct Running {
     back_off: Option<BackOff>,
     window: Window,
     /// Seen from outside, too: never borrowed across an await.
-    children: Rc<RefCell<Children>>,
+    children: Rc<Desk<Children>>,
 }
 
 /// The process of a supervisor.
@@ -30,14 +34,17 @@ pub(super) async fn serve(
     mut birth: Birth,
 ) -> ExitReason {
     ctx.trap_exit(true);
-    let begun = birth.state(&mut ctx, async |ctx| Running::begin(supervisor, ctx).await);
+    let parent = birth.parent;
+    let begun = birth.state(&mut ctx, async |ctx| {
+        Running::begin(supervisor, ctx, parent).await
+    });
     let mut running = match begun.await {
         Ok(running) => running,
         Err(reason) => return reason,
     };
     birth.done();
     let reason = loop {
-        let next = match ctx.receive().await {
+        let next = match running.children.receive(&ctx).await {
             Received::Message(ToSupervisor(request)) => running.asked(&ctx, request).await,
             Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
             Received::Info(Info::Exit { from, reason }) => {
@@ -58,13 +65,14 @@ impl Running {
     async fn begin(
         supervisor: Supervisor,
         ctx: &mut Context<ToSupervisor>,
+        parent: Option<Pid>,
     ) -> Result<Running, Refusal> {
         let running = Running {
             strategy: supervisor.strategy,
             auto_shutdown: supervisor.auto_shutdown,
             back_off: supervisor.back_off,
             window: Window::new(supervisor.intensity, supervisor.period),
-            children: Rc::default(),
+            children: Rc::new(Desk::new(ctx, KIND, parent, Children::default())),
         };
         ctx.expose(running.children.clone());
         ctx.tell(Supervision::Begins {
@@ -109,17 +117,16 @@ impl Running {
         number: u32,
         by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
-        let spec = match self.children.borrow().get(number) {
-            Some(child) => child.spec.clone(),
+        let begin = match self.children.borrow().get(number) {
+            // It may have been started by hand while others of its group waited.
+            Some(Child { life, .. }) if life.pid().is_some() => return Ok(life.pid()),
+            Some(Child { spec, .. }) => {
+                ctx.tell_start(number, spec.restart, by_hand, &spec.id);
+                spec.start.clone()
+            }
             None => return Ok(None),
         };
-        ctx.tell_start(number, spec.restart, by_hand, &spec.id);
-        let start = async { (spec.start)(ctx.untyped()).await };
-        let started = match Caught(start).await {
-            Ok(Err(StartError::Ignored)) => Ok(None),
-            Ok(started) => started,
-            Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
-        };
+        let started = started(ctx, |ctx| begin(ctx)).await;
         ctx.tell(told(number, &started));
         let now = ctx.now();
         let begin = |child: &mut Child| match started {
@@ -209,20 +216,19 @@ impl Running {
 
     /// Starts a child and those that go with it, in order; where one fails, it will be tried again.
     async fn start_group(&self, ctx: &Context<ToSupervisor>, number: u32) {
-        let group = match self.strategy {
-            Strategy::OneForOne | Strategy::SimpleOneForOne => vec![number],
-            Strategy::OneForAll => self.children.borrow().numbers_from(0),
-            Strategy::RestForOne => self.children.borrow().numbers_from(number),
+        let first = match self.strategy {
+            Strategy::OneForOne | Strategy::SimpleOneForOne => {
+                if self.start(ctx, number, false).await.is_err() {
+                    self.later(ctx, number, true);
+                }
+                return;
+            }
+            Strategy::OneForAll => 0,
+            Strategy::RestForOne => number,
         };
-        let is_up = |number: u32| {
-            let children = self.children.borrow();
-            children
-                .get(number)
-                .is_some_and(|child| child.life.pid().is_some())
-        };
+        let group = self.children.borrow().numbers_from(first);
         for number in group {
-            // It may have been started by hand while the others waited.
-            if !is_up(number) && self.start(ctx, number, false).await.is_err() {
+            if self.start(ctx, number, false).await.is_err() {
                 return self.later(ctx, number, true);
             }
         }

@@ -60,6 +60,7 @@ macro_rules! say {
     };
 }
 
+mod machine;
 mod names;
 mod pools;
 mod probe;
@@ -67,6 +68,7 @@ mod restarts;
 mod servers;
 mod shutdowns;
 mod signals;
+mod statems;
 mod timers;
 mod tree;
 mod trees;
@@ -79,6 +81,7 @@ const OURS: &[(&str, &[&str])] = &[
     servers::CASES,
     shutdowns::CASES,
     signals::CASES,
+    statems::CASES,
     timers::CASES,
     trees::CASES,
 ];

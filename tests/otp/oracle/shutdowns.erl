@@ -111,6 +111,43 @@ otp_21_a_significant_child_that_ends_a_subtree_leaves_the_tree_alone() ->
     say_children(Tree),
     stop(Tree).
 
+otp_21_a_significant_child_that_was_stopped_by_hand_is_none_of_all() ->
+    process_flag(trap_exit, true),
+    Significant = #{restart => transient, significant => true},
+    Tree = start(#{auto_shutdown => all_significant}, [child(a), child(b, Significant), child(c, Significant)]),
+    ok = supervisor:terminate_child(Tree, b),
+    say_children(Tree),
+    tell(Tree, c, {stop, normal}),
+    say(next()).
+
+otp_21_a_significant_child_that_ignores_its_start_ends_nothing() ->
+    process_flag(trap_exit, true),
+    Significant = #{restart => transient, significant => true},
+    Ignores = Significant#{plan => #{ignores => true}},
+    Tree = start(#{auto_shutdown => all_significant}, [child(a), child(b, Ignores), child(c, Significant)]),
+    say_children(Tree),
+    tell(Tree, c, {stop, normal}),
+    say(next()).
+
+otp_21_a_significant_child_that_is_stopped_with_its_group_ends_nothing() ->
+    process_flag(trap_exit, true),
+    Significant = #{restart => transient, significant => true},
+    Flags = #{strategy => one_for_all, auto_shutdown => any_significant},
+    Tree = start(Flags, [child(a), child(b, Significant), child(c, Significant#{restart => temporary})]),
+    kill(Tree, a),
+    say_children(Tree),
+    stop(Tree).
+
+otp_21_a_permanent_supervisor_that_has_shut_itself_down_is_restarted() ->
+    process_flag(trap_exit, true),
+    Significant = #{restart => transient, significant => true},
+    Inner = {#{auto_shutdown => any_significant}, [child(b, Significant)]},
+    Tree = start(#{}, [child(a), subtree(inner, permanent, Inner)]),
+    tell(pid(Tree, inner), b, {stop, normal}),
+    settle(),
+    say_children(Tree),
+    stop(Tree).
+
 otp_14_a_child_added_later_is_the_last() ->
     process_flag(trap_exit, true),
     Tree = start(#{}, [child(a)]),

@@ -3,7 +3,8 @@
 
 use super::probe::{Ask, Init, Plan, failure};
 use super::tree::{
-    in_turn, pid, planned, refused, say_children, say_count, start, stop, subtree, tell, traps,
+    in_turn, kill, pid, planned, refused, say_children, say_count, start, stop, subtree, tell,
+    traps,
 };
 use super::{await_end, next};
 use crate::common::error;
@@ -28,6 +29,10 @@ cases! { "shutdowns":
     otp_21_a_child_that_is_not_significant_ends_nothing,
     otp_21_stopping_a_significant_child_by_hand_ends_nothing,
     otp_21_a_significant_child_that_ends_a_subtree_leaves_the_tree_alone,
+    otp_21_a_significant_child_that_was_stopped_by_hand_is_none_of_all,
+    otp_21_a_significant_child_that_ignores_its_start_ends_nothing,
+    otp_21_a_significant_child_that_is_stopped_with_its_group_ends_nothing,
+    otp_21_a_permanent_supervisor_that_has_shut_itself_down_is_restarted,
     otp_14_a_child_added_later_is_the_last,
     otp_14_a_child_that_cannot_be_added_is_not_kept,
     otp_14_one_id_one_child,
@@ -47,6 +52,10 @@ fn one_for_one() -> Supervisor {
 
 fn any_significant() -> Supervisor {
     one_for_one().auto_shutdown(AutoShutdown::AnySignificant)
+}
+
+fn all_significant() -> Supervisor {
+    one_for_one().auto_shutdown(AutoShutdown::AllSignificant)
 }
 
 /// A probe that traps exits, is transient, and significant.
@@ -165,9 +174,7 @@ async fn otp_21_any_significant_child_ends_its_supervisor(ctx: &Client) {
 
 async fn otp_21_all_significant_children_end_their_supervisor(ctx: &Client) {
     ctx.trap_exit(true);
-    let children = one_for_one()
-        .auto_shutdown(AutoShutdown::AllSignificant)
-        .child(traps("a"));
+    let children = all_significant().child(traps("a"));
     let tree = start(
         ctx,
         children.child(significant("b")).child(significant("c")),
@@ -241,6 +248,52 @@ async fn otp_21_a_significant_child_that_ends_a_subtree_leaves_the_tree_alone(ct
         ctx,
         subtree(tree, "inner").await,
         "c",
+        Ask::End(ExitReason::Normal),
+    )
+    .await;
+    settle(ctx).await;
+    say_children(ctx, tree).await;
+    stop(ctx, tree).await;
+}
+
+async fn otp_21_a_significant_child_that_was_stopped_by_hand_is_none_of_all(ctx: &Client) {
+    ctx.trap_exit(true);
+    let children = all_significant().child(traps("a")).child(significant("b"));
+    let tree = start(ctx, children.child(significant("c"))).await;
+    tree.terminate_child("b").await.expect("it stops");
+    say_children(ctx, tree).await;
+    tell(ctx, tree, "c", Ask::End(ExitReason::Normal)).await;
+    say!(ctx, "{}", next(ctx).await);
+}
+
+async fn otp_21_a_significant_child_that_ignores_its_start_ends_nothing(ctx: &Client) {
+    ctx.trap_exit(true);
+    let ignores = planned("b", ignores()).transient().significant();
+    let children = all_significant().child(traps("a")).child(ignores);
+    let tree = start(ctx, children.child(significant("c"))).await;
+    say_children(ctx, tree).await;
+    tell(ctx, tree, "c", Ask::End(ExitReason::Normal)).await;
+    say!(ctx, "{}", next(ctx).await);
+}
+
+async fn otp_21_a_significant_child_that_is_stopped_with_its_group_ends_nothing(ctx: &Client) {
+    ctx.trap_exit(true);
+    let any = Supervisor::one_for_all().auto_shutdown(AutoShutdown::AnySignificant);
+    let children = any.child(traps("a")).child(significant("b"));
+    let tree = start(ctx, children.child(significant("c").temporary())).await;
+    kill(ctx, tree, "a").await;
+    say_children(ctx, tree).await;
+    stop(ctx, tree).await;
+}
+
+async fn otp_21_a_permanent_supervisor_that_has_shut_itself_down_is_restarted(ctx: &Client) {
+    ctx.trap_exit(true);
+    let inner = child("inner", || any_significant().child(significant("b")));
+    let tree = start(ctx, one_for_one().child(traps("a")).child(inner)).await;
+    tell(
+        ctx,
+        subtree(tree, "inner").await,
+        "b",
         Ask::End(ExitReason::Normal),
     )
     .await;

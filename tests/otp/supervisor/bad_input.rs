@@ -95,13 +95,12 @@ struct AsksItsStarter(netsplit::Address<String>);
 impl netsplit::Startable for AsksItsStarter {
     type Message = u64;
 
-    async fn start_link<M: netsplit::Message>(
-        self,
-        starter: &Context<M>,
-    ) -> Result<netsplit::Address<u64>, StartError> {
-        let own = SupervisorRef::of(starter.pid());
-        self.0.send(format!("{:?}", own.which_children().await));
-        Ok(starter.spawn_link(super::idle::<u64>))
+    fn begin<M: netsplit::Message>(self, starter: &Context<M>) -> netsplit::otp::Starting<u64> {
+        netsplit::otp::Starting::by(starter, |starter: Context| async move {
+            let own = SupervisorRef::of(starter.pid());
+            self.0.send(format!("{:?}", own.which_children().await));
+            Ok(starter.spawn_link(super::idle::<u64>))
+        })
     }
 }
 
