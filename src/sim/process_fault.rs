@@ -191,8 +191,8 @@ impl Fault<String> {
         Fault::of_process(node, ProcessFault::FailInit { name })
     }
 
-    /// The `init` of the next behaviour that starts on a node under this name hangs for a while before it does
-    /// anything; it has the name already.
+    /// The `init` of the next behaviour that starts on a node under this name hangs for a while before it
+    /// does anything; it has the name already.
     #[must_use]
     pub fn hang_init(node: &str, name: &str, lasts: Duration) -> Fault<String> {
         let name = name.to_owned();
