@@ -97,9 +97,9 @@ pub use kernel::time::Time;
 pub use net::{Cut, Network, PacketFault, Path};
 pub use otp::{
     Answers, AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef,
-    Entered, Event, Flow, GenServer, GenStatem, Initial, Refusal, Server, Shutdown, SpecError,
-    StartError, Startable, StateMachine, Supervisor, SupervisorRef, Transition, abcast, child,
-    multi_call,
+    Entered, Event, Flow, GenServer, GenStatem, Initial, Refusal, Registry, RegistryError,
+    RegistryEvent, RegistryRef, Server, Shutdown, SpecError, StartError, Startable, StateMachine,
+    Supervisor, SupervisorRef, Transition, abcast, child, multi_call,
 };
 pub use process::{
     Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,

@@ -6,6 +6,7 @@ mod desk;
 mod gen_server;
 mod gen_statem;
 mod multi_call;
+mod registry;
 mod start;
 mod supervisor;
 pub mod sys;
@@ -17,6 +18,7 @@ pub use gen_server::{Flow, GenServer, Server};
 pub(crate) use gen_statem::Machine;
 pub use gen_statem::{Entered, Event, GenStatem, Initial, StateMachine, Transition};
 pub use multi_call::{Answers, abcast, multi_call};
+pub use registry::{ByKey, Registry, RegistryError, RegistryEvent, RegistryRef};
 pub use start::{Plain, Refusal, StartError, Startable, Starting, process};
 pub use supervisor::{
     AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, DynamicSupervisor,

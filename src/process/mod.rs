@@ -11,6 +11,7 @@ mod distribution;
 mod exit;
 mod few;
 mod host;
+mod local;
 mod machine;
 mod mailbox;
 mod message;
@@ -44,6 +45,7 @@ pub use target::Target;
 pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
+pub(crate) use local::{exposed, lives, may_act, name_text, nobody, own_context};
 pub(crate) use mailbox::Content;
 pub(crate) use reply::{Call, started_by};
 pub(crate) use sys::{Behaviour, Look, Request, Vitals, own_vitals};

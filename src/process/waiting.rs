@@ -148,7 +148,7 @@ impl System {
     }
 
     /// The text of a name that somebody has held in this run.
-    fn name_text(&self, name: Name) -> Option<String> {
+    pub(crate) fn name_text(&self, name: Name) -> Option<String> {
         self.names.get(&name).map(|text| text.to_string())
     }
 

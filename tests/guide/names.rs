@@ -1,8 +1,10 @@
 //! The code of `docs/guide/names.md`.
 
 use super::pages::NAMES;
+use netsplit::otp::process;
 use netsplit::{
-    Address, CallError, Context, ExitReason, Info, Received, ReplyTo, Scenario, check, millis, secs,
+    Address, CallError, Context, ExitReason, Info, Received, Registry, RegistryRef, ReplyTo,
+    Scenario, Supervisor, check, child, millis, secs,
 };
 
 type Add = (u64, ReplyTo<u64>);
@@ -46,6 +48,48 @@ fn a_name_may_stand_where_a_pid_may() {
         ctx.count("done");
     });
     check(scenario.finally("done", |view| view.counter("done") == 1));
+}
+
+/// A room, found by its name, with so many seats.
+async fn room(ctx: Context<String>, name: &'static str, seats: u32) {
+    let rooms = RegistryRef::<String, u32>::named("rooms"); // `Copy`; good across restarts
+    let registered = rooms.register(name.to_owned(), seats);
+    registered.expect("the room of before has ended, so its key is free");
+    loop {
+        let said = ctx.receive_message().await;
+        assert!(said != "fire", "a bug");
+        ctx.count(name);
+    }
+}
+
+async fn guest(ctx: Context) {
+    let rooms = RegistryRef::<String, u32>::named("rooms");
+    let lobby = rooms.address::<String>("lobby".to_owned());
+    ctx.sleep(millis(1)).await;
+    lobby.send("hello".to_owned());
+    lobby.send("fire".to_owned()); // ends it, and its supervisor starts another
+    ctx.sleep(millis(1)).await;
+    lobby.send("hello".to_owned()); // looked up each time: this goes to the other
+    let all = rooms.entries(); // in the order of their keys
+    let seats: Vec<(&str, u32)> = all.iter().map(|(k, _, n)| (k.as_str(), *n)).collect();
+    assert_eq!(seats, [("attic", 2), ("lobby", 20)]);
+    assert!(rooms.lookup(&"cellar".to_owned()).is_empty());
+    ctx.count("done");
+}
+
+#[test]
+fn a_registry_finds_processes_by_key() {
+    let scenario = Scenario::new("rooms").node("house", |ctx| {
+        Supervisor::one_for_one()
+            .child(child("rooms", || Registry::<String, u32>::unique("rooms")))
+            .child(child("lobby", || process(|ctx| room(ctx, "lobby", 20))))
+            .child(child("attic", || process(|ctx| room(ctx, "attic", 2))))
+            .child(child("guest", || process(guest)).temporary())
+            .run(ctx)
+    });
+    check(scenario.horizon(secs(1)).finally("done", |view| {
+        view.counter("done") == 1 && view.counter("lobby") == 2
+    }));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod names;
 mod nodes;
 mod oracle;
 mod panics;
+mod registry;
 mod rust_rules;
 mod signals;
 mod supervisor;
