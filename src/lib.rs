@@ -82,6 +82,8 @@ mod guide {
     mod supervision {}
     #[doc = include_str!("../docs/guide/inside.md")]
     mod inside {}
+    #[doc = include_str!("../docs/guide/mailboxes.md")]
+    mod mailboxes {}
     #[doc = include_str!("../docs/guide/state-machines.md")]
     mod state_machines {}
 }
@@ -99,11 +101,11 @@ pub use otp::{
     Answers, AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef,
     Entered, Event, Flow, GenServer, GenStatem, Initial, Refusal, Registry, RegistryError,
     RegistryEvent, RegistryRef, Server, Shutdown, SpecError, StartError, Startable, StateMachine,
-    Supervisor, SupervisorRef, Transition, abcast, child, multi_call,
+    Supervisor, SupervisorRef, Transition, abcast, child, multi_call, stop,
 };
 pub use process::{
-    Address, CallError, Context, ExitReason, Info, IntoExit, Message, MonitorRef, NameError, Never,
-    Received, ReplyTo, Target, TimerRef,
+    Address, CallError, Context, DeadLetter, ExitReason, Info, IntoExit, MailboxBound, Message,
+    MonitorRef, NameError, Never, Overflow, Received, ReplyTo, Target, TimerRef, TrySendError,
 };
 #[cfg(feature = "sim")]
 pub use sim::{

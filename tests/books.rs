@@ -6,8 +6,8 @@
 use futures::future::{Either, select};
 use netsplit::sim::{Chance, Keep};
 use netsplit::{
-    Address, Context, ExitReason, Faults, Info, Outcome, PacketKind, Received, ReplyTo, Scenario,
-    TimerRef, millis,
+    Address, Context, ExitReason, Faults, Info, MailboxBound, Outcome, Overflow, PacketKind,
+    Received, ReplyTo, Scenario, TimerRef, millis,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ impl Wanderer {
 
     async fn wander(mut self, deeds: u64) {
         for _ in 0..deeds {
-            match self.draw(20) {
+            match self.draw(22) {
                 0..=4 => self.speak(),
                 5..=8 => self.listen().await,
                 9..=12 => self.relate().await,
@@ -90,6 +90,7 @@ impl Wanderer {
                 16 => self.ctx.sleep(self.short()).await,
                 17 => self.time(),
                 18 => self.ctx.work(self.short() / 8).await,
+                19 | 20 => self.bound(),
                 _ => self.end().await,
             }
         }
@@ -97,9 +98,10 @@ impl Wanderer {
 
     fn speak(&mut self) {
         let (peer, message) = (self.peer(), self.message());
-        match self.draw(4) {
+        match self.draw(6) {
             0 => peer.send_as(PacketKind::Ack, message),
-            1 if !self.held.is_empty() => self.held.remove(0).reply(self.draw(100)),
+            1 => drop(peer.try_send(message)),
+            2 if !self.held.is_empty() => self.held.remove(0).reply(self.draw(100)),
             _ => peer.send(message),
         }
     }
@@ -183,6 +185,24 @@ impl Wanderer {
             _ => {
                 let (peer, message, after) = (self.peer(), self.message(), self.short());
                 self.timers.push(self.ctx.send_after(peer, message, after));
+            }
+        }
+    }
+
+    fn bound(&mut self) {
+        let policies = [
+            Overflow::Wait,
+            Overflow::Refuse,
+            Overflow::DropNewest,
+            Overflow::DropOldest,
+        ];
+        match self.draw(4) {
+            0 => self.ctx.watch_dead_letters(self.draw(3) > 0),
+            1 => self.ctx.watch_overload(self.draw(3) > 0),
+            _ => {
+                let bound = MailboxBound::new(self.draw(4) as usize + 1);
+                let policy = policies[self.draw(4) as usize];
+                self.ctx.bound_mailbox(bound.policy(policy));
             }
         }
     }

@@ -3,7 +3,8 @@
 
 use crate::kernel::{Time, run_user};
 use crate::process::{
-    Behaviour, Content, Context, Message, Received, Request, Statistics, Status, Vitals, own_vitals,
+    Behaviour, Content, Context, ExitReason, Message, Received, Request, Statistics, Status,
+    Vitals, own_vitals,
 };
 use crate::trace::Pid;
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -172,9 +173,9 @@ impl<S: 'static> Behaviour for Desk<S> {
         self.suspended.get()
     }
 
-    fn answer(&self, request: Request) {
+    fn answer(&self, request: Request) -> Option<ExitReason> {
         // Where nothing is known of the process, it is no more, and nobody waits for its answer.
-        let Some(vitals) = own_vitals() else { return };
+        let vitals = own_vitals()?;
         match request {
             Request::Status(reply_to) => reply_to.reply(self.status(vitals)),
             Request::Statistics(reply_to) => reply_to.reply(self.statistics(&vitals)),
@@ -194,6 +195,8 @@ impl<S: 'static> Behaviour for Desk<S> {
                 let is_its_type = look.is_some_and(|look| look(self));
                 reply_to.reply(is_its_type);
             }
+            Request::Terminate(reason, _) => return Some(reason),
         }
+        None
     }
 }

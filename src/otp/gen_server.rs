@@ -3,7 +3,7 @@
 use super::caught::{Caught, noted};
 use super::desk::{Desk, Kind};
 use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, Starting, start};
-use crate::process::{Address, Context, ExitReason, Info, Message, Received};
+use crate::process::{Address, Context, ExitReason, Info, MailboxBound, Message, Received};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
@@ -150,6 +150,13 @@ impl<S: GenServer> Server<S> {
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> Server<S> {
         self.manner.timeout = Some(timeout);
+        self
+    }
+
+    /// Bounds its mailbox, from before its `init` on. Default: no bound but that of the run.
+    #[must_use]
+    pub fn mailbox(mut self, bound: MailboxBound) -> Server<S> {
+        self.manner.mailbox = Some(bound);
         self
     }
 

@@ -7,7 +7,7 @@ mod transition;
 
 use self::serve::run;
 use super::start::{Birth, Linked, Manner, Refusal, StartError, Startable, Starting, start};
-use crate::process::{Address, Context, ExitReason, Info, Message};
+use crate::process::{Address, Context, ExitReason, Info, MailboxBound, Message};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -229,6 +229,14 @@ impl<S: GenStatem> StateMachine<S> {
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> StateMachine<S> {
         self.manner.timeout = Some(timeout);
+        self
+    }
+
+    /// Bounds its mailbox, from before its `init` on; events that it postpones take no room in it. Default:
+    /// no bound but that of the run.
+    #[must_use]
+    pub fn mailbox(mut self, bound: MailboxBound) -> StateMachine<S> {
+        self.manner.mailbox = Some(bound);
         self
     }
 

@@ -8,6 +8,7 @@ mod gen_statem;
 mod multi_call;
 mod registry;
 mod start;
+mod stop;
 mod supervisor;
 pub mod sys;
 
@@ -20,6 +21,7 @@ pub use gen_statem::{Entered, Event, GenStatem, Initial, StateMachine, Transitio
 pub use multi_call::{Answers, abcast, multi_call};
 pub use registry::{ByKey, Registry, RegistryError, RegistryEvent, RegistryRef};
 pub use start::{Plain, Refusal, StartError, Startable, Starting, process};
+pub use stop::stop;
 pub use supervisor::{
     AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, DynamicSupervisor,
     DynamicSupervisorRef, Shutdown, SpecError, Supervisor, SupervisorRef, ToDynamic, ToSupervisor,

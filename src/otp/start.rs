@@ -5,8 +5,8 @@
 use super::caught::{Caught, noted};
 use super::supervisor::SpecError;
 use crate::process::{
-    Address, Call, CallError, Context, ExitReason, IntoExit, Message, Moment, MonitorRef,
-    NameError, Never, ReplyTo, started_by,
+    Address, Call, CallError, Context, ExitReason, IntoExit, MailboxBound, Message, Moment,
+    MonitorRef, NameError, Never, ReplyTo, started_by,
 };
 use crate::trace::Pid;
 use serde::{Deserialize, Serialize};
@@ -217,12 +217,15 @@ pub(crate) struct Manner {
     pub(crate) name: Option<String>,
     /// For ever where it is none, as in OTP.
     pub(crate) timeout: Option<Duration>,
+    /// None but that of the run, where it is none.
+    pub(crate) mailbox: Option<MailboxBound>,
 }
 
 /// The half of a start that the new process runs.
 #[derive(Debug)]
 pub(crate) struct Birth {
     name: Option<String>,
+    mailbox: Option<MailboxBound>,
     ack: Option<Ack>,
     /// Whose exit is an order to stop: its starter's, where it is linked to that; of a node's first process,
     /// its node's.
@@ -234,14 +237,16 @@ impl Birth {
     pub(crate) fn alone(manner: Manner) -> Birth {
         Birth {
             name: manner.name,
+            mailbox: manner.mailbox,
             ack: None,
             parent: Some(Pid::NOBODY),
         }
     }
 
-    /// Whether an exit of this process is an order to stop.
+    /// Whether an exit of this process is an order to stop; that of nobody is a system message, which says
+    /// so to whoever it comes to.
     pub(crate) fn is_parent(&self, from: Pid) -> bool {
-        self.parent == Some(from)
+        self.parent == Some(from) || from == Pid::NOBODY
     }
 
     /// Under which name it was started.
@@ -260,7 +265,7 @@ impl Birth {
         Ok(())
     }
 
-    /// Takes the name, and waits for `init`; tells the starter how it went.
+    /// Bounds the mailbox, takes the name, and waits for `init`; tells the starter how it went.
     ///
     /// # Errors
     /// The reason with which the process is to end.
@@ -269,6 +274,9 @@ impl Birth {
         ctx: &mut Context<M>,
         init: impl AsyncFnOnce(&mut Context<M>) -> Result<S, Refusal>,
     ) -> Result<S, ExitReason> {
+        if let Some(bound) = self.mailbox {
+            ctx.bound_mailbox(bound);
+        }
         if let Some(name) = &self.name
             && let Err(error) = ctx.register(name)
         {
@@ -343,7 +351,11 @@ pub(crate) fn start<N: Message, M: Message, F>(
 where
     F: Future<Output = ExitReason> + 'static,
 {
-    let Manner { name, timeout } = manner;
+    let Manner {
+        name,
+        timeout,
+        mailbox,
+    } = manner;
     // A name that is taken already needs no process to find out.
     if let Some(holder) = name.as_ref().and_then(|name| starter.whereis(name)) {
         return refused(starter, StartError::AlreadyStarted(holder));
@@ -352,7 +364,17 @@ where
     let parent = (linked == Linked::Yes).then(|| starter.pid());
     let begin = |ack| {
         let ack = Some(ack);
-        let process = |ctx| process(ctx, Birth { name, ack, parent });
+        let process = |ctx| {
+            process(
+                ctx,
+                Birth {
+                    name,
+                    mailbox,
+                    ack,
+                    parent,
+                },
+            )
+        };
         let started = match linked {
             Linked::No => starter.spawn(process),
             Linked::Yes => starter.spawn_link(process),

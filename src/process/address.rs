@@ -165,7 +165,7 @@ impl<M: Message> Address<M> {
         match sent {
             Sent::Here(Left::Nothing) => {}
             Sent::Here(Left::Dropped(message)) => drop(message),
-            Sent::Slow(message) => send_with_detail(self.target, message),
+            Sent::Slow(message) => send_with_detail(self.target, message, 0),
             Sent::Abroad(message, blank) => {
                 hand_over(blank, (kind, via, Carries::Message), &message);
             }
@@ -225,15 +225,19 @@ impl<M: Message> Address<M> {
     }
 }
 
-/// Sends a local message of which somebody wants details, or which may be the last call of the host.
+/// Sends a local message of which somebody wants details, or which may be the last call of the host; where it
+/// is a question, that of the call `asking`.
 #[cold]
-fn send_with_detail<M: Message>(target: Target, message: M) {
+pub(super) fn send_with_detail<M: Message>(target: Target, message: M, asking: u32) {
     let detail = with(|system| system.kernel.trace.wants_detail());
     let text = if detail { local_detail(&message) } else { None };
     let left = act(|system, current| {
         let here = current.pid.node();
         let (id, target) = (system.next_id(), system.homed(here, target));
-        system.deliver_local(here, target, id, message, text)
+        system.asking = asking;
+        let left = system.deliver_local(here, target, id, message, text);
+        system.asking = 0;
+        left
     });
     drop(left);
 }
@@ -356,7 +360,7 @@ impl System {
         );
         if to.index() >= self.nodes.len() {
             // A pid that was made up, or came from another cluster.
-            return self.dead_letter(id.from.node(), id, packet.to.as_u64(), DeadReason::NoProc);
+            return self.dead_letter(id.from.node(), id, packet.to, DeadReason::NoProc);
         }
         let (host, core) = self.core();
         if host.send(core, packet) {
@@ -409,7 +413,16 @@ impl System {
         let Some((generation, task)) = self.kernel.tasks.entry(slot) else {
             return;
         };
-        if !task.is_suspended() {
+        let held = task
+            .data
+            .extra
+            .as_mut()
+            .and_then(|extra| extra.suspended.as_mut());
+        let waits = match held {
+            Some(held) => std::mem::replace(&mut held.line, true),
+            None => task.is_suspended(),
+        };
+        if !waits {
             self.host
                 .wait_until_writable(pid.node(), peer, (slot, generation));
             self.kernel.suspend(slot);
@@ -441,7 +454,7 @@ impl System {
             Err(why) => {
                 let to = target.pid_or_nobody();
                 self.kernel.trace.emit(Event::Send { id, to, text });
-                self.dead_letter(node, id, target.as_u64(), why);
+                self.dead_letter(node, id, target, why);
                 Left::Dropped(message)
             }
         }
@@ -482,6 +495,8 @@ impl System {
             DeadReason::NoProc
         } else if is_system::<M>() {
             return self.put_system(slot, id, message);
+        } else if process.bounded {
+            return self.put_bounded(slot, to, id, message);
         } else {
             let make = process.receiver.mailbox;
             if let Some(mailbox) = process.mailbox.get_or_insert_with(make).of::<M>() {
@@ -498,7 +513,7 @@ impl System {
             }
             DeadReason::OtherType
         };
-        self.dead_letter(to.node(), id, to.as_u64(), why);
+        self.dead_letter(to.node(), id, Target::Pid(to), why);
         Left::Dropped(message)
     }
 }

@@ -35,6 +35,8 @@ enum Stage {
     Waits,
     Arrived(MessageId),
     Failed(ExitReason),
+    /// Its question was dropped: the mailbox was full.
+    Refused,
     /// It is over, and the next one with the same type of answer uses its place again.
     Over,
 }
@@ -322,6 +324,14 @@ impl System {
         }
     }
 
+    /// The question of a call was dropped.
+    pub(crate) fn refuse_alias(&mut self, slot: u32, alias: u32) {
+        if let Some(alias) = self.alias(slot, alias).filter(|alias| alias.waits()) {
+            alias.stage = Stage::Refused;
+            self.came(slot, wants::REPLY);
+        }
+    }
+
     /// Tells the node that was asked that a call no longer waits.
     pub(super) fn end_call(&mut self, by: Pid, alias: u32) {
         let Ok(slot) = self.find(by) else { return };
@@ -399,6 +409,7 @@ impl System {
                 }
                 (reason, _) => CallError::Exit(reason.clone()),
             }),
+            Stage::Refused => Err(CallError::MailboxFull),
             Stage::Waits | Stage::Over => {
                 let timeout = alias.timeout;
                 return self.wait_for_answer(slot, timeout, wait);
@@ -476,7 +487,7 @@ fn deliver_answer<R: Message>(to: Pid, alias: u32, packet: &Packet) {
             None if packet.what == Carries::Answer(false) => system.end_call(to, alias),
             None => {}
         },
-        Err(why) => system.dead_letter(to.node(), packet.id, to.as_u64(), why),
+        Err(why) => system.dead_letter(to.node(), packet.id, Target::Pid(to), why),
     });
 }
 

@@ -102,9 +102,10 @@ impl<M: Message> Context<M> {
     /// Notes that this process begins or ends the `init` of a behaviour: it matters of a node's first one.
     pub(crate) fn in_init(&self, begins: bool) {
         with(|system| {
-            let slot = system.own_slot(self.pid());
-            if system.process(slot).is_some_and(|process| process.root) {
-                system.nodes[self.node().index()].starting = begins;
+            system.own_slot(self.pid());
+            let node = &mut system.nodes[self.node().index()];
+            if node.is_root(self.pid()) {
+                node.starting = begins;
             }
         });
     }
@@ -143,8 +144,9 @@ impl System {
         }
         let (slot, pid) = (self.current.slot, self.current.pid);
         let task = self.kernel.tasks.get_mut(slot)?;
-        let (who, is_root) = (task.lineage, task.data.root);
-        let is_alone = is_root || self.nodes[pid.node().index()].starting;
+        let who = task.lineage;
+        let node = &self.nodes[pid.node().index()];
+        let is_alone = node.is_root(pid) || node.starting;
         let passing = Passing {
             pid,
             who,
@@ -191,19 +193,17 @@ impl System {
     }
 
     /// Whether a fault ends the current process at the message that it has just taken.
-    pub(super) fn is_struck(&mut self) -> bool {
-        let slot = self.current.slot;
-        self.process(slot).is_some_and(|process| process.strike > 0) && self.counts_down()
-    }
-
     #[cold]
-    fn counts_down(&mut self) -> bool {
-        let pid = self.current.pid;
-        let Some(process) = self.process(self.current.slot) else {
+    pub(super) fn is_struck(&mut self) -> bool {
+        let (slot, pid) = (self.current.slot, self.current.pid);
+        let extra = self
+            .process(slot)
+            .and_then(|process| process.extra.as_mut());
+        let Some(strike) = extra.map(|extra| &mut extra.strike).filter(|n| **n > 0) else {
             return false;
         };
-        process.strike -= 1;
-        if process.strike > 0 || self.budget == 0 {
+        *strike -= 1;
+        if *strike > 0 || self.budget == 0 {
             return false;
         }
         let text = self
@@ -231,8 +231,8 @@ impl System {
         }
         for node in 0..self.nodes.len() {
             for slot in self.nodes[node].tasks() {
-                if let Some(process) = self.process(slot) {
-                    process.strike = 0;
+                if let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut()) {
+                    extra.strike = 0;
                 }
             }
         }

@@ -198,11 +198,13 @@ impl<M: Message> Context<M> {
     ) -> Poll<Content<M>> {
         match self.select(wanted) {
             Some(content) => {
-                if let Some(id) = content.id() {
-                    with(|system| system.received(self.pid, id));
+                match &content {
+                    Content::Message(id, _) => with(|system| system.took(self.pid, *id)),
+                    Content::System(of) => with(|system| system.received(self.pid, of.0)),
+                    Content::Down(..) | Content::Info(_) | Content::Timer(_) => {}
                 }
                 if let Content::Message(..) = &content
-                    && with(System::is_struck)
+                    && with(|system| system.strikes && system.is_struck())
                 {
                     return Poll::Pending;
                 }
@@ -595,24 +597,28 @@ impl System {
         self.process(slot)?.mailbox.as_mut()
     }
 
-    /// Takes the oldest thing out of the current process's mailbox; where that is empty and `wait` is
-    /// set, the process waits for mail.
+    /// Takes the oldest thing out of the current process's mailbox; where that is empty, or the process is
+    /// suspended by what it has just sent, and `wait` is set, it waits for mail.
     #[inline(always)]
     fn take_oldest<M: Message>(&mut self, pid: Pid, wait: bool) -> Option<Content<M>> {
         let slot = self.own_slot(pid);
         let task = self.kernel.tasks.get_mut(slot)?;
-        if task.data.mail == 0 {
+        if task.data.mail == 0 || task.is_suspended() {
             task.waits |= wait;
             task.data.wants |= if wait { wants::MAIL } else { 0 };
             return None;
         }
         task.data.mail -= 1;
-        let strike = task.data.strike;
+        let bounded = task.data.bounded;
         let content = task.data.mailbox.as_mut()?.of::<M>()?.0.pop_front()?;
         match &content {
             Content::Message(id, _) => {
-                self.received(pid, *id);
-                if strike > 0 && self.is_struck() {
+                let id = *id;
+                self.received(pid, id);
+                if bounded {
+                    self.made_room(slot, pid, id);
+                }
+                if self.strikes && self.is_struck() {
                     self.graveyard.push(Remains::Value(Box::new(content)));
                     return None;
                 }
@@ -629,9 +635,22 @@ impl System {
         self.kernel.trace.books.received(pid.node(), id);
     }
 
+    /// The current process has taken a message out of the middle of its mailbox.
+    fn took(&mut self, pid: Pid, id: crate::trace::MessageId) {
+        self.received(pid, id);
+        let slot = self.current.slot;
+        if self.process(slot).is_some_and(|process| process.bounded) {
+            self.made_room(slot, pid, id);
+        }
+    }
+
     fn lift_mailbox(&mut self, pid: Pid) -> Option<Box<dyn AnyMailbox>> {
         let slot = self.own_slot(pid);
-        self.process(slot)?.mailbox.take()
+        let task = self.kernel.tasks.get_mut(slot)?;
+        if task.is_suspended() {
+            return None;
+        }
+        task.data.mailbox.take()
     }
 
     /// Puts a lifted mailbox back, before whatever came meanwhile.

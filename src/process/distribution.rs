@@ -63,6 +63,8 @@ pub(crate) enum Signal {
         name: Name,
         reason: ExitReason,
     },
+    /// The question of a call was dropped: the mailbox was full.
+    CallRefused { to: Pid, alias: u32 },
 }
 
 impl fmt::Debug for Signal {
@@ -82,6 +84,7 @@ impl fmt::Debug for Signal {
             Signal::MonitorName { .. } => f.write_str("monitor a name"),
             Signal::DemonitorName { .. } => f.write_str("no longer monitor a name"),
             Signal::ExitName { reason, .. } => write!(f, "exit of a name: {reason}"),
+            Signal::CallRefused { .. } => f.write_str("the call fails: the mailbox is full"),
         }
     }
 }
@@ -175,8 +178,7 @@ impl System {
     pub(crate) fn take_signal(&mut self, packet: &Packet) {
         let node = packet.to.node();
         let Ok(signal) = postcard::from_bytes::<Signal>(&packet.bytes) else {
-            let to = packet.to.as_u64();
-            return self.dead_letter(node, packet.id, to, DeadReason::Undecodable);
+            return self.dead_letter(node, packet.id, packet.to, DeadReason::Undecodable);
         };
         self.kernel.trace.books.received(node, packet.id);
         match signal {
@@ -215,6 +217,11 @@ impl System {
             Signal::CallDown { to, alias, reason } => {
                 if let Ok(slot) = self.find(to) {
                     self.fail_alias(slot, alias, reason);
+                }
+            }
+            Signal::CallRefused { to, alias } => {
+                if let Ok(slot) = self.find(to) {
+                    self.refuse_alias(slot, alias);
                 }
             }
             Signal::CallOver { by, alias, of } => {

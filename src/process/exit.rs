@@ -158,6 +158,9 @@ pub enum CallError {
     /// The server ended before it answered, for this reason.
     #[error("the server ended: {0}")]
     Exit(ExitReason),
+    /// The server's mailbox was full, and the question was not kept.
+    #[error("the server's mailbox is full")]
+    MailboxFull,
     /// The process called itself, and would have waited for ever.
     #[error("a process called itself")]
     CallingSelf,
@@ -169,7 +172,9 @@ impl From<CallError> for ExitReason {
             CallError::NoProc => ExitReason::NoProc,
             CallError::NodeDown(_) => ExitReason::NoConnection,
             CallError::Exit(reason) => reason,
-            CallError::Timeout | CallError::CallingSelf => ExitReason::error(error),
+            CallError::Timeout | CallError::MailboxFull | CallError::CallingSelf => {
+                ExitReason::error(error)
+            }
         }
     }
 }

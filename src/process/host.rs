@@ -1,12 +1,14 @@
 //! The seam: what a node's processes ask of the world outside, and what it hands in.
 
 use super::blow::{Blow, Passing};
+use super::letters::bury_letter;
 use super::message::{Labeled, encode};
+use super::node::NodeState;
 use super::system::Process;
 use super::target::Target;
 use crate::choice::{Choice, Lineage};
 use crate::kernel::{Drawn, Due, Kernel, Key, Reached, Time, What};
-use crate::trace::{Broken, Event, MessageId, NodeId, PacketKind, Pid, Trace};
+use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId, PacketKind, Pid, Trace};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 
@@ -176,6 +178,7 @@ pub trait Host: Any {
 #[allow(missing_debug_implementations, reason = "the kernel holds futures")]
 pub struct Core<'a> {
     pub(crate) kernel: &'a mut Kernel<Process>,
+    pub(crate) nodes: &'a mut [NodeState],
     pub(crate) error: &'a mut Option<Reached>,
     #[allow(
         clippy::vec_box,
@@ -249,14 +252,24 @@ impl Core<'_> {
         self.kernel.disarm(key).is_some()
     }
 
+    /// A packet never comes to anybody: a dead letter at this node.
+    pub fn dead_letter(&mut self, node: NodeId, packet: Box<Packet>, why: DeadReason) {
+        let letter = (packet.id, packet.to, why);
+        bury_letter(self.kernel, self.nodes, node, letter);
+        self.recycle(packet);
+    }
+
     /// A task that waited for a connection may go on.
     pub fn release(&mut self, (slot, generation): (u32, u16)) {
         if let Some(task) = self.kernel.tasks.find(slot, generation)
             && task.is_suspended()
         {
-            let pid = task.data.pid;
+            let (pid, free) = (task.data.pid, task.data.line_is_free());
             self.kernel.trace.emit(Event::Released { pid });
-            self.kernel.release(slot);
+            if free {
+                task.data.wants = 0;
+                self.kernel.release(slot);
+            }
         }
     }
 

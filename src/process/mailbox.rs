@@ -1,6 +1,7 @@
 //! Mailboxes: typed queues of messages and of what the system tells a process.
 
 use super::exit::ExitReason;
+use super::letters::DeadLetter;
 use super::message::Message;
 use super::sys::Request;
 use super::target::Target;
@@ -86,6 +87,22 @@ pub enum Info {
     NodeUp(NodeId),
     /// The connection to this node was lost.
     NodeDown(NodeId),
+    /// A mailbox of this node has reached its high watermark.
+    Overloaded {
+        /// Whose.
+        pid: Pid,
+        /// How many messages are in it.
+        len: usize,
+    },
+    /// A mailbox that was overloaded is down to its low watermark.
+    Relieved {
+        /// Whose.
+        pid: Pid,
+        /// How many messages are in it.
+        len: usize,
+    },
+    /// A message found no receiver.
+    DeadLetter(DeadLetter),
     /// The time that a server gave for the next message is over.
     Timeout,
     /// Something that no protocol knows: a fault has flooded the mailbox with it.

@@ -6,11 +6,13 @@
 mod address;
 mod alias;
 mod blow;
+mod bound;
 mod context;
 mod distribution;
 mod exit;
 mod few;
 mod host;
+mod letters;
 mod local;
 mod machine;
 mod mailbox;
@@ -31,9 +33,11 @@ mod waiting;
 
 pub use address::Address;
 pub use blow::{Blow, Moment, Passing};
+pub use bound::{MailboxBound, Overflow, TrySendError};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
 pub use host::{Carries, Core, Host, Packet, PacketError, Via};
+pub use letters::DeadLetter;
 pub use mailbox::{Info, MonitorRef, Received};
 pub use message::{Labeled, Message, Tag};
 pub use reply::ReplyTo;

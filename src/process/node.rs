@@ -30,6 +30,10 @@ pub(crate) struct NodeState {
     pub(crate) sent: u32,
     /// Who listens to its connections: to all of them, or to one that is lost.
     pub(crate) listeners: Vec<(Pid, Option<NodeId>)>,
+    /// Who hears of mailboxes that cross their watermarks.
+    pub(crate) load_watchers: Vec<Pid>,
+    /// Who hears of dead letters, and how many it was not told of.
+    pub(crate) letter_watchers: Vec<(Pid, u64)>,
     /// Timers that were due while it was paused.
     pub(crate) late: Vec<u32>,
     /// Its first process.
@@ -58,6 +62,8 @@ impl NodeState {
             moved: None,
             sent: 0,
             listeners: Vec::new(),
+            load_watchers: Vec::new(),
+            letter_watchers: Vec::new(),
             late: Vec::new(),
             root: Pid::NOBODY,
             starting: false,
@@ -85,11 +91,18 @@ impl NodeState {
         (self.paused, self.stopping, self.sent) = (false, false, 0);
         self.starting = false;
         self.listeners.clear();
+        self.load_watchers.clear();
+        self.letter_watchers.clear();
         self.late.clear();
         self.slots.clear();
         self.free.clear();
         self.names.clear();
         self.monitored.clear();
+    }
+
+    /// Whether this is the node's first process, and the node is up.
+    pub(crate) fn is_root(&self, pid: Pid) -> bool {
+        self.up && self.root == pid
     }
 
     pub(crate) fn processes(&self) -> usize {

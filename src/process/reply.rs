@@ -250,13 +250,15 @@ impl<M: Message, R: Message, F: FnOnce(ReplyTo<R>) -> M> Asking<M, R, F> {
                     }
                     let id = system.next_id();
                     let node = id.from.node();
+                    system.asking = alias;
                     let left = system.deliver_local(node, Target::Pid(server), id, question, None);
+                    system.asking = 0;
                     (left, own && system.waits_for_answer(caller, alias))
                 });
                 drop(left);
                 return Ok(waits);
             }
-            Goes::Slowly => self.to.send(question),
+            Goes::Slowly => super::address::send_with_detail(self.to.target(), question, alias),
             Goes::Abroad(target) => {
                 let how = (PacketKind::Data, Via::Connection, Carries::Question(alias));
                 let blank = with(|system| system.blank(target));

@@ -53,7 +53,9 @@ impl System {
         });
         self.nodes[node.index()].free_pid(pid);
         self.leave_unread(pid, task.data.mailbox.take());
-        if task.data.root && (!reason.is_clean() || self.nodes[node.index()].stopping) {
+        if self.nodes[node.index()].is_root(pid)
+            && (!reason.is_clean() || self.nodes[node.index()].stopping)
+        {
             self.ended_roots.push((pid, reason.clone()));
         }
         if let Some(extra) = extra.as_mut() {
@@ -89,6 +91,9 @@ impl System {
         self.give_up_calls(pid, extra);
         for index in extra.delayed.drain(..) {
             self.drop_delayed(index);
+        }
+        if let Some(bounded) = extra.bounded.take() {
+            self.let_all_go(*bounded, pid);
         }
         for monitor in extra.monitors.take() {
             if monitor.of().node() == pid.node() {
@@ -314,10 +319,10 @@ impl System {
         self.settle_calls();
         for slot in slots {
             if let Some(process) = self.process(slot) {
-                process.root = false;
                 process.watchers = Few::default();
                 if let Some(extra) = process.extra.as_mut() {
                     extra.links = Few::default();
+                    extra.bounded = None;
                 }
             }
             self.finish(slot, ExitReason::Killed);

@@ -3,11 +3,12 @@
 use super::address::Address;
 use super::context::Context;
 use super::exit::{ExitReason, IntoExit};
-use super::host::Packet;
+use super::host::{Carries, Packet};
 use super::mailbox::{AnyMailbox, Mailbox, MonitorRef};
 use super::message::{Message, decode};
 use super::sys::Request;
 use super::system::{Current, Receiver, act, with};
+use super::target::Target;
 use crate::choice::Lineage;
 use crate::kernel::{Body, run_user};
 use crate::trace::{DeadReason, NodeId, Pid};
@@ -45,7 +46,14 @@ fn empty_mailbox<M: Message>() -> Box<dyn AnyMailbox> {
 /// Decodes a packet and puts its message into a mailbox.
 fn deliver<M: Message>(to: Pid, slot: u32, packet: &Packet) {
     match decode::<M>(packet.label, &packet.bytes) {
-        Ok(message) => drop(with(|system| system.put(slot, to, packet.id, message))),
+        Ok(message) => drop(with(|system| {
+            if let Carries::Question(alias) = packet.what {
+                system.asking = alias;
+            }
+            let left = system.put(slot, to, packet.id, message);
+            system.asking = 0;
+            left
+        })),
         Err(why) => deliver_other(to, slot, packet, why),
     }
 }
@@ -56,7 +64,7 @@ fn deliver<M: Message>(to: Pid, slot: u32, packet: &Packet) {
 fn deliver_other(to: Pid, slot: u32, packet: &Packet, why: DeadReason) {
     match decode::<Request>(packet.label, &packet.bytes) {
         Ok(request) => drop(with(|system| system.put(slot, to, packet.id, request))),
-        Err(_) => with(|system| system.dead_letter(to.node(), packet.id, to.as_u64(), why)),
+        Err(_) => with(|system| system.dead_letter(to.node(), packet.id, Target::Pid(to), why)),
     }
 }
 

@@ -466,14 +466,14 @@ impl System {
         }
         match (why, to) {
             _ if !self.nodes[node.index()].up => {
-                self.dead_letter(node, id, to.as_u64(), DeadReason::NodeDown);
+                self.dead_letter(node, id, to, DeadReason::NodeDown);
             }
             (None, Target::Alias(to, _) | Target::Pid(to)) => {
                 self.kernel.trace.emit(Event::Stale { id, to });
                 self.kernel.trace.books.ended(node, id, Fate::Stale);
             }
             (why, _) => {
-                self.dead_letter(node, id, to.as_u64(), why.unwrap_or(DeadReason::NoName));
+                self.dead_letter(node, id, to, why.unwrap_or(DeadReason::NoName));
             }
         }
         self.core().1.recycle(packet);

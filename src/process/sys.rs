@@ -4,7 +4,8 @@
 //! [`Context::poll_served`], and its [`Behaviour`] answers them. A plain process answers none.
 
 use super::address::Left;
-use super::context::Context;
+use super::context::{Context, Never};
+use super::exit::ExitReason;
 use super::mailbox::{Content, Info, Received};
 use super::message::Message;
 use super::reply::ReplyTo;
@@ -69,6 +70,8 @@ pub(crate) enum Request {
     Trace(bool, ReplyTo<()>),
     /// Nothing is left of the code where it has come from another node: nobody sends it there.
     Look(ReplyTo<bool>, #[serde(skip)] Option<Look>),
+    /// The answer is its end.
+    Terminate(ExitReason, ReplyTo<Never>),
 }
 
 impl fmt::Debug for Request {
@@ -81,6 +84,7 @@ impl fmt::Debug for Request {
             Request::Trace(true, _) => "sys: trace",
             Request::Trace(false, _) => "sys: no trace",
             Request::Look(..) => "sys: look at the state",
+            Request::Terminate(..) => "sys: terminate",
         })
     }
 }
@@ -98,8 +102,9 @@ pub(crate) trait Behaviour: Any {
     fn is_parent(&self, from: Pid) -> bool;
     /// Whether it takes nothing but system messages.
     fn is_suspended(&self) -> bool;
-    /// Does what a system message asks for. Its process runs.
-    fn answer(&self, request: Request);
+    /// Does what a system message asks for; or gives the reason with which it is told to stop. Its process
+    /// runs.
+    fn answer(&self, request: Request) -> Option<ExitReason>;
 }
 
 /// What a process is, besides what its behaviour knows.
@@ -133,7 +138,7 @@ impl<M: Message> Context<M> {
         }
     }
 
-    /// A system message is answered, and then what is behind it is taken.
+    /// A system message is answered, and then what is behind it is taken; an order to stop is handed on.
     #[cold]
     #[inline(never)]
     #[allow(
@@ -146,8 +151,14 @@ impl<M: Message> Context<M> {
         behaviour: &impl Behaviour,
         system: Box<(MessageId, Request)>,
     ) -> Poll<Content<M>> {
-        behaviour.answer(system.1);
-        self.poll_served(cx, behaviour)
+        match behaviour.answer(system.1) {
+            // For its loop, an exit of its parent.
+            Some(reason) => {
+                let from = Pid::NOBODY;
+                Poll::Ready(Content::Info(Box::new(Info::Exit { from, reason })))
+            }
+            None => self.poll_served(cx, behaviour),
+        }
     }
 
     #[cold]

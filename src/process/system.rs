@@ -4,6 +4,7 @@
 //! dropped goes to a graveyard first.
 
 use super::alias::Alias;
+use super::bound::{Bounded, Suspended};
 use super::exit::ExitReason;
 use super::few::Few;
 use super::host::{Core, Host, Packet};
@@ -54,16 +55,14 @@ pub(crate) struct Process {
     pub(crate) watchers: Few<(Pid, Watch)>,
     /// An exit signal that it will not survive: the reason is in the system's list.
     pub(crate) dying: bool,
-    /// A node's first process.
-    pub(crate) root: bool,
+    /// What comes into its mailbox is counted: it has a bound.
+    pub(crate) bounded: bool,
     pub(crate) trap: bool,
     pub(crate) wants: u8,
     /// How much is in the mailbox.
     pub(crate) mail: u32,
     pub(crate) sent: u32,
     pub(crate) counts: u32,
-    /// A fault ends it as it takes its so-manieth message from now on; 0: none does.
-    pub(crate) strike: u32,
 }
 
 /// What few processes have.
@@ -86,6 +85,12 @@ pub(crate) struct Extra {
     pub(crate) behaviour: Option<Rc<dyn Behaviour>>,
     /// How many steps it has passed that it names, where faults look for them.
     pub(crate) steps: u32,
+    /// A fault ends it as it takes its so-manieth message from now on; 0: none does.
+    pub(crate) strike: u32,
+    /// What a mailbox with a bound keeps beside its queue.
+    pub(crate) bounded: Option<Box<Bounded>>,
+    /// What it waits for, where that is room in mailboxes.
+    pub(crate) suspended: Option<Box<Suspended>>,
     /// Wakers of combinators, in which it waits for what its `wants` says.
     pub(crate) foreign: Vec<Waker>,
 }
@@ -142,6 +147,13 @@ impl Process {
             self.wants = 0;
         }
         wanted
+    }
+
+    /// Puts something into its mailbox, whatever that takes.
+    pub(crate) fn put_in(&mut self, put: impl FnOnce(&mut dyn AnyMailbox)) {
+        self.mail += 1;
+        let make = self.receiver.mailbox;
+        put(&mut **self.mailbox.get_or_insert_with(make));
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
@@ -225,6 +237,8 @@ pub(crate) struct System {
         reason = "a packet passes many hands, as one word, and its box serves again"
     )]
     pub(crate) packets: Vec<Box<Packet>>,
+    /// The call whose question is being put into a mailbox; 0 where what is put there is none.
+    pub(crate) asking: u32,
     pub(crate) error: Option<Reached>,
     pub(crate) beat: Option<Arc<Beat>>,
     /// Root processes that ended by a panic or an error: their node, and the reason.
@@ -345,6 +359,7 @@ impl System {
             counters: FxHashMap::default(),
             names: FxHashMap::default(),
             packets: Vec::new(),
+            asking: 0,
             error: None,
             beat: None,
             ended_roots: Vec::new(),
@@ -394,6 +409,7 @@ impl System {
     pub(crate) fn core(&mut self) -> (&mut dyn Host, Core<'_>) {
         let core = Core {
             kernel: &mut self.kernel,
+            nodes: &mut self.nodes,
             error: &mut self.error,
             packets: &mut self.packets,
         };
@@ -461,13 +477,12 @@ impl System {
             extra: None,
             watchers: Few::default(),
             dying: false,
-            root: parent == Pid::NOBODY,
+            bounded: false,
             trap: false,
             wants: 0,
             mail: 0,
             sent: 0,
             counts: 0,
-            strike: 0,
         };
         let (slot, _) = self.kernel.insert(lineage, group, process);
         let pid = self.nodes[node.index()].give_pid(slot);
@@ -506,12 +521,6 @@ impl System {
         MessageId::new(self.current.pid, self.current.sent)
     }
 
-    /// A message that found no receiver.
-    #[cold]
-    pub(crate) fn dead_letter(&mut self, node: NodeId, id: MessageId, to: u64, why: DeadReason) {
-        self.kernel.trace.dead_letter(node, id, to, why);
-    }
-
     /// Puts something that the system tells into a process's mailbox.
     pub(crate) fn inform(&mut self, slot: u32, info: Info) {
         self.put_in(slot, |mailbox| mailbox.push_info(info));
@@ -522,9 +531,7 @@ impl System {
         let Some(process) = self.process(slot) else {
             return;
         };
-        let make = process.receiver.mailbox;
-        process.mail += 1;
-        put(&mut **process.mailbox.get_or_insert_with(make));
+        process.put_in(put);
         self.came(slot, wants::MAIL);
     }
 

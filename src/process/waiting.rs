@@ -40,6 +40,11 @@ pub enum Wait {
     },
     /// A connection that takes more: it has sent as much as that holds.
     Writable,
+    /// Room in the mailbox of another: it has sent more than that holds.
+    Room {
+        /// Of whom.
+        of: Called,
+    },
     /// Something in its mailbox; or, of what is there already, something else.
     Mail,
     /// A timer of its own: a sleep, or the end of a timeout.
@@ -87,9 +92,14 @@ impl System {
             };
             let (pid, wanted, mailbox) = (process.pid, process.wants, process.mail as usize);
             let (calls, unset) = (process.calls(), process.unset());
+            let (rooms, line) = (process.rooms(), process.waits_for_line());
             let mut waits = Vec::new();
             if suspended {
-                waits.push(Wait::Writable);
+                let room = |of| Wait::Room {
+                    of: self.called(Some(Target::Pid(of))),
+                };
+                waits.extend(rooms.into_iter().map(room));
+                waits.extend(line.then_some(Wait::Writable));
             } else if ready {
                 waits.push(Wait::Turn { stalled });
             } else {
@@ -118,14 +128,17 @@ impl System {
         all
     }
 
-    /// Processes that wait for each other's answers in a ring, the least pid first.
+    /// Processes that wait for each other's answers, or for room in each other's mailboxes, in a ring, the
+    /// least pid first.
     pub(crate) fn call_ring(&mut self) -> Option<Vec<Pid>> {
         let mut edges: BTreeMap<Pid, Vec<Pid>> = BTreeMap::new();
         for slot in self.live_slots() {
-            let Some((pid, calls)) = self.process(slot).map(|p| (p.pid, p.calls())) else {
+            let Some(process) = self.process(slot) else {
                 continue;
             };
-            let targets = calls.into_iter().filter_map(|(to, _)| to);
+            let (pid, calls, rooms) = (process.pid, process.calls(), process.rooms());
+            let called = calls.into_iter().filter_map(|(to, _)| to);
+            let targets = called.chain(rooms.into_iter().map(Target::Pid));
             let callees = targets.filter_map(|to| Some(self.resolve(to).ok()?.0));
             let callees: Vec<Pid> = callees.collect();
             if !callees.is_empty() {
@@ -175,6 +188,24 @@ impl Process {
     fn calls(&self) -> Vec<(Option<Target>, Time)> {
         let aliases = self.extra.iter().flat_map(|extra| &extra.aliases);
         aliases.filter_map(|alias| alias.unanswered()).collect()
+    }
+
+    /// Those in whose mailboxes it waits for room.
+    fn rooms(&self) -> Vec<Pid> {
+        let held = self
+            .extra
+            .as_ref()
+            .and_then(|extra| extra.suspended.as_ref());
+        held.map_or(Vec::new(), |held| held.rooms.clone())
+    }
+
+    /// Whether it waits for a connection, where it is suspended.
+    fn waits_for_line(&self) -> bool {
+        let held = self
+            .extra
+            .as_ref()
+            .and_then(|extra| extra.suspended.as_ref());
+        held.is_none_or(|held| held.line || held.rooms.is_empty())
     }
 
     /// When the first of the timeouts of its calls is over for which no timer is set yet.
@@ -248,6 +279,7 @@ impl fmt::Display for Wait {
                 f.write_str("is ready to step, and its node is paused or busy")
             }
             Wait::Writable => f.write_str("a connection that takes more"),
+            Wait::Room { of } => write!(f, "room in the mailbox of {of}"),
             Wait::Mail => f.write_str("mail"),
             Wait::Timer { due: Some(due) } => write!(f, "a timer due at {due}"),
             Wait::Timer { due: None } => f.write_str("a timer"),

@@ -298,6 +298,20 @@ impl<'a> Reader<'a> {
                 format!("waits until the connection to {peer} takes more")
             }
             Event::Released { .. } => "may go on: the connection takes more".to_owned(),
+            Event::Held { of, .. } => {
+                format!(
+                    "waits until there is room in the mailbox of {}",
+                    self.who(of)
+                )
+            }
+            Event::Admitted { of, .. } => {
+                let of = self.who(of);
+                format!("may go on: there is room in the mailbox of {of}, or it has ended")
+            }
+            Event::Overloaded { len, .. } => {
+                format!("is overloaded: {} in its mailbox", messages(len))
+            }
+            Event::Relieved { len, .. } => format!("is relieved: {} in its mailbox", messages(len)),
             Event::Fault { text, .. } => format!("a fault{}", self.text(text, ": ")),
             Event::FaultOver { text, .. } => format!("is over{}", self.text(text, ": ")),
             Event::NoEffect { text, .. } => {
@@ -437,6 +451,9 @@ impl<'a> Reader<'a> {
                 let (of, says) = (self.of(id), self.says(id));
                 format!("{of} is stale: nobody waits for this answer any more{says}")
             }
+            Event::Refused { to, .. } => {
+                format!("sends nothing to {}: the mailbox is full", self.who(to))
+            }
             Event::DeadLetter { id, to, why } => {
                 let (of, to, says) = (self.of(id), self.target(to), self.says(id));
                 format!("{of} to {to} is a dead letter, {why}{says}")
@@ -480,6 +497,12 @@ impl<'a> Reader<'a> {
 fn nth(id: MessageId) -> String {
     let mark = if id.copy() > 0 { "'" } else { "" };
     format!("·{}{mark}", id.nth())
+}
+
+/// So many messages.
+fn messages(count: u32) -> String {
+    let word = if count == 1 { "message" } else { "messages" };
+    format!("{count} {word}")
 }
 
 /// A text on one line, and not too long.

@@ -154,7 +154,7 @@ impl System {
             ProcessFault::CrashAtMessage { nth, .. } => {
                 self.strikes = true;
                 if let Some(process) = self.process(slot) {
-                    process.strike = nth;
+                    process.extra().strike = nth;
                 }
             }
             ProcessFault::Flood { messages, .. } => self.flood(slot, messages),

@@ -129,8 +129,8 @@ impl Faults {
     /// [`Faults::chaos`] and, in the same swarm, all that can befall processes: for programs whose
     /// supervisors start again what has ended, and whose callers stand it. On each node a process is killed
     /// every 10 s, one crashes every 10 s at its next 1st to 8th message, a mailbox is flooded every 30 s
-    /// with up to 1000 messages; a hundredth of the steps that processes name crash; a tenth of the inits fail, a
-    /// tenth hang for up to 2 s, and a fifth of the terminates hang for up to 10 s.
+    /// with up to 1000 messages; a hundredth of the steps that processes name crash; a tenth of the inits
+    /// fail, a tenth hang for up to 2 s, and a fifth of the terminates hang for up to 10 s.
     ///
     /// A node's first process is spared, as nobody on its node would start it again; and so is all that
     /// passes while that process is a supervisor which starts its children.

@@ -3,7 +3,7 @@
 use crate::kernel::Time;
 use crate::otp::{Desk, GenStatem, Machine};
 use crate::process::{Target, Waiting, with};
-use crate::trace::{Name, NodeId, Pid, Totals};
+use crate::trace::{DeadReason, Name, NodeId, Pid, Totals};
 use rustc_hash::FxHashMap;
 use std::any::Any;
 use std::rc::Rc;
@@ -59,6 +59,12 @@ impl View {
     #[must_use]
     pub fn books(&self) -> Totals {
         with(|system| system.kernel.trace.books.totals())
+    }
+
+    /// How many dead letters there were for this reason so far. Of all reasons together: `books().dead`.
+    #[must_use]
+    pub fn dead_letters(&self, why: DeadReason) -> u64 {
+        with(|system| system.kernel.trace.books.dead(why))
     }
 
     /// The node of this name.
@@ -143,7 +149,8 @@ impl View {
         with(|system| system.waiting())
     }
 
-    /// Processes that wait for each other's answers in a ring, the least pid first, where there are any;
+    /// Processes that wait for each other's answers, or for room in each other's mailboxes, in a ring, the
+    /// least pid first, where there are any;
     /// [`print_ring`](super::print_ring) makes a text of it. A call by name counts for the process that
     /// holds the name now. Unless such a call ends by its timeout, none of these goes on. It looks at every
     /// live process.

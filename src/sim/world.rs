@@ -357,10 +357,7 @@ impl World {
             Effect::Down(node, peer, why) => self.news.push((node, peer, Some(why))),
             Effect::Lost(packet) => World::lose(core, packet),
             Effect::Dead(packet) => {
-                let (id, to) = (packet.id, packet.to.as_u64());
-                let trace = core.trace();
-                trace.dead_letter(id.from.node(), id, to, DeadReason::NoConnection);
-                core.recycle(packet);
+                core.dead_letter(packet.id.from.node(), packet, DeadReason::NoConnection);
             }
             Effect::Writable(waiters) => waiters.into_iter().for_each(|task| core.release(task)),
         }
@@ -436,9 +433,7 @@ impl World {
     fn drop_parked(&mut self, core: &mut Core<'_>, node: NodeId) {
         for index in self.parked_for(node) {
             if let Some(packet) = self.packets.take(index) {
-                let (id, to) = (packet.id, packet.to.as_u64());
-                core.trace().dead_letter(node, id, to, DeadReason::NodeDown);
-                core.recycle(packet);
+                core.dead_letter(node, packet, DeadReason::NodeDown);
             }
         }
     }

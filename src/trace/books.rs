@@ -151,6 +151,12 @@ impl Books {
         totals
     }
 
+    /// How many dead letters there were for this reason, over all nodes.
+    #[must_use]
+    pub fn dead(&self, why: DeadReason) -> u64 {
+        self.0.iter().map(|page| page.dead[why as usize]).sum()
+    }
+
     /// Whether every copy that was sent has one fate, once what is in flight was counted too.
     ///
     /// # Errors

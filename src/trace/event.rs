@@ -30,7 +30,7 @@ pub enum Reason {
 }
 
 /// Why a message found no receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum DeadReason {
     /// The process has ended, or was never there.
@@ -49,11 +49,13 @@ pub enum DeadReason {
     SenderGone = 6,
     /// No connection to its node could be set up.
     NoConnection = 7,
+    /// The receiver's mailbox was full.
+    MailboxFull = 8,
 }
 
 impl DeadReason {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 }
 
 /// Why a connection is no more, or never came to be.
@@ -245,6 +247,16 @@ pub enum Event {
     Quiet,
     /// A supervisor does its work.
     Supervision { by: Pid, what: Supervision },
+    /// A process waits until there is room in the mailbox of another.
+    Held { pid: Pid, of: Pid },
+    /// It waits for that no longer.
+    Admitted { pid: Pid, of: Pid },
+    /// A message was not sent, since the mailbox was full.
+    Refused { from: Pid, to: Pid },
+    /// A mailbox has reached its high watermark.
+    Overloaded { pid: Pid, len: u32 },
+    /// It is down to its low one.
+    Relieved { pid: Pid, len: u32 },
     /// A user's note.
     Note { pid: Pid, text: TextId },
 }
@@ -371,7 +383,12 @@ impl Event {
                 words!(43, u64::from(node.0), by.as_u64(), name.as_u64())
             }
             Event::Postponed { id, by } => words!(44, id.word(), id.from.as_u64(), by.as_u64()),
-            Event::Struck { pid, for_ns, .. } => words!(46, 0, pid.as_u64(), for_ns),
+            Event::Held { pid, of } => words!(45, 0, pid.as_u64(), of.as_u64()),
+            Event::Admitted { pid, of } => words!(46, 0, pid.as_u64(), of.as_u64()),
+            Event::Refused { from, to } => words!(47, 0, from.as_u64(), to.as_u64()),
+            Event::Overloaded { pid, len } => words!(48, u64::from(len), pid.as_u64()),
+            Event::Relieved { pid, len } => words!(49, u64::from(len), pid.as_u64()),
+            Event::Struck { pid, for_ns, .. } => words!(50, 0, pid.as_u64(), for_ns),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -388,6 +405,10 @@ impl Event {
             | Event::TimerCancelled { pid }
             | Event::Named { pid, .. }
             | Event::Unnamed { pid, .. }
+            | Event::Held { pid, .. }
+            | Event::Admitted { pid, .. }
+            | Event::Overloaded { pid, .. }
+            | Event::Relieved { pid, .. }
             | Event::Note { pid, .. } => Some(pid),
             Event::Send { id, .. } | Event::Reply { id, .. } | Event::Packet { id, .. } => {
                 Some(id.from)
@@ -396,6 +417,7 @@ impl Event {
                 Some(by)
             }
             Event::Stale { to, .. } => Some(to),
+            Event::Refused { from, .. } => Some(from),
             Event::Link { from, .. } | Event::Unlink { from, .. } => Some(from),
             Event::Monitor { by, .. }
             | Event::MonitorName { by, .. }
@@ -455,6 +477,7 @@ impl fmt::Display for DeadReason {
             DeadReason::Undecodable => "it does not decode",
             DeadReason::SenderGone => "its sender had ended",
             DeadReason::NoConnection => "no connection to its node",
+            DeadReason::MailboxFull => "the mailbox is full",
         })
     }
 }

@@ -46,8 +46,7 @@ async fn listen(ctx: &Context<u64>, key: &'static str) {
             Received::Info(Info::NodeDown(node)) => format!("down {node}"),
             Received::Info(Info::Exit { reason, .. }) => format!("exit {reason}"),
             Received::Info(Info::Down { reason, .. }) => format!("monitor {reason}"),
-            Received::Info(Info::Timeout) => "timeout".to_owned(),
-            Received::Info(Info::Noise) => "noise".to_owned(),
+            Received::Info(other) => format!("{other:?}"),
         };
         let now = ctx.now();
         ctx.observe(key, |heard: &mut Heard| heard.push((now, line)));

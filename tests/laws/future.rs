@@ -8,7 +8,7 @@
 //! so all that comes that way later counts as touched.
 
 use netsplit::choice::{Kind, Lineage, Recorded, Site};
-use netsplit::trace::{Event, MessageId, NodeId, Pid};
+use netsplit::trace::{DeadReason, Event, MessageId, NodeId, Pid};
 use netsplit::{Fault, Outcome};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -59,6 +59,14 @@ impl<'a> Run<'a> {
                 Event::Receive { id, by } | Event::Unread { id, by } => {
                     run.takers.insert(id, Some(by));
                 }
+                // Its coming had an effect: it stood in the mailbox for a while, or another in its stead.
+                Event::DeadLetter {
+                    id,
+                    to,
+                    why: DeadReason::MailboxFull,
+                } => {
+                    run.takers.insert(id, run.process(to));
+                }
                 Event::Stale { id, .. } | Event::DeadLetter { id, .. } => {
                     run.takers.insert(id, None);
                 }
@@ -66,6 +74,12 @@ impl<'a> Run<'a> {
             }
         }
         run
+    }
+
+    /// The process of this number.
+    fn process(&self, number: u64) -> Option<Pid> {
+        let mut pids = self.lineages.keys();
+        pids.find(|pid| pid.as_u64() == number).copied()
     }
 
     fn events(&self) -> impl Iterator<Item = (u64, Event)> + use<'a> {
@@ -375,6 +389,20 @@ impl Future {
                 }
                 Event::Down { to, of, .. } if self.is_touched(of, run, at) => {
                     more |= self.touch(to, run, at);
+                }
+                Event::Admitted { pid, of } if self.is_touched(of, run, at) => {
+                    more |= self.touch(pid, run, at);
+                }
+                // A call fails whose question was dropped.
+                Event::DeadLetter {
+                    id,
+                    to,
+                    why: DeadReason::MailboxFull,
+                } if run
+                    .process(to)
+                    .is_some_and(|to| self.is_touched(to, run, at)) =>
+                {
+                    more |= self.touch(id.from, run, at);
                 }
                 // A call fails with its server's end, and the log does not say whose call.
                 Event::Exit { pid, .. } if self.is_touched(pid, run, at) => {

@@ -245,6 +245,16 @@ fn in_lockstep_a_fault_taken_out_changes_no_draw_outside_its_causal_future() {
 }
 
 #[test]
+fn in_a_crowd_a_fault_taken_out_changes_no_draw_outside_its_causal_future() {
+    let of_datagrams = [Kind::Duplicate, Kind::CopyLatency, Kind::Reorder];
+    let expected = TAKEN_OUT
+        .into_iter()
+        .filter(|kind| !of_datagrams.contains(kind));
+    let expected: Vec<Kind> = expected.collect();
+    law_holds_without_being_empty(&shapes::crowd(), SEEDS, &expected, 0.2);
+}
+
+#[test]
 fn over_connections_a_fault_taken_out_changes_no_draw_outside_its_causal_future() {
     let mut expected = [
         &[Kind::Rank, Kind::Lateness, Kind::Loss, Kind::Latency][..],

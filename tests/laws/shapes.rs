@@ -1,9 +1,9 @@
 //! Clusters of different shapes, under every kind of fault.
 
 use netsplit::{
-    Address, Context, Distribution, ExitReason, Faults, Flow, GenServer, Info, Network, Never,
-    PacketKind, Path, Received, Refusal, ReplyTo, Scenario, Server, Supervisor, TimerRef, child,
-    millis, secs,
+    Address, Context, Distribution, ExitReason, Faults, Flow, GenServer, Info, MailboxBound,
+    Network, Never, Overflow, PacketKind, Path, Received, Refusal, ReplyTo, Scenario, Server,
+    Supervisor, TimerRef, child, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         family(),
         lockstep(),
         partners(),
+        crowd(),
         keepers(),
     ]
 }
@@ -336,5 +337,47 @@ async fn worker(
             (5, _) => Address::named(other, "parent").send_datagram(Order::Work(number + 1, None)),
             _ => {}
         }
+    }
+}
+
+/// Producers on five nodes fill mailboxes with bounds, of their own node and of the next: they wait for
+/// room, are dropped, and their questions too.
+pub(crate) fn crowd() -> Scenario {
+    let names = ["b0", "b1", "b2", "b3", "b4"];
+    let mut scenario = Scenario::new("crowd");
+    for (index, name) in names.into_iter().enumerate() {
+        let next = names[(index + 1) % names.len()];
+        let policy = [Overflow::Wait, Overflow::DropOldest, Overflow::Refuse][index % 3];
+        scenario = scenario.node(name, move |ctx: Context<Question>| async move {
+            ctx.register("till").expect("a free name");
+            ctx.bound_mailbox(MailboxBound::new(2).policy(policy));
+            for _ in 0..2 {
+                ctx.spawn_link(move |ctx: Context| customer(ctx, name, next));
+            }
+            loop {
+                let (number, reply_to) = ctx.receive_message().await;
+                ctx.sleep(millis(number % 4)).await;
+                if let Some(reply_to) = reply_to {
+                    reply_to.reply(number);
+                }
+            }
+        });
+    }
+    chaos(scenario)
+}
+
+type Question = (u64, Option<ReplyTo<u64>>);
+
+async fn customer(ctx: Context, own: &'static str, next: &'static str) {
+    let tills = [own, next].map(|node| Address::<Question>::named(node, "till"));
+    loop {
+        let till = tills[ctx.random_below(2) as usize];
+        let number = ctx.random_below(50);
+        if number % 5 == 0 {
+            let _ = till.call(|to| (number, Some(to)), millis(20)).await;
+        } else {
+            till.send((number, None));
+        }
+        ctx.sleep(millis(ctx.random_below(3))).await;
     }
 }

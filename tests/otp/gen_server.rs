@@ -42,7 +42,7 @@ impl Plan {
         Plan { init, ..self }
     }
 
-    fn trap(self) -> Plan {
+    pub(crate) fn trap(self) -> Plan {
         Plan { trap: true, ..self }
     }
 

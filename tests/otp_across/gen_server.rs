@@ -102,8 +102,7 @@ impl GenServer for Probe {
             Info::Down { reason, .. } => format!("down {reason}"),
             Info::NodeUp(_) => "up".to_owned(),
             Info::NodeDown(_) => "down".to_owned(),
-            Info::Timeout => "timeout".to_owned(),
-            Info::Noise => "noise".to_owned(),
+            other => format!("{other:?}").to_lowercase(),
         });
         Flow::Next
     }

@@ -3,7 +3,7 @@
 use super::{LONG, all_seeds, ends_with, settle, with_client};
 use netsplit::{
     Address, CallError, Context, Event, ExitReason, Faults, GenStatem, Initial, Keep, Never,
-    Refusal, ReplyTo, Scenario, StateMachine, Transition, millis, secs,
+    Refusal, ReplyTo, Scenario, StateMachine, Transition, millis, secs, stop,
 };
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +101,16 @@ fn otp_08_callers_that_a_machine_has_postponed_hear_of_its_end_across_nodes() {
 }
 
 #[test]
+fn otp_09_stop_ends_a_machine_by_name_across_nodes() {
+    with_client(far(Gate::Open), async |_: &Context| {
+        assert_eq!(gate().call(Ask::Pass, LONG).await, Ok(1));
+        assert_eq!(stop(gate(), ExitReason::Shutdown, LONG).await, Ok(()));
+        let again = stop(gate(), ExitReason::Shutdown, LONG).await;
+        assert_eq!(again, Err(CallError::NoProc));
+    });
+}
+
+#[test]
 fn otp_07_an_answer_to_a_postponed_question_that_nobody_waits_for_is_stale_across_nodes() {
     let outcomes = with_client(far(Gate::Shut), async |ctx: &Context| {
         let given_up = gate().call(Ask::Pass, secs(200)).await;
@@ -131,7 +141,9 @@ fn otp_07_and_08_under_chaos_each_postponed_question_has_one_fate_and_its_call_o
                     Err(CallError::NodeDown(_) | CallError::NoProc) => ctx.count("gone"),
                     // The node was asked to stop.
                     Err(CallError::Exit(reason)) => assert_eq!(reason, ExitReason::Shutdown),
-                    Err(CallError::CallingSelf) => unreachable!("the client is no gate"),
+                    Err(error) => {
+                        unreachable!("{error}: the client is no gate, and a gate has no bound")
+                    }
                 }
             }
         }

@@ -14,6 +14,7 @@ mod gen_server;
 mod gen_server_calls;
 mod gen_statem;
 mod links;
+mod mailboxes;
 mod monitors;
 mod multi_call;
 mod names;

@@ -73,6 +73,11 @@ fn in_a_star_the_tape_of_every_strategys_run_replays_to_the_same_digest() {
 }
 
 #[test]
+fn in_a_crowd_the_tape_of_every_strategys_run_replays_to_the_same_digest() {
+    the_tapes_replay(&shapes::crowd(), 10);
+}
+
+#[test]
 fn among_pairs_the_tape_of_every_strategys_run_replays_to_the_same_digest() {
     the_tapes_replay(&shapes::pairs(), 10);
 }

@@ -64,11 +64,16 @@ fn sort(event: &Event) -> usize {
             Supervision::Waits { .. } => 51,
         },
         Event::Postponed { .. } => 53,
-        Event::Struck { .. } => 54,
+        Event::Held { .. } => 54,
+        Event::Admitted { .. } => 55,
+        Event::Refused { .. } => 56,
+        Event::Overloaded { .. } => 57,
+        Event::Relieved { .. } => 58,
+        Event::Struck { .. } => 59,
     }
 }
 
-const SORTS: usize = 55;
+const SORTS: usize = 60;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -307,6 +312,25 @@ fn examples() -> Log {
             peer: bank,
         },
         Event::Released { pid: till },
+        Event::Held {
+            pid: root,
+            of: till,
+        },
+        Event::Admitted {
+            pid: root,
+            of: till,
+        },
+        Event::Refused {
+            from: root,
+            to: till,
+        },
+        Event::DeadLetter {
+            id: local,
+            to: till.as_u64(),
+            why: DeadReason::MailboxFull,
+        },
+        Event::Overloaded { pid: till, len: 8 },
+        Event::Relieved { pid: till, len: 4 },
         Event::Fault {
             number: 0,
             text: cut,
