@@ -105,6 +105,24 @@ kinds! {
     StepBy = 28, "step-by", Adversary;
     /// At which level, of so many, the n-th class of faults is in this run; 0: not at all.
     Swarm = 29, "swarm", Adversary;
+    /// When in its n-th window a node has one of its processes killed.
+    Kill = 30, "kill", Adversary;
+    /// When in its n-th window one of a node's processes is told to crash at a message.
+    CrashAtMessage = 31, "crash-at-message", Adversary;
+    /// When in its n-th window one of a node's mailboxes is flooded.
+    Flood = 32, "flood", Adversary;
+    /// Which of the node's processes such a fault befalls: this many modulo how many there are.
+    Victim = 33, "victim", Adversary;
+    /// At which message, or with how many, less one.
+    HowMany = 34, "how-many", Adversary;
+    /// Whether a process crashes at the n-th of the steps that it names.
+    CrashAtStep = 35, "crash-at-step", Adversary;
+    /// Whether a process's init fails.
+    InitFails = 36, "init-fails", Adversary;
+    /// For how many nanoseconds a process's init hangs.
+    InitHangs = 37, "init-hangs", Adversary;
+    /// For how many nanoseconds a process's n-th terminate hangs.
+    SlowTerminate = 38, "slow-terminate", Adversary;
 }
 
 /// Who draws, named by cause: a node, a boot of it, or a process by its line of descent.

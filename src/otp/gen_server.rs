@@ -253,12 +253,12 @@ async fn serve_loop<S: GenServer>(
                 Next::Received(received.unwrap_or(Received::Info(Info::Timeout)))
             }
             Flow::Continue => Next::Continue,
-            Flow::Stop(reason) => return terminate(ctx, desk, reason).await,
+            Flow::Stop(reason) => return terminate(ctx, desk, birth, reason).await,
         };
         if let Next::Received(Received::Info(Info::Exit { from, reason })) = &next
             && birth.is_parent(*from)
         {
-            return terminate(ctx, desk, reason.clone()).await;
+            return terminate(ctx, desk, birth, reason.clone()).await;
         }
         match &next {
             Next::Received(Received::Message(message)) => {
@@ -291,8 +291,12 @@ async fn serve_loop<S: GenServer>(
 async fn terminate<S: GenServer>(
     ctx: &mut Context<S::Message>,
     desk: &Desk<S>,
+    birth: &Birth,
     reason: ExitReason,
 ) -> ExitReason {
+    if let Err(struck) = birth.ends(ctx).await {
+        return struck;
+    }
     let mut server = desk.borrow_mut();
     match Caught(server.terminate(&reason, ctx)).await {
         Ok(()) => reason,

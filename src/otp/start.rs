@@ -5,8 +5,8 @@
 use super::caught::{Caught, noted};
 use super::supervisor::SpecError;
 use crate::process::{
-    Address, Call, CallError, Context, ExitReason, IntoExit, MailboxBound, Message, MonitorRef,
-    NameError, Never, ReplyTo, started_by,
+    Address, Call, CallError, Context, ExitReason, IntoExit, MailboxBound, Message, Moment,
+    MonitorRef, NameError, Never, ReplyTo, started_by,
 };
 use crate::trace::Pid;
 use serde::{Deserialize, Serialize};
@@ -249,6 +249,22 @@ impl Birth {
         self.parent == Some(from) || from == Pid::NOBODY
     }
 
+    /// Under which name it was started.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What comes before a `terminate`: a fault can hold it up, or end the process without it.
+    ///
+    /// # Errors
+    /// The reason with which the process is to end then.
+    pub(crate) async fn ends<M: Message>(&self, ctx: &Context<M>) -> Result<(), ExitReason> {
+        if ctx.may_be_struck() {
+            return ctx.pass(Moment::Terminate(self.name())).await;
+        }
+        Ok(())
+    }
+
     /// Bounds the mailbox, takes the name, and waits for `init`; tells the starter how it went.
     ///
     /// # Errors
@@ -266,7 +282,20 @@ impl Birth {
         {
             return Err(self.is_taken(&error));
         }
-        match Caught(init(ctx)).await {
+        if ctx.may_be_struck()
+            && let Err(reason) = ctx.pass(Moment::Init(self.name())).await
+        {
+            return Err(self.fails(reason));
+        }
+        let is_alone = self.ack.is_none();
+        if is_alone {
+            ctx.in_init(true);
+        }
+        let made = Caught(init(ctx)).await;
+        if is_alone {
+            ctx.in_init(false);
+        }
+        match made {
             Ok(Ok(state)) => Ok(state),
             Ok(Err(Refusal::Ignore)) => {
                 self.tell(Err(StartError::Ignored));

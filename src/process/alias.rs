@@ -482,7 +482,7 @@ fn deliver_answer<R: Message>(to: Pid, alias: u32, packet: &Packet) {
     let answer = decode::<R>(packet.label, &packet.bytes);
     with(|system| match answer {
         Ok(answer) => match system.put_answer(to, alias, packet.id, answer) {
-            Some(late) => system.graveyard.push(Remains::Answer(Box::new(late))),
+            Some(late) => system.graveyard.push(Remains::Value(Box::new(late))),
             // A third party has answered, while the caller still watches the one that it asked.
             None if packet.what == Carries::Answer(false) => system.end_call(to, alias),
             None => {}

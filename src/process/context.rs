@@ -7,7 +7,7 @@ use super::message::Message;
 use super::signal::NameError;
 use super::spawn::{Tie, spawn};
 use super::sys::Behaviour;
-use super::system::{System, act, wants, with};
+use super::system::{Remains, System, act, wants, with};
 use super::target::Target;
 use super::timer::{Alarm, Sleep, TimerRef, cancel, left, send_after, wait};
 use crate::choice::{Kind, Shape, Site, Stream};
@@ -202,6 +202,11 @@ impl<M: Message> Context<M> {
                     Content::Message(id, _) => with(|system| system.took(self.pid, *id)),
                     Content::System(of) => with(|system| system.received(self.pid, of.0)),
                     Content::Down(..) | Content::Info(_) | Content::Timer(_) => {}
+                }
+                if let Content::Message(..) = &content
+                    && with(|system| system.strikes && system.is_struck())
+                {
+                    return Poll::Pending;
                 }
                 Poll::Ready(content)
             }
@@ -613,6 +618,10 @@ impl System {
                 if bounded {
                     self.made_room(slot, pid, id);
                 }
+                if self.strikes && self.is_struck() {
+                    self.graveyard.push(Remains::Value(Box::new(content)));
+                    return None;
+                }
             }
             Content::System(system) => self.received(pid, system.0),
             Content::Down(..) | Content::Info(_) | Content::Timer(_) => {}
@@ -661,7 +670,7 @@ impl System {
     }
 
     /// What a process that has doomed itself still does in this poll does not happen.
-    fn fence_the_doomed(&mut self, current: super::system::Current) {
+    pub(super) fn fence_the_doomed(&mut self, current: super::system::Current) {
         if let Some(process) = self.process(current.slot)
             && process.dying
         {

@@ -1,5 +1,6 @@
 //! The seam: what a node's processes ask of the world outside, and what it hands in.
 
+use super::blow::{Blow, Passing};
 use super::letters::bury_letter;
 use super::message::{Labeled, encode};
 use super::node::NodeState;
@@ -159,6 +160,18 @@ pub trait Host: Any {
 
     /// The node of this name.
     fn node(&self, name: &str) -> Option<NodeId>;
+
+    /// Whether faults may befall processes where they pass ([`Host::befalls`]): asked once, when a runtime is
+    /// made. Default: no.
+    fn strikes(&self) -> bool {
+        false
+    }
+
+    /// What befalls a process where it passes. Default: nothing.
+    fn befalls(&mut self, core: Core<'_>, passing: &Passing<'_>) -> Option<Blow> {
+        let _ = (core, passing);
+        None
+    }
 }
 
 /// What a host may use of the run's core while it is asked something.

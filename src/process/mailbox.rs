@@ -105,6 +105,8 @@ pub enum Info {
     DeadLetter(DeadLetter),
     /// The time that a server gave for the next message is over.
     Timeout,
+    /// Something that no protocol knows: a fault has flooded the mailbox with it.
+    Noise,
 }
 
 /// What a process takes out of its mailbox.

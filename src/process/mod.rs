@@ -5,6 +5,7 @@
 
 mod address;
 mod alias;
+mod blow;
 mod bound;
 mod context;
 mod distribution;
@@ -31,6 +32,7 @@ mod timer;
 mod waiting;
 
 pub use address::Address;
+pub use blow::{Blow, Moment, Passing};
 pub use bound::{MailboxBound, Overflow, TrySendError};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};

@@ -38,6 +38,8 @@ pub(crate) struct NodeState {
     pub(crate) late: Vec<u32>,
     /// Its first process.
     pub(crate) root: Pid,
+    /// Its first process is a behaviour, and in its `init`.
+    pub(crate) starting: bool,
     pub(crate) boots: u32,
     pub(crate) group: GroupId,
     /// Calls of the host until the node crashes inside a poll; `u64::MAX` for never.
@@ -64,6 +66,7 @@ impl NodeState {
             letter_watchers: Vec::new(),
             late: Vec::new(),
             root: Pid::NOBODY,
+            starting: false,
             boots: 0,
             group: 0,
             fuse: u64::MAX,
@@ -86,6 +89,7 @@ impl NodeState {
         self.group = group;
         self.fuse = u64::MAX;
         (self.paused, self.stopping, self.sent) = (false, false, 0);
+        self.starting = false;
         self.listeners.clear();
         self.load_watchers.clear();
         self.letter_watchers.clear();

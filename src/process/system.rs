@@ -23,7 +23,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -83,6 +83,10 @@ pub(crate) struct Extra {
     pub(crate) postponed: VecDeque<MessageId>,
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) behaviour: Option<Rc<dyn Behaviour>>,
+    /// How many steps it has passed that it names, where faults look for them.
+    pub(crate) steps: u32,
+    /// A fault ends it as it takes its so-manieth message from now on; 0: none does.
+    pub(crate) strike: u32,
     /// What a mailbox with a bound keeps beside its queue.
     pub(crate) bounded: Option<Box<Bounded>>,
     /// What it waits for, where that is room in mailboxes.
@@ -188,7 +192,7 @@ pub(crate) enum Remains {
     Mailbox(Box<dyn AnyMailbox>),
     Extra(Box<Extra>),
     Delayed(Delayed),
-    Answer(Box<dyn Any>),
+    Value(Box<dyn Any>),
 }
 
 pub(crate) struct System {
@@ -209,6 +213,10 @@ pub(crate) struct System {
     pub(crate) moved: bool,
     /// Whether any node's clock runs otherwise than the run's.
     pub(crate) drifts: bool,
+    /// Whether faults may befall processes where they pass.
+    pub(crate) strikes: bool,
+    /// Processes that a fault holds up.
+    pub(crate) held_up: BTreeSet<Pid>,
     /// Processes that have unlinked one of another node, which has not confirmed it, and the number of that.
     pub(crate) unlinking: FxHashMap<(Pid, Pid), u32>,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
@@ -327,6 +335,7 @@ pub(crate) fn try_with<R>(code: impl FnOnce(&mut System) -> R) -> Option<R> {
 
 impl System {
     pub(crate) fn new(choice: Choice, trace: Trace, bounds: Bounds, host: Box<dyn Host>) -> System {
+        let strikes = host.strikes();
         System {
             kernel: Kernel::new(choice, trace, bounds),
             nodes: Vec::new(),
@@ -337,6 +346,8 @@ impl System {
             fuses: false,
             pauses: false,
             moved: false,
+            strikes,
+            held_up: BTreeSet::new(),
             drifts: false,
             unlinking: FxHashMap::default(),
             dying: Vec::new(),

@@ -317,6 +317,7 @@ impl<'a> Reader<'a> {
             Event::NoEffect { text, .. } => {
                 format!("a fault without effect{}", self.text(text, ": "))
             }
+            Event::Struck { text, .. } => format!("is struck{}", self.text(text, ": ")),
             Event::Stopping { .. } => "is asked to stop".to_owned(),
             Event::Halt { .. } => "stops".to_owned(),
             Event::Outdated { newer, .. } => {

@@ -1,5 +1,6 @@
-//! Faults of nodes, connections and clocks, as data: what befalls whom, and for how long.
+//! Faults of nodes, connections, clocks and processes, as data: what befalls whom, and for how long.
 
+use super::process_fault::ProcessFault;
 use crate::net::Cut;
 use crate::trace::NodeId;
 use std::fmt;
@@ -10,8 +11,8 @@ use std::time::Duration;
 /// Where its node is not in the state for it, it is a fault without effect: nothing happens, and a line of
 /// the trace says so. So it is with whatever befalls a node that is down, except for its machine's clocks
 /// and the network around it; with a pause, a stop or a write-off of a node that is paused; with a stop
-/// of one that is stopping; with a write-off of one whose old machine still runs; and with the break of a
-/// connection that is not there.
+/// of one that is stopping; with a write-off of one whose old machine still runs; with the break of a
+/// connection that is not there; and with what is to befall a process that is not there.
 ///
 /// What makes no sense in any state ([`FaultError`](super::FaultError)) is refused before the run: a name
 /// that no node has, a fault that lasts no time, a cut that has not a node on each side.
@@ -109,6 +110,13 @@ pub enum Fault<N = NodeId> {
         /// By how many parts in a billion it is too fast, or too slow where it is negative: less than a
         /// billion, either way. 0: it is right again.
         ppb: i64,
+    },
+    /// Something befalls one of a node's processes.
+    Process {
+        /// The node.
+        node: N,
+        /// What, and which process.
+        what: ProcessFault,
     },
 }
 
@@ -307,7 +315,16 @@ impl<N> Fault<N> {
                 node: name(node)?,
                 ppb: *ppb,
             },
+            Fault::Process { node, what } => Fault::Process {
+                node: name(node)?,
+                what: what.clone(),
+            },
         })
+    }
+
+    /// Whether it waits for somebody who passes.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Fault::Process { what, .. } if what.victim().is_none())
     }
 
     /// How long it lasts, where it ends by itself.
@@ -335,6 +352,7 @@ impl Fault {
             | Fault::Zombie { node, .. }
             | Fault::ClockStep { node, .. }
             | Fault::Drift { node, .. }
+            | Fault::Process { node, .. }
             | Fault::Break { a: node, .. } => Some(*node),
             Fault::Cut { .. } => None,
         }
@@ -412,6 +430,7 @@ impl<N: fmt::Display> fmt::Display for Fault<N> {
                     "the clock of {node} is {ppm} parts in a million too {way}"
                 )
             }
+            Fault::Process { node, what } => what.tell(f, node),
         }
     }
 }

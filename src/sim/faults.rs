@@ -1,7 +1,8 @@
 //! Which faults a run may have, and how often: a profile, not yet drawn.
 
 use super::fault::Fault;
-use crate::choice::{Choice, Kind, Lineage, Rate, RateError, Shape, Site};
+use super::process_rates::{OfProcesses, ProcessRates};
+use crate::choice::{Choice, Kind, Rate, RateError};
 use crate::kernel::nanos;
 use crate::net::{PacketFault, PacketFaults, RuleError};
 use crate::trace::PacketKind;
@@ -20,10 +21,15 @@ pub(crate) enum Class {
     Cut = 5,
     Break = 6,
     ClockStep = 7,
+    Kill = 8,
+    CrashAtMessage = 9,
+    Flood = 10,
 }
 
 impl Class {
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 11;
+    /// Those that befall processes come after these.
+    pub(super) const OF_NODES: usize = 8;
     pub(crate) const ALL: [Class; Class::COUNT] = [
         Class::Crash,
         Class::PowerCut,
@@ -33,6 +39,9 @@ impl Class {
         Class::Cut,
         Class::Break,
         Class::ClockStep,
+        Class::Kill,
+        Class::CrashAtMessage,
+        Class::Flood,
     ];
 
     /// What it does, and what its duration means.
@@ -46,6 +55,9 @@ impl Class {
             Class::Cut => ("cut the network", "for"),
             Class::Break => ("break a connection", ""),
             Class::ClockStep => ("step a clock", "by up to"),
+            Class::Kill => ("kill a process", ""),
+            Class::CrashAtMessage => ("crash a process", "at its next message, up to number"),
+            Class::Flood => ("flood a mailbox", "with up to"),
         }
     }
 
@@ -68,6 +80,9 @@ impl Class {
             Class::Cut => Kind::Cut,
             Class::Break => Kind::Break,
             Class::ClockStep => Kind::ClockStep,
+            Class::Kill => Kind::Kill,
+            Class::CrashAtMessage => Kind::CrashAtMessage,
+            Class::Flood => Kind::Flood,
         }
     }
 }
@@ -98,6 +113,7 @@ pub struct Faults {
     slow_step: Duration,
     timers_late: Duration,
     drift_ppm: u32,
+    pub(super) processes: OfProcesses,
     swarm: bool,
     spared: Vec<String>,
     packets: Vec<PacketFault>,
@@ -107,6 +123,12 @@ pub struct Faults {
 /// A profile that makes no sense.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FaultError {
+    /// A number of which there must be one at least.
+    #[error("the number of `{0}` must be at least 1: leave it out where it should never come")]
+    NoCount(&'static str),
+    /// A fault that counts to 0.
+    #[error("`{0}` does nothing: it counts from 1")]
+    Nothing(Box<Fault<String>>),
     /// A rate outside 0 to 1.
     #[error("the rate of `{0}`: {1}")]
     Rate(&'static str, #[source] RateError),
@@ -169,6 +191,7 @@ impl Faults {
             slow_step: Duration::from_millis(10),
             timers_late: Duration::ZERO,
             drift_ppm: 0,
+            processes: OfProcesses::CALM,
             swarm: false,
             spared: Vec::new(),
             packets: Vec::new(),
@@ -264,7 +287,7 @@ impl Faults {
         self
     }
 
-    fn often(mut self, class: Class, every: Duration, lasts: Duration) -> Faults {
+    pub(super) fn often(mut self, class: Class, every: Duration, lasts: Duration) -> Faults {
         self.often[class as usize] = Some((every, lasts));
         self
     }
@@ -437,6 +460,7 @@ impl Faults {
             slow_step_ns: long("slow", self.slow_step)?,
             timers_late_ns: nanos(self.timers_late),
             drift_ppb: u64::from(self.drift_ppm) * 1000,
+            processes: self.processes.rates()?,
             swarm: self.swarm,
         })
     }
@@ -454,6 +478,8 @@ pub(crate) fn checked(fault: &Fault<String>) -> Result<(), FaultError> {
         return Err(FaultError::NoTime(boxed()));
     }
     match fault {
+        Fault::Process { what, .. } if what.takes_no_time() => Err(FaultError::NoTime(boxed())),
+        Fault::Process { what, .. } if what.is_nothing() => Err(FaultError::Nothing(boxed())),
         Fault::Cut { cut, .. } if !cut.divides() => Err(FaultError::NoSides(boxed())),
         Fault::Cut {
             flap: Some(period), ..
@@ -495,11 +521,9 @@ pub(crate) struct Rates {
     pub(crate) slow_step_ns: u64,
     pub(crate) timers_late_ns: u64,
     pub(crate) drift_ppb: u64,
+    pub(crate) processes: ProcessRates,
     pub(crate) swarm: bool,
 }
-
-/// Levels at which a kind of fault can be on in a run of a swarm.
-const LEVELS: u64 = 3;
 
 impl Rates {
     /// How often a class comes; `None` where it never does and nobody but the seed is asked. A tape may
@@ -512,69 +536,11 @@ impl Rates {
         let often = self.often[class as usize].unwrap_or(never);
         (!often.rate.is_never() || !choice.is_seeded()).then_some(often)
     }
-
-    /// The rates of one run: of a swarm, each kind is on or off, at a level that is drawn.
-    pub(crate) fn draw(&mut self, choice: &mut Choice) {
-        if !self.swarm {
-            return;
-        }
-        let even = Rate::new(0.5).unwrap_or(Rate::ALWAYS);
-        let mut nth = 0;
-        let mut level = || {
-            nth += 1;
-            let site = Site::new(Kind::Swarm, Lineage::RUN, nth);
-            match choice.draw(site, Shape::Sometimes(even, LEVELS)) {
-                0 => 0.0,
-                level => 0.5_f64.powi((LEVELS - level) as i32),
-            }
-        };
-        let scaled = |rate: Rate, by: f64| Rate::new(rate.probability() * by).unwrap_or(rate);
-        let (lost, doubled, held) = (level(), level(), level());
-        for kind in 0..PacketKind::COUNT {
-            let packets = &mut self.packets;
-            packets.loss[kind] = scaled(packets.loss[kind], lost);
-            packets.duplicate[kind] = scaled(packets.duplicate[kind], doubled);
-        }
-        self.packets.reorder = scaled(self.packets.reorder, held);
-        for often in &mut self.often {
-            let by = level();
-            *often = often.map(|often| Often {
-                rate: scaled(often.rate, by),
-                ..often
-            });
-        }
-        self.slow = scaled(self.slow, level());
-        self.timers_late_ns = (self.timers_late_ns as f64 * level()) as u64;
-        self.drift_ppb = (self.drift_ppb as f64 * level()) as u64;
-    }
 }
 
 /// A rate in percent, to three places.
 fn percent(rate: f64) -> f64 {
     (rate * 100_000.0).round() / 1000.0
-}
-
-/// What the draws of a swarm decide about, counted from 1.
-const SWARM: [&str; 6 + Class::COUNT] = [
-    "lost packets",
-    "duplicates",
-    "packets held back",
-    "crashes",
-    "power cuts",
-    "stops",
-    "pauses",
-    "nodes written off",
-    "cuts of the network",
-    "broken connections",
-    "steps of clocks",
-    "slow boots",
-    "late timers",
-    "drifting clocks",
-];
-
-/// What the `nth` draw of a swarm is about.
-pub(crate) fn swarm_kind(nth: u64) -> Option<&'static str> {
-    SWARM.get((nth as usize).checked_sub(1)?).copied()
 }
 
 impl fmt::Display for Faults {
@@ -599,10 +565,10 @@ impl fmt::Display for Faults {
                 continue;
             };
             let (word, how_long) = class.words();
-            let lasts = if how_long.is_empty() {
-                String::new()
-            } else {
-                format!(" {how_long} {lasts:?}")
+            let lasts = match self.processes.most(class) {
+                Some(most) => format!(" {how_long} {most}"),
+                None if how_long.is_empty() => String::new(),
+                None => format!(" {how_long} {lasts:?}"),
             };
             parts.push(format!("{word} every {every:?}{lasts}"));
         }
@@ -617,6 +583,7 @@ impl fmt::Display for Faults {
             let most = self.drift_ppm;
             parts.push(format!("clocks up to {most} parts in a million wrong"));
         }
+        parts.extend(self.processes.parts(percent));
         parts.extend(self.packets.iter().map(ToString::to_string));
         let by_hand = self.by_hand.iter();
         parts.extend(by_hand.map(|(at, fault)| format!("at {at:?} {fault}")));

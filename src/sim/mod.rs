@@ -2,16 +2,20 @@
 //!
 //! It makes one run of one seed or tape. How runs are searched is the business of the floor below.
 
+mod blows;
 mod clock;
 mod fault;
 mod faults;
 mod nemesis;
 mod outcome;
 mod plan;
+mod process_fault;
+mod process_rates;
 mod property;
 mod run;
 mod scenario;
 mod script;
+mod swarm;
 mod tracing;
 mod view;
 mod waits;
@@ -20,13 +24,15 @@ mod world;
 
 pub use crate::process::{Called, Wait, Waiting};
 pub use fault::Fault;
+pub(crate) use faults::WINDOW_NS;
 pub use faults::{FaultError, Faults};
-pub(crate) use faults::{WINDOW_NS, swarm_kind};
 pub use outcome::{Outcome, RunError, Violation};
 pub use plan::{Plan, Planned};
+pub use process_fault::{ProcessFault, Who};
 pub use property::Verdict;
 pub use run::{Chance, Keep};
 pub use scenario::{Form, Scenario, ScenarioError};
 pub use script::Sim;
+pub(crate) use swarm::swarm_kind;
 pub use view::{Unreadable, View};
 pub use waits::{Waits, print_ring};

@@ -83,6 +83,10 @@ impl Run<'_> {
                     world.is_connected(a, b)
                 }
                 Fault::ClockStep { .. } | Fault::Drift { .. } | Fault::Cut { .. } => true,
+                Fault::Process { what, .. } => {
+                    let victim = what.victim();
+                    victim.is_none_or(|who| system.victim(node, who).is_some())
+                }
             }
         })
     }
@@ -140,6 +144,13 @@ impl Run<'_> {
                 system.world().0.clocks[node.index()].step(by_ns);
             }),
             Fault::Drift { node, ppb } => self.drift(node, ppb),
+            Fault::Process { node, ref what } => {
+                with(|system| {
+                    system.strike(node, what);
+                    system.settle();
+                });
+                bury();
+            }
         }
     }
 
@@ -344,6 +355,7 @@ impl Run<'_> {
             let owner = state.lineage.boot(state.boots);
             let (world, mut core) = system.world();
             world.add_machine(Some(old), owner);
+            world.blows.moved(old, newer);
             world
                 .network
                 .set_machine(old, |machine| machine.outdated = true);
@@ -390,7 +402,9 @@ impl Run<'_> {
             system.kernel.trace.emit(Event::Quiet);
             let (world, mut core) = system.world();
             world.quiet(&mut core);
-            world.active.clone()
+            let active = world.active.clone();
+            system.no_more_blows();
+            active
         });
         active.into_iter().for_each(|number| self.end_fault(number));
         let nodes = with(|system| system.nodes.len());

@@ -1,7 +1,8 @@
-//! The plan of a run's faults of nodes, connections and clocks: data, drawn before the run begins.
+//! The plan of a run's faults of nodes, connections, clocks and processes: data, drawn before the run begins.
 
 use super::fault::Fault;
 use super::faults::{Class, Often, Rates, WINDOW_NS};
+use super::process_fault::{ProcessFault, Who};
 use crate::choice::{Choice, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::{Time, nanos};
 use crate::net::Cut;
@@ -46,7 +47,7 @@ impl Plan {
             Kind::Peer => (Class::Break, site.who, site.nth),
             Kind::StepBy => (Class::ClockStep, site.who, site.nth),
             Kind::CutForm | Kind::CutSide | Kind::Flap => (Class::Cut, Lineage::RUN, site.nth),
-            Kind::Lasts => {
+            Kind::Lasts | Kind::Victim | Kind::HowMany => {
                 let class = Class::ALL.get((site.nth >> 40) as usize)?;
                 (*class, site.who, site.nth & ((1 << 40) - 1))
             }
@@ -230,8 +231,43 @@ impl Draft<'_> {
                 let by_ns = zigzag(self.choice.draw(site, Shape::UpTo(most)));
                 (by_ns != 0).then_some(Fault::ClockStep { node, by_ns })?
             }
+            Class::Kill => Fault::Process {
+                node,
+                what: ProcessFault::Kill {
+                    who: self.victim(who, window),
+                },
+            },
+            Class::CrashAtMessage => Fault::Process {
+                node,
+                what: ProcessFault::CrashAtMessage {
+                    who: self.victim(who, window),
+                    nth: self.how_many(who, window, self.rates.processes.at_message),
+                },
+            },
+            Class::Flood => Fault::Process {
+                node,
+                what: ProcessFault::Flood {
+                    who: self.victim(who, window),
+                    messages: self.how_many(who, window, self.rates.processes.flood),
+                },
+            },
             Class::Cut => return None,
         })
+    }
+
+    /// Which process it befalls.
+    fn victim(&mut self, who: Lineage, window: u64) -> Who {
+        let nth = (self.class as u64) << 40 | window;
+        let site = Site::new(Kind::Victim, who, nth);
+        Who::Drawn(self.choice.draw(site, Shape::Rank))
+    }
+
+    /// At which message, or with how many: 1 to `most`.
+    fn how_many(&mut self, who: Lineage, window: u64, most: u32) -> u32 {
+        let nth = (self.class as u64) << 40 | window;
+        let site = Site::new(Kind::HowMany, who, nth);
+        let more = self.choice.draw(site, Shape::UpTo(u64::from(most - 1)));
+        1 + more as u32
     }
 
     /// The cut of a window: its form, who is on which side, how long, and whether it flaps.

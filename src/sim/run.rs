@@ -247,7 +247,7 @@ impl Run<'_> {
     /// Draws the faults, and puts them on the agenda.
     fn plan(&mut self) {
         let cluster = self.cluster;
-        with(|system| {
+        let first = with(|system| {
             let nodes = system.nodes.iter().zip(&cluster.nodes);
             let servers = nodes
                 .filter(|(_, node)| !node.spared)
@@ -256,7 +256,13 @@ impl Run<'_> {
             let (world, mut core) = system.world();
             let (rates, end) = (&world.rates, cluster.faults_end);
             let plan = Plan::draw(core.choice(), rates, &cluster.by_hand, &servers, end);
+            let strikes = rates.processes.strike() || !core.choice().is_seeded();
+            let mut first = Vec::new();
             for (index, planned) in plan.faults().iter().enumerate() {
+                if planned.at == Time::ZERO && planned.fault.waits() {
+                    first.push(index as u32);
+                    continue;
+                }
                 let number = Due::Planned(index as u32).number();
                 let (who, nth) = planned.site;
                 core.arm(planned.at, who, nth, number);
@@ -265,7 +271,13 @@ impl Run<'_> {
                 core.arm(end, Lineage::RUN, u32::MAX, Due::Quiet.number());
             }
             world.plan = plan;
+            system.strikes |= strikes;
+            first
         });
+        // Before anything boots, so that it hits what starts first.
+        first
+            .into_iter()
+            .for_each(|number| self.begin_fault(number));
     }
 
     fn host_event(&mut self, due: Due) {
@@ -316,6 +328,9 @@ impl Run<'_> {
         });
         let Node { boot, spared, .. } = self.node(node);
         let spared = *spared;
+        if spared {
+            with(|system| system.world().0.blows.spare(node));
+        }
         match boot(node) {
             Ok(_) if spared => {}
             Ok(_) => with(|system| {

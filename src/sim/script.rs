@@ -332,6 +332,16 @@ impl<'r, 'a> Sim<'r, 'a> {
         self.must(Fault::break_connection(a, b));
     }
 
+    /// Kills the process that holds this name on a node, if one does. What else can befall a process goes
+    /// through [`Sim::apply`].
+    ///
+    /// # Panics
+    /// Where the cluster has no such node.
+    #[track_caller]
+    pub fn kill(&mut self, node: &str, name: &str) {
+        self.must(Fault::kill(node, name));
+    }
+
     /// Steps the wall clock of a node forward.
     #[track_caller]
     pub fn clock_forward(&mut self, node: &str, by: Duration) {

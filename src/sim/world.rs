@@ -1,5 +1,6 @@
 //! The host of simulated nodes: packets on their way, connections, clocks, faults to come, reboots.
 
+use super::blows::Blows;
 use super::clock::Clock;
 use super::faults::Rates;
 use super::plan::Plan;
@@ -9,7 +10,7 @@ use crate::net::{
     Carried, Connections, Effect, Head, Late, Leaves, Load, Model, PacketFaults, Passage, Passed,
     Surroundings, Waiter,
 };
-use crate::process::{Core, Host, News, Packet, System, Via};
+use crate::process::{Blow, Core, Host, News, Packet, Passing, System, Via};
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId};
 use rustc_hash::FxHashMap;
 use std::any::Any;
@@ -98,6 +99,7 @@ pub(crate) struct World {
     pub(crate) active: BTreeSet<u32>,
     /// How each node goes down, and comes back.
     pub(crate) downs: Vec<Down>,
+    pub(crate) blows: Blows,
 }
 
 /// How a node goes down, and comes back.
@@ -196,6 +198,7 @@ impl World {
             plan: Plan::default(),
             active: BTreeSet::new(),
             downs: vec![Down::default(); machines],
+            blows: Blows::default(),
         }
     }
 
@@ -466,6 +469,8 @@ impl World {
         self.network.set_rules(Vec::new());
         self.rates.timers_late_ns = 0;
         self.rates.slow = Rate::NEVER;
+        self.rates.processes.calm();
+        self.blows.disarm();
         self.connections.send_again(core.now());
         self.release_held(core);
     }
@@ -581,6 +586,11 @@ impl Host for World {
 
     fn node(&self, name: &str) -> Option<NodeId> {
         self.ids.get(name).copied()
+    }
+
+    fn befalls(&mut self, mut core: Core<'_>, passing: &Passing<'_>) -> Option<Blow> {
+        let rates = &self.rates.processes;
+        self.blows.befalls(core.choice(), rates, passing)
     }
 }
 

@@ -235,6 +235,8 @@ pub enum Event {
         node: NodeId,
         text: TextId,
     },
+    /// A fault strikes a process where it is; `for_ns`: it is held up for so long.
+    Struck { pid: Pid, for_ns: u64, text: TextId },
     /// A node was asked to stop.
     Stopping { node: NodeId },
     /// A node that was asked to stop has stopped.
@@ -386,6 +388,7 @@ impl Event {
             Event::Refused { from, to } => words!(47, 0, from.as_u64(), to.as_u64()),
             Event::Overloaded { pid, len } => words!(48, u64::from(len), pid.as_u64()),
             Event::Relieved { pid, len } => words!(49, u64::from(len), pid.as_u64()),
+            Event::Struck { pid, for_ns, .. } => words!(50, 0, pid.as_u64(), for_ns),
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -422,6 +425,7 @@ impl Event {
             Event::ExitSignal { to, .. } | Event::Down { to, .. } => Some(to),
             Event::Suspended { pid, .. }
             | Event::Released { pid }
+            | Event::Struck { pid, .. }
             | Event::Supervision { by: pid, .. } => Some(pid),
             Event::NodeUp { .. }
             | Event::NodeDown { .. }

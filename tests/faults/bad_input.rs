@@ -88,6 +88,7 @@ fn a_node_that_is_not_there_is_refused_by_its_name_and_that_of_the_fault() {
             Fault::drift("z", 7),
             "the clock of z is 7 parts in a million too fast",
         ),
+        (Fault::kill("z", "till"), "till on z is killed"),
     ];
     for (fault, text) in faults {
         assert_eq!(refused_by_hand(&fault), no_z(text));
@@ -111,6 +112,7 @@ fn a_fault_that_can_mean_nothing_is_refused() {
     let no_time = "ends when it begins: it must last longer than 0";
     let no_sides = "has nothing between which it could lie: name two nodes, one on each side";
     let drift = "is more than a clock can drift: give it less than a million parts in a million";
+    let nothing = "does nothing: it counts from 1";
     let one = || Cut::between(["a"], ["b"]);
     let cases = [
         (Fault::pause("b", secs(0)), "b is paused for 0ns", no_time),
@@ -165,6 +167,31 @@ fn a_fault_that_can_mean_nothing_is_refused() {
             "the clock of b is 1000000 parts in a million too fast",
             drift,
         ),
+        (
+            Fault::flood("b", "till", 0),
+            "till on b is flooded with 0 messages",
+            nothing,
+        ),
+        (
+            Fault::crash_at_message("b", "till", 0),
+            "till on b crashes at its next message number 0",
+            nothing,
+        ),
+        (
+            Fault::crash_at_step("b", "written", 0),
+            "the next step `written` number 0 on b crashes its process",
+            nothing,
+        ),
+        (
+            Fault::hang_init("b", "till", secs(0)),
+            "the next init of till on b hangs for 0ns",
+            no_time,
+        ),
+        (
+            Fault::slow_terminate("b", "till", secs(0)),
+            "the next terminate of till on b hangs for 0ns",
+            no_time,
+        ),
     ];
     for (fault, text, wrong) in cases {
         assert_eq!(
@@ -199,6 +226,12 @@ fn a_rate_or_a_duration_of_a_profile_that_makes_no_sense_is_refused() {
              should never come"
         )
     };
+    let none = |what: &str| {
+        format!(
+            "its faults: the number of `{what}` must be at least 1: leave it out where it should \
+             never come"
+        )
+    };
     let (no, one) = (secs(0), secs(1));
     let calm = Faults::calm;
     let cases = [
@@ -223,6 +256,17 @@ fn a_rate_or_a_duration_of_a_profile_that_makes_no_sense_is_refused() {
         (calm().break_connections(no), zero("break a connection")),
         (calm().step_clocks(no, one), zero("step a clock")),
         (calm().step_clocks(one, no), zero("step a clock")),
+        (calm().kill_processes(no), zero("kill a process")),
+        (calm().crash_at_messages(no, 1), zero("crash a process")),
+        (calm().flood(no, 1), zero("flood a mailbox")),
+        (calm().crash_at_messages(one, 0), none("crash_at_messages")),
+        (calm().flood(one, 0), none("flood")),
+        (calm().crash_at_steps(1.5), rate("crash_at_steps", "1.5")),
+        (calm().fail_inits(-0.5), rate("fail_inits", "-0.5")),
+        (calm().hang_inits(2.0, one), rate("hang_inits", "2")),
+        (calm().hang_inits(0.1, no), zero("hang_inits")),
+        (calm().slow_terminates(2.0, one), rate("slow_terminates", "2")),
+        (calm().slow_terminates(0.1, no), zero("slow_terminates")),
         (
             calm().drift(1_000_000),
             "its faults: clocks that drift by up to 1000000 parts in a million: give them less than \
@@ -259,6 +303,11 @@ fn the_longest_durations_and_greatest_numbers_are_taken_as_they_are() {
         .reorder(0.5, most)
         .crash_calls(u64::MAX)
         .drift(999_999)
+        .crash_at_messages(one, u32::MAX)
+        .hang_inits(1.0, most)
+        .slow_terminates(1.0, most)
+        .at(one, Fault::crash_at_message("a", "a", u32::MAX))
+        .at(one, Fault::hang_init("a", "a", most))
         .at(one, Fault::pause("a", most))
         .at(one, Fault::stop("b", most, most))
         .at(one, Fault::clock_forward("b", most))

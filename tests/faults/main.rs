@@ -11,6 +11,7 @@ mod cuts;
 mod drawn;
 mod nodes;
 mod packets;
+mod processes;
 mod removal;
 mod texts;
 mod world;

@@ -2,7 +2,7 @@
 
 use netsplit::{Context, Cut, Fault, Faults, PacketFault, PacketKind, Scenario, millis, secs};
 
-/// Every fault of nodes, connections and clocks, a second apart.
+/// Every fault of nodes, connections, clocks and processes, a second apart.
 fn by_hand() -> Faults {
     let for_good = Fault::Crash {
         node: "c".to_owned(),
@@ -26,6 +26,13 @@ fn by_hand() -> Faults {
         Fault::clock_back("b", millis(1_500)),
         Fault::drift("a", 200),
         Fault::drift("b", -35),
+        Fault::kill("a", "till"),
+        Fault::crash_at_message("a", "till", 3),
+        Fault::flood("b", "till", 1_000),
+        Fault::crash_at_step("b", "written", 2),
+        Fault::fail_init("c", "till"),
+        Fault::hang_init("c", "till", secs(2)),
+        Fault::slow_terminate("c", "till", millis(1_500)),
     ];
     let timed = (1..).map(secs).zip(all);
     timed.fold(Faults::calm(), |faults, (at, fault)| faults.at(at, fault))

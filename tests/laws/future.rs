@@ -168,7 +168,7 @@ pub(crate) struct Future {
 }
 
 /// What is drawn for a fault of the plan once it is to come.
-const OF_THE_PLAN: [Kind; 8] = [
+const OF_THE_PLAN: [Kind; 10] = [
     Kind::CrashCall,
     Kind::Downtime,
     Kind::Lasts,
@@ -177,6 +177,8 @@ const OF_THE_PLAN: [Kind; 8] = [
     Kind::Flap,
     Kind::Peer,
     Kind::StepBy,
+    Kind::Victim,
+    Kind::HowMany,
 ];
 
 impl Future {
@@ -190,6 +192,11 @@ impl Future {
             Kind::Rank | Kind::Lateness => {
                 future.processes.insert(who, at);
                 &[]
+            }
+            // Where an init fails it is not asked whether it hangs.
+            Kind::CrashAtStep | Kind::InitFails | Kind::InitHangs | Kind::SlowTerminate => {
+                future.processes.insert(who, at);
+                &[Kind::InitHangs]
             }
             Kind::StepCost => {
                 future.nodes.extend(node.map(|node| (*node, at)));

@@ -48,6 +48,19 @@ const OF_PLANS: [Kind; 16] = [
     Kind::StepBy,
 ];
 
+/// Those of processes: only over [`shapes::keepers`].
+const OF_PROCESSES: [Kind; 9] = [
+    Kind::Kill,
+    Kind::CrashAtMessage,
+    Kind::Flood,
+    Kind::Victim,
+    Kind::HowMany,
+    Kind::CrashAtStep,
+    Kind::InitFails,
+    Kind::InitHangs,
+    Kind::SlowTerminate,
+];
+
 /// Those which befall more than one node.
 const OF_THE_NETWORK: [Kind; 3] = [Kind::Cut, Kind::CutForm, Kind::CutSide];
 
@@ -253,6 +266,11 @@ fn over_connections_a_fault_taken_out_changes_no_draw_outside_its_causal_future(
 }
 
 #[test]
+fn among_supervised_servers_a_fault_taken_out_changes_no_draw_outside_its_causal_future() {
+    law_holds_without_being_empty(&shapes::keepers(), 8, &OF_PROCESSES, 0.5);
+}
+
+#[test]
 fn a_fault_of_one_pair_changes_no_draw_of_another_pair() {
     nothing_of_others_changes(&shapes::pairs(), SEEDS, &TAKEN_OUT);
     let of_nodes: Vec<Kind> = OF_PLANS
@@ -260,6 +278,7 @@ fn a_fault_of_one_pair_changes_no_draw_of_another_pair() {
         .filter(|kind| !OF_THE_NETWORK.contains(kind))
         .collect();
     nothing_of_others_changes(&shapes::partners(), 12, &of_nodes);
+    nothing_of_others_changes(&shapes::keepers(), 6, &OF_PROCESSES);
 }
 
 fn nothing_of_others_changes(scenario: &Scenario, seeds: u64, taken_out: &[Kind]) {
@@ -358,7 +377,9 @@ fn scaled(question: &Question, state: u64, calm: Option<Site>) -> u64 {
         Kind::StepCost,
     ];
     // The profile has no other faults of the plan.
-    let absent = !TAKEN_OUT.contains(&question.site.kind) && OF_PLANS.contains(&question.site.kind);
+    let kind = question.site.kind;
+    let of_plans = OF_PLANS.contains(&kind) || OF_PROCESSES.contains(&kind);
+    let absent = !TAKEN_OUT.contains(&kind) && of_plans;
     if absent
         || calm == Some(question.site)
         || rare.contains(&question.site.kind) && !mixed.is_multiple_of(16)

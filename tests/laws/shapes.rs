@@ -1,8 +1,9 @@
 //! Clusters of different shapes, under every kind of fault.
 
 use netsplit::{
-    Address, Context, Distribution, ExitReason, Faults, Info, MailboxBound, Network, Never,
-    Overflow, PacketKind, Path, Received, ReplyTo, Scenario, TimerRef, millis, secs,
+    Address, Context, Distribution, ExitReason, Faults, Flow, GenServer, Info, MailboxBound,
+    Network, Never, Overflow, PacketKind, Path, Received, Refusal, ReplyTo, Scenario, Server,
+    Supervisor, TimerRef, child, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         lockstep(),
         partners(),
         crowd(),
+        keepers(),
     ]
 }
 
@@ -149,6 +151,74 @@ async fn partner(ctx: Context<(u64, Option<ReplyTo<u64>>)>, you: &'static str) {
                 let _ = partner.call(|to| (number, Some(to)), millis(30)).await;
             }
         }
+    }
+}
+
+/// Three pairs of nodes; on each a supervisor keeps two servers, which send to each other and to those of the
+/// other node, under all that can befall processes.
+pub(crate) fn keepers() -> Scenario {
+    let mut scenario = Scenario::new("keepers");
+    for (one, other) in [("a1", "a2"), ("b1", "b2"), ("c1", "c2")] {
+        for (me, you) in [(one, other), (other, one)] {
+            scenario = scenario.node(me, move |ctx| async move {
+                let keeper = |own: &'static str, to: [Address<u64>; 2]| {
+                    child(own, move || Server::<Keeper>::with(to).name(own))
+                };
+                let (left, right) = (Address::named(me, "left"), Address::named(me, "right"));
+                let tree = Supervisor::one_for_all().intensity(1000, secs(1));
+                tree.child(keeper("left", [right, Address::named(you, "left")]))
+                    .child(keeper("right", [left, Address::named(you, "right")]))
+                    .run(ctx)
+                    .await
+            });
+        }
+    }
+    let faults = Faults::calm()
+        .lose(0.05)
+        .stop(secs(4), millis(200))
+        .kill_processes(secs(4))
+        .crash_at_messages(secs(2), 8)
+        .flood(secs(4), 8)
+        .crash_at_steps(0.01)
+        .fail_inits(0.2)
+        .hang_inits(0.4, millis(50))
+        .slow_terminates(0.5, millis(50))
+        .late_timers(millis(3));
+    scenario
+        .faults(faults)
+        .finally("it ended", |_| true)
+        .horizon(millis(2500))
+        .quiet(millis(100))
+}
+
+/// Sends a number on after a while, or begins with one.
+struct Keeper([Address<u64>; 2]);
+
+impl GenServer for Keeper {
+    type Args = [Address<u64>; 2];
+    type Message = u64;
+
+    async fn init(to: [Address<u64>; 2], ctx: &mut Context<u64>) -> Result<Keeper, Refusal> {
+        ctx.trap_exit(true);
+        Ok(Keeper(to))
+    }
+
+    fn first(&self) -> Flow {
+        Flow::NextWithin(millis(40))
+    }
+
+    async fn handle(&mut self, number: u64, ctx: &mut Context<u64>) -> Flow {
+        ctx.sleep(millis(number % 5)).await;
+        ctx.step("slept").await;
+        if !number.is_multiple_of(10) {
+            self.0[(number % 2) as usize].send(number - 1);
+        }
+        Flow::NextWithin(millis(40))
+    }
+
+    async fn handle_info(&mut self, _: Info, ctx: &mut Context<u64>) -> Flow {
+        self.0[0].send(ctx.random_below(100));
+        Flow::NextWithin(millis(40))
     }
 }
 

@@ -143,6 +143,7 @@ impl GenServer for Probe {
         self.tell(match info {
             Info::Exit { reason, .. } => format!("exit {reason}"),
             Info::Timeout => "timeout".to_owned(),
+            Info::Noise => "noise".to_owned(),
             other => format!("{other:?}"),
         });
         Flow::Next

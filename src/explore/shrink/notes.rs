@@ -122,13 +122,18 @@ impl Story<'_> {
             | Kind::Zombie
             | Kind::Cut
             | Kind::Break
-            | Kind::ClockStep => Some(self.outcome.plan.decided_by(draw.site)?.to_string()),
+            | Kind::ClockStep
+            | Kind::Kill
+            | Kind::CrashAtMessage
+            | Kind::Flood => Some(self.outcome.plan.decided_by(draw.site)?.to_string()),
             Kind::CutForm
             | Kind::CutSide
             | Kind::Flap
             | Kind::Lasts
             | Kind::Peer
-            | Kind::StepBy => {
+            | Kind::StepBy
+            | Kind::Victim
+            | Kind::HowMany => {
                 let planned = self.outcome.plan.decided_by(draw.site)?;
                 Some(format!("part of this: {planned}"))
             }
@@ -145,6 +150,21 @@ impl Story<'_> {
                 Some(format!(
                     "{node} notices the silence of {peer} {time:?} later than it might"
                 ))
+            }
+            Kind::CrashAtStep => {
+                let pid = self.pids.get(&who)?;
+                Some(format!(
+                    "{pid} crashes at step {nth} of those that it names"
+                ))
+            }
+            Kind::InitFails => Some(format!("the init of {} fails", self.pids.get(&who)?)),
+            Kind::InitHangs => {
+                let pid = self.pids.get(&who)?;
+                Some(format!("the init of {pid} hangs for {time:?}"))
+            }
+            Kind::SlowTerminate => {
+                let pid = self.pids.get(&who)?;
+                Some(format!("the terminate of {pid} hangs for {time:?}"))
             }
             Kind::StepCost => {
                 let pid = self.pids.get(&who)?;

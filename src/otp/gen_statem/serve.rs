@@ -207,6 +207,9 @@ impl<S: GenStatem> Serving<S> {
     }
 
     async fn terminate(&mut self, reason: ExitReason) -> ExitReason {
+        if let Err(struck) = self.birth.ends(&self.ctx).await {
+            return struck;
+        }
         let mut machine = self.desk.borrow_mut();
         let Machine { data, state } = &mut *machine;
         match Caught(data.terminate(&reason, state, &mut self.ctx)).await {

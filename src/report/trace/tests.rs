@@ -69,10 +69,11 @@ fn sort(event: &Event) -> usize {
         Event::Refused { .. } => 56,
         Event::Overloaded { .. } => 57,
         Event::Relieved { .. } => 58,
+        Event::Struck { .. } => 59,
     }
 }
 
-const SORTS: usize = 59;
+const SORTS: usize = 60;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -130,6 +131,7 @@ fn examples() -> Log {
     let (empty, note) = (log.intern("it is empty".into()), log.intern("hello".into()));
     let cut = log.intern("cut bank | shop for 8s".into());
     let crash = log.intern("bank crashes, down for good".into());
+    let hangs = log.intern("its init hangs for 2s".into());
     let (till_name, gone) = (Name::new("till"), Name::new("gone"));
     log.name(till_name, "till");
     log.name(gone, "gone");
@@ -336,6 +338,11 @@ fn examples() -> Log {
         Event::FaultOver {
             number: 0,
             text: cut,
+        },
+        Event::Struck {
+            pid: till,
+            for_ns: 2_000_000_000,
+            text: hangs,
         },
         Event::NoEffect {
             number: 1,

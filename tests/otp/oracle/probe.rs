@@ -206,6 +206,7 @@ impl GenServer for Probe {
         match info {
             Info::Exit { reason, .. } => say!(ctx, "{}: exit {reason}", self.name),
             Info::Timeout => say!(ctx, "{}: timeout", self.name),
+            Info::Noise => say!(ctx, "{}: noise", self.name),
             other => say!(ctx, "{}: {other:?}", self.name),
         }
         Flow::Next
