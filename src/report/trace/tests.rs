@@ -62,12 +62,13 @@ fn sort(event: &Event) -> usize {
             Supervision::GivesUp { .. } => 49,
             Supervision::ShutsDown => 50,
             Supervision::Waits { .. } => 51,
+            Supervision::Deletes { .. } => 54,
         },
         Event::Postponed { .. } => 53,
     }
 }
 
-const SORTS: usize = 54;
+const SORTS: usize = 55;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -97,6 +98,7 @@ fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
         not_started(false),
         stops(true),
         stops(false),
+        Supervision::Deletes { child },
         Supervision::Ended { child },
         Supervision::Restarts { child },
         Supervision::Waits {
