@@ -10,8 +10,8 @@
 
 use netsplit::otp::process;
 use netsplit::{
-    Address, Context, ExitReason, Faults, Flow, GenServer, Info, Refusal, ReplyTo, Scenario, Server,
-    Supervisor, child, millis, secs,
+    Address, Context, ExitReason, Faults, Flow, GenServer, Info, Refusal, ReplyTo, Scenario,
+    Server, Supervisor, child, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
