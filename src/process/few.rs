@@ -41,6 +41,14 @@ impl<T: Copy + Ord> Few<T> {
         true
     }
 
+    /// All that is there, in no order that means anything.
+    #[cfg(feature = "sim")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        self.first
+            .into_iter()
+            .chain(self.rest.iter().flat_map(|rest| rest.iter().copied()))
+    }
+
     /// Takes a thing out; whether it was there.
     #[inline(always)]
     pub(crate) fn remove(&mut self, thing: T) -> bool {

@@ -18,6 +18,8 @@ mod mailbox;
 mod message;
 mod monitor;
 mod node;
+#[cfg(feature = "sim")]
+mod observe;
 mod reply;
 mod runtime;
 mod signal;
@@ -56,7 +58,9 @@ pub(crate) use system::with;
 #[cfg(feature = "sim")]
 pub(crate) use {
     node::NodeState,
+    observe::Found,
     runtime::{News, ask_to_stop, boot, tell},
     step::{Stepped, bury, step},
+    sys::{Shown, Supervised},
     system::{Current, System, try_with},
 };
