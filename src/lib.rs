@@ -7,7 +7,7 @@
 //!
 //! A [`Scenario`] declares nodes and what they boot, clients and their workload, [`Faults`], properties and
 //! a horizon, or a script that drives the run ([`Sim`]). A node boots a process, which is an async function
-//! over its [`Context`], or a [`GenServer`]. [`check`] runs many seeds of a scenario on all cores from a
+//! over its [`Context`], or a [`GenServer`]. [`check()`] runs many seeds of a scenario on all cores from a
 //! `#[test]`; [`cli::main`] makes a command line of a list of scenarios; [`Scenario::run`] is the run of one
 //! seed, and [`explore::shrink`] cuts its failure down to the draws that it needs.
 //!
@@ -49,14 +49,17 @@
 //! # Features
 //!
 //! `cli` (default): the command line, which brings clap and indicatif. `sim`, which it needs: scenarios,
-//! [`check`], sweeps. Without both: the actors alone, for a host that drives a [`process::Runtime`].
+//! [`check()`], sweeps. Without both: the actors alone, for a host that drives a [`process::Runtime`].
 //!
 //! # Floors
 //!
 //! Modules import only those above them: [`choice`] (chance), [`trace`] (what happened), [`kernel`]
 //! (time, executor), [`process`] (actors), [`net`] (the network as a model), [`otp`] (behaviours),
-//! [`sim`] (the world), [`explore`] (many runs), [`report`] (showing them), [`cli`] (the edge).
+//! [`mod@check`] (what must hold of a history), [`sim`] (the world), [`explore`] (many runs), [`report`]
+//! (showing them), [`cli`] (the edge).
 
+#[cfg(feature = "sim")]
+pub mod check;
 pub mod choice;
 #[cfg(feature = "sim")]
 pub mod cli;

@@ -1,7 +1,7 @@
 //! The supervisor: starts its children in order, restarts them by its strategy, stops them in reverse.
 //!
 //! It follows OTP's `supervisor`, rules 14 to 21 of `docs/SEMANTICS.md`. What it does is told in the trace as
-//! [`Supervision`], from which [`check`](crate::check) sees whether it keeps these rules.
+//! [`Supervision`], from which [`mod@crate::check`] sees whether it keeps these rules.
 
 mod back_off;
 mod child;

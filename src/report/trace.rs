@@ -370,6 +370,9 @@ impl<'a> Reader<'a> {
                 let how = if by_hand { ", as it was asked to" } else { "" };
                 format!("stops its {}, {}{how}", child(number), self.who(pid))
             }
+            Supervision::Deletes { child: number } => {
+                format!("forgets its {}, as it was asked to", child(number))
+            }
             Supervision::Ended { child: number } => {
                 format!("restarts its {} no more", child(number))
             }

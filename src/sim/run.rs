@@ -6,8 +6,10 @@ use super::plan::{Plan, Planned};
 use super::property::Property;
 use super::script::{Script, Sim};
 use super::tracing::listening;
+use super::waits::Waits;
 use super::watch::Watch;
 use super::world::{Due, World};
+use crate::check::Supervisors;
 use crate::choice::{Choice, Chooser, Lineage, Oracle, Tape};
 use crate::kernel::{Beat, Bounds, Reached, Time, run_user};
 use crate::net::{Connections, Model, Settings};
@@ -15,6 +17,7 @@ use crate::process::{ExitReason, Runtime, StepError, Stepped, System, bury, step
 use crate::trace::{Fate, Names, NodeId, Pid, Trace};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Boots a node: starts its first process.
@@ -82,6 +85,7 @@ pub(crate) struct Run<'a> {
     pub(super) injected: u32,
     /// Faults have stopped: what is still planned does not begin.
     pub(super) is_quiet: bool,
+    supervisors: Rc<RefCell<Supervisors>>,
     watch: Watch<'a>,
     violation: Option<Violation>,
     error: Option<RunError>,
@@ -102,6 +106,9 @@ thread_local! {
     static BEAT: RefCell<Option<Arc<Beat>>> = const { RefCell::new(None) };
 }
 
+/// The property that supervisors keep OTP's rules.
+const SUPERVISION: &str = "supervision";
+
 /// The property that a script's own assertions stand for.
 pub(crate) const SCRIPT: &str = "the script runs to its end";
 
@@ -120,7 +127,9 @@ impl Cluster {
             choice
         };
         let seed = choice.seed();
+        let supervisors = Rc::<RefCell<Supervisors>>::default();
         let mut trace = Trace::new();
+        trace.watched_by(Box::new(supervisors.clone()));
         if keep.log {
             trace.keep_log();
         }
@@ -150,6 +159,7 @@ impl Cluster {
                     names: self.names.clone(),
                     injected: 0,
                     is_quiet: false,
+                    supervisors,
                     watch: Watch::new(&self.properties, healed(self.calm, self.faults_end)),
                     violation: None,
                     error: None,
@@ -209,7 +219,8 @@ impl Run<'_> {
             }
         }
         if !self.is_over() {
-            let violation = self.roots_ended().or_else(|| self.watch.at_end());
+            let violation = self.roots_ended().or_else(|| self.wrong_supervisor());
+            let violation = violation.or_else(|| self.watch.at_end());
             self.violation = violation;
         }
     }
@@ -232,7 +243,8 @@ impl Run<'_> {
                 Ok(Stepped::Polled) => {}
             }
             if self.violation.is_none() {
-                self.violation = self.watch.after_step();
+                let wrong = self.wrong_supervisor();
+                self.violation = wrong.or_else(|| self.watch.after_step());
             }
             if let Some(is_so) = &mut is_so
                 && !self.is_over()
@@ -348,6 +360,18 @@ impl Run<'_> {
             }
         }
         violation
+    }
+
+    /// A supervisor that has not kept OTP's rules.
+    fn wrong_supervisor(&self) -> Option<Violation> {
+        let supervisors = self.supervisors.borrow();
+        supervisors.complaint().map(|complaint| Violation {
+            property: SUPERVISION.to_owned(),
+            detail: complaint.to_string(),
+            at: complaint.at,
+            step: complaint.step,
+            waits: Waits::default(),
+        })
     }
 
     /// Closes the books, takes the cluster down, and gathers what is kept.

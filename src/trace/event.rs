@@ -390,6 +390,22 @@ impl Event {
         }
     }
 
+    /// Whether it tells which processes, names and supervisors there are.
+    #[inline(always)]
+    pub(crate) const fn is_of_lives(&self) -> bool {
+        matches!(
+            self,
+            Event::Supervision { .. }
+                | Event::Spawn { .. }
+                | Event::Exit { .. }
+                | Event::ExitSignal { .. }
+                | Event::Named { .. }
+                | Event::Unnamed { .. }
+                | Event::Crash { .. }
+                | Event::Halt { .. }
+        )
+    }
+
     /// The process of which a reader should think first, where there is one.
     #[must_use]
     pub fn actor(&self) -> Option<Pid> {

@@ -19,12 +19,24 @@ pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name
 pub use log::{Entry, Log};
 pub use supervision::{Restart, Strategy, Supervision};
 
+use std::fmt;
+
+/// Who looks at events while a run goes on, without a log: at those that tell which processes, names and
+/// supervisors there are, from the first [`Supervision::Begins`] on. It changes nothing of the run.
+pub trait Watcher: fmt::Debug {
+    /// An event of this moment, in nanoseconds, and of this step of the run.
+    fn see(&mut self, now_ns: u64, step: u64, event: &Event);
+}
+
 /// Everything that is kept of a run while it goes on.
 #[derive(Debug, Default)]
 pub struct Trace {
     digest: Digest,
     payloads: Option<Box<Digest>>,
     log: Option<Box<Log>>,
+    watcher: Option<Box<dyn Watcher>>,
+    /// There is a supervisor, and a watcher.
+    watches: bool,
     /// One line per copy of a message, in numbers.
     pub books: Books,
     now_ns: u64,
@@ -46,6 +58,11 @@ impl Trace {
     /// Takes the payloads of local messages into a second digest, for the check of determinism.
     pub fn digest_payloads(&mut self) {
         self.payloads.get_or_insert_default();
+    }
+
+    /// Shows events to a watcher: see there which.
+    pub fn watched_by(&mut self, watcher: Box<dyn Watcher>) {
+        self.watcher = Some(watcher);
     }
 
     /// A message found no receiver: noted, and entered in the books of `node`.
@@ -104,6 +121,18 @@ impl Trace {
         self.digest.absorb(&words, count);
         if self.log.is_some() {
             self.log_event(event);
+        }
+        if event.is_of_lives() && (self.watches || matches!(event, Event::Supervision { .. })) {
+            self.show(&event);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn show(&mut self, event: &Event) {
+        if let Some(watcher) = self.watcher.as_mut() {
+            self.watches = true;
+            watcher.see(self.now_ns, self.step, event);
         }
     }
 

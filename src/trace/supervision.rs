@@ -57,6 +57,8 @@ pub enum Supervision {
     NotStarted { child: u32, ignored: bool },
     /// It stops a child: by hand, or since its group or all of them are stopped.
     Stops { child: u32, pid: Pid, by_hand: bool },
+    /// It forgets a child that has no process, as it was asked to.
+    Deletes { child: u32 },
     /// It has seen the end of a child that is not restarted.
     Ended { child: u32 },
     /// It counts a restart, of this child and of those that go with it.
@@ -96,6 +98,7 @@ impl Supervision {
             Supervision::Restarts { child } => [part(6, child), 0, 0],
             Supervision::GivesUp { child } => [part(7, child), 0, 0],
             Supervision::ShutsDown => [8, 0, 0],
+            Supervision::Deletes { child } => [part(10, child), 0, 0],
             Supervision::Waits { child, for_ns } => [part(9, child), for_ns, 0],
         }
     }

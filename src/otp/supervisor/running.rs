@@ -292,7 +292,7 @@ impl Running {
                 }
                 reply_to.reply(number.map(|_| ()).ok_or(ChildError::NotFound));
             }
-            Request::Delete(id, reply_to) => reply_to.reply(self.delete_child(&id)),
+            Request::Delete(id, reply_to) => reply_to.reply(self.delete_child(ctx, &id)),
             Request::Which(reply_to) => reply_to.reply(self.children.borrow().infos()),
             Request::Count(reply_to) => {
                 let is_alive = |pid| ctx.is_alive(pid);
@@ -331,8 +331,9 @@ impl Running {
             .map_err(ChildError::Start)
     }
 
-    fn delete_child(&self, id: &str) -> Result<(), ChildError> {
+    fn delete_child(&self, ctx: &Context<ToSupervisor>, id: &str) -> Result<(), ChildError> {
         let number = self.without_process(id)?;
+        ctx.tell(Supervision::Deletes { child: number });
         self.children.borrow_mut().remove(number);
         Ok(())
     }

@@ -62,6 +62,7 @@ fn sort(event: &Event) -> usize {
             Supervision::GivesUp { .. } => 49,
             Supervision::ShutsDown => 50,
             Supervision::Waits { .. } => 51,
+            Supervision::Deletes { .. } => 59,
         },
         Event::Postponed { .. } => 53,
         Event::Held { .. } => 54,
@@ -72,7 +73,7 @@ fn sort(event: &Event) -> usize {
     }
 }
 
-const SORTS: usize = 59;
+const SORTS: usize = 60;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -102,6 +103,7 @@ fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
         not_started(false),
         stops(true),
         stops(false),
+        Supervision::Deletes { child },
         Supervision::Ended { child },
         Supervision::Restarts { child },
         Supervision::Waits {
