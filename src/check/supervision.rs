@@ -12,7 +12,7 @@ pub use breach::{Breach, Complaint};
 use crate::kernel::time::Time;
 use crate::trace::{Event, Log, NodeId, Pid, Reason, Supervision, Watcher};
 use one::One;
-use processes::Processes;
+use processes::{ChildOf, Processes};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -58,6 +58,8 @@ pub struct Supervisors {
     ones: Vec<Option<One>>,
     free: Vec<u32>,
     processes: Processes,
+    /// The process that has ended last, where it was a child: mostly its supervisor is told of it next.
+    ended: Option<(Pid, ChildOf)>,
     /// The supervisor that was looked for last, and its index: mostly it is that one again.
     last: Option<(Pid, u32)>,
     complaint: Option<Complaint>,
@@ -102,8 +104,11 @@ impl Supervisors {
             }
             Event::Exit { pid, reason, .. } => self.ended(pid, reason),
             Event::ExitSignal { from, to, reason } => {
-                if let Some(child) = self.processes.child(from)
-                    && child.supervisor == to
+                let child = match self.ended {
+                    Some((ended, child)) if ended == from => Some(child),
+                    _ => self.processes.child(from),
+                };
+                if let Some(child) = child.filter(|child| child.supervisor == to)
                     && let Some(one) = self.one(child.of, to)
                 {
                     one.told_of_end(from, reason);
@@ -172,8 +177,10 @@ impl Supervisors {
             && let Some(one) = self.one(child.of, child.supervisor)
         {
             one.lives -= 1;
+            let supervisor = one.pid;
+            self.ended = (!process.is_stopped).then_some((pid, child));
             if process.named {
-                return Err((one.pid, (Some(child.number), Breach::KeepsName)));
+                return Err((supervisor, (Some(child.number), Breach::KeepsName)));
             }
         }
         let Some(one) = process.supervisor.and_then(|index| self.take(index)) else {

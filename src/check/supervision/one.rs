@@ -4,7 +4,6 @@ use super::Wrong;
 use super::breach::Breach;
 use super::processes::{ChildOf, Processes};
 use crate::trace::{Pid, Reason, Restart, Strategy, Supervision};
-use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Debug)]
@@ -53,8 +52,10 @@ enum Why {
 struct Start {
     child: u32,
     why: Why,
-    /// What it has spawned for it; mostly one process.
-    made: SmallVec<[Pid; 1]>,
+    /// What it has spawned for it last: mostly its process.
+    made: Option<Pid>,
+    /// And what else.
+    more: Vec<Pid>,
 }
 
 /// A restart that is under way: stops from the last to this child, then starts from this child on.
@@ -224,7 +225,8 @@ impl One {
         self.starts = Some(Start {
             child,
             why,
-            made: SmallVec::new(),
+            made: None,
+            more: Vec::new(),
         });
         processes.start_begins();
         Ok(())
@@ -258,7 +260,9 @@ impl One {
     /// The child whose process begins, where this one starts a child.
     pub(super) fn spawned(&mut self, pid: Pid) -> Option<ChildOf> {
         let start = self.starts.as_mut()?;
-        start.made.push(pid);
+        if let Some(before) = start.made.replace(pid) {
+            start.more.push(before);
+        }
         let child = start.child;
         self.lives += 1;
         Some(self.child_of(child))
@@ -288,20 +292,28 @@ impl One {
 
     fn started(&mut self, processes: &mut Processes, child: u32, pid: Pid) -> Result<(), Wrong> {
         let start = self.start_is_over(processes, child)?;
-        if !start.made.contains(&pid) {
-            processes.is_child(pid, self.child_of(child));
-            self.lives += 1;
-        }
-        // What else was spawned for it is nobody's child.
-        for other in start.made.into_iter().filter(|made| *made != pid) {
-            self.lives -= u32::from(processes.runs(other));
-            processes.is_orphan(other);
+        if start.made != Some(pid) || !start.more.is_empty() {
+            self.sort_out(processes, start, pid);
         }
         if let Some(started) = self.children.get_mut(&child) {
             (started.is_up, started.pid) = (true, Some(pid));
         }
         self.goes_on_after(child);
         Ok(())
+    }
+
+    /// Of all that was spawned for a child, this is its process, and the rest is nobody's child.
+    #[cold]
+    fn sort_out(&mut self, processes: &mut Processes, start: Start, pid: Pid) {
+        let made: Vec<Pid> = start.made.into_iter().chain(start.more).collect();
+        if !made.contains(&pid) {
+            processes.is_child(pid, self.child_of(start.child));
+            self.lives += 1;
+        }
+        for other in made.into_iter().filter(|made| *made != pid) {
+            self.lives -= u32::from(processes.runs(other));
+            processes.is_orphan(other);
+        }
     }
 
     fn not_started(
@@ -311,7 +323,7 @@ impl One {
         ignored: bool,
     ) -> Result<(), Wrong> {
         let start = self.start_is_over(processes, child)?;
-        for pid in start.made {
+        for pid in start.made.into_iter().chain(start.more) {
             if processes.is_done_with(pid) {
                 return Err((Some(child), Breach::LeavesBehind));
             }
@@ -413,11 +425,15 @@ impl One {
         self.ends.push_back((pid, reason));
     }
 
-    /// It sees to the end of a child, which is the first that it was told of; whether its restart type is
-    /// for a restart then.
+    /// It sees to the end of a child, which is the first that it was told of, or once more to one whose
+    /// restart has failed; whether it is to be restarted.
     fn sees_end(&mut self, processes: &mut Processes, child: u32) -> Result<bool, Wrong> {
         let known = match self.children.get_mut(&child) {
             Some(known) if known.is_up => known,
+            Some(known) if known.has_failed => {
+                known.has_failed = false;
+                return Ok(true);
+            }
             _ => return Err((Some(child), Breach::HasNotEnded)),
         };
         let mut earlier = false;
@@ -467,11 +483,6 @@ impl One {
 
     /// A restart of this child is counted, or one too many: for its end, or since its restart had failed.
     fn is_restartable(&mut self, processes: &mut Processes, child: u32) -> Result<(), Wrong> {
-        if let Some(known) = self.children.get_mut(&child)
-            && std::mem::take(&mut known.has_failed)
-        {
-            return Ok(());
-        }
         match self.sees_end(processes, child)? {
             true => Ok(()),
             false => Err((Some(child), Breach::NotRestartable)),

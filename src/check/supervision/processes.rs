@@ -22,7 +22,7 @@ pub(super) struct Process {
     pub(super) named: bool,
     has_ended: bool,
     /// Nobody asks for it once it has ended.
-    is_stopped: bool,
+    pub(super) is_stopped: bool,
 }
 
 #[derive(Debug, Default)]
