@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         notify::heartbeats::fenced(),
         notify::waiting::waiting(),
         notify::waiting::passing_on(),
+        otp::chat_room::ghosts(),
+        otp::chat_room::chat_room(),
         otp::restart_storm::as_built(),
         otp::restart_storm::promises_less(),
         supe::duplicate_ack::scenario(),

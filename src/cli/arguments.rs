@@ -34,6 +34,9 @@ pub(crate) enum Command {
     Gallery(Gallery),
     /// Makes one run again, and prints its events and its digest.
     Replay(Replay),
+    /// Makes one run again, and prints the cluster as it is at a moment of it: for each node the tree of its
+    /// processes, and what each of them waits for.
+    Observe(Observe),
     /// Cuts the failure of a seed down to the few draws that it needs, and writes them as a tape.
     Shrink(Shrink),
     /// Measures how many seeds each strategy takes to find what is broken.
@@ -98,6 +101,25 @@ pub(crate) struct Replay {
     /// Writes the events to this file; `-` is standard output [default: -, and nowhere with --json].
     #[arg(long, value_name = "FILE|-")]
     pub(crate) trace: Option<PathBuf>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Observe {
+    /// The name of the scenario.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// The moment of virtual time, such as 12.5s, 300ms or 1m: after all that happens at it. After the end of
+    /// the run: its end.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub(crate) at: Time,
+    /// How the run of a seed is made: see docs/SEARCH.md.
+    #[arg(long, value_name = "NAME", default_value_t, conflicts_with = "tape",
+        value_parser = parse::strategy())]
+    pub(crate) strategy: Strategy,
     /// Prints one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,6 +4,7 @@ use super::again::arguments;
 use super::arguments::{Arguments, Command};
 use super::code::Code;
 use super::gallery::gallery;
+use super::observe::observe;
 use super::output::{Output, OutputError};
 use super::replay::replay;
 use super::run::run;
@@ -46,8 +47,8 @@ pub(crate) enum CommandError {
     Output(#[from] OutputError),
 }
 
-/// A command line of these scenarios: `list`, `run`, `gallery`, `replay`, `shrink` and `strategies`, as a
-/// `main` returns it.
+/// A command line of these scenarios: `list`, `run`, `gallery`, `replay`, `observe`, `shrink` and
+/// `strategies`, as a `main` returns it.
 ///
 /// ```no_run
 /// use netsplit::{Context, Scenario};
@@ -109,6 +110,7 @@ fn command(scenarios: &[Scenario], command: Command) -> Result<Code, CommandErro
         Command::Run(arguments) => run(scenarios, &arguments, &mut output),
         Command::Gallery(arguments) => gallery(scenarios, &arguments, &mut output),
         Command::Replay(arguments) => replay(scenarios, &arguments, &mut output),
+        Command::Observe(arguments) => observe(scenarios, &arguments, &mut output),
         Command::Shrink(arguments) => shrink(scenarios, &arguments, &mut output),
         Command::Strategies(arguments) => strategies(scenarios, &arguments, &mut output),
     }

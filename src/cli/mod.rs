@@ -16,6 +16,8 @@ mod commands;
 #[cfg(feature = "cli")]
 mod gallery;
 #[cfg(feature = "cli")]
+mod observe;
+#[cfg(feature = "cli")]
 mod output;
 #[cfg(feature = "cli")]
 mod progress;

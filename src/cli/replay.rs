@@ -60,7 +60,7 @@ pub(crate) fn replay(
     Ok(code(outcome, differed))
 }
 
-fn read_tape(path: &Path, scenario: &str) -> Result<Tape, CommandError> {
+pub(super) fn read_tape(path: &Path, scenario: &str) -> Result<Tape, CommandError> {
     let text = fs::read_to_string(path);
     let text = text.map_err(|error| CommandError::ReadTape(path.to_owned(), error))?;
     let tape = text.parse::<Tape>().and_then(|tape| {

@@ -6,6 +6,8 @@ use crate::process::{
     Behaviour, Content, Context, ExitReason, Message, Received, Request, Statistics, Status,
     Vitals, own_vitals,
 };
+#[cfg(feature = "sim")]
+use crate::process::{Shown, Supervised};
 use crate::trace::Pid;
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
@@ -20,6 +22,9 @@ pub(crate) struct Kind<S> {
     pub(crate) name: &'static str,
     /// The text of a state.
     pub(crate) text: fn(&S) -> String,
+    /// Its children, where it supervises.
+    #[cfg(feature = "sim")]
+    pub(crate) children: fn(&S) -> Vec<Supervised>,
 }
 
 /// A behaviour at work: its state, and what system messages ask about it. A system message is answered
@@ -198,5 +203,18 @@ impl<S: 'static> Behaviour for Desk<S> {
             Request::Terminate(reason, _) => return Some(reason),
         }
         None
+    }
+
+    #[cfg(feature = "sim")]
+    fn shown(&self) -> Shown {
+        let text = |state: &S| run_user(|| (self.kind.text)(state));
+        let text = self.try_read(text).map(|made| {
+            made.unwrap_or_else(|panicked| format!("its text panicked: {}", panicked.message))
+        });
+        Shown {
+            name: self.kind.name,
+            state: text,
+            children: self.try_read(self.kind.children).unwrap_or_default(),
+        }
     }
 }

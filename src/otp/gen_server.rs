@@ -222,6 +222,8 @@ async fn serve<S: GenServer>(
     let kind = Kind {
         name: "GenServer",
         text: S::format_status,
+        #[cfg(feature = "sim")]
+        children: |_| Vec::new(),
     };
     let desk = Rc::new(Desk::new(&ctx, kind, birth.parent, state));
     ctx.expose(desk.clone());

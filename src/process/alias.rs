@@ -25,6 +25,8 @@ pub(crate) struct Alias {
     server: Option<Pid>,
     /// Whether that process knows.
     watched: bool,
+    /// Another node was asked, and neither its answer nor its end is known.
+    abroad: bool,
     /// Holds an `Option<R>`, empty but where the answer has arrived.
     cell: Box<dyn Any>,
     deliver: Deliver,
@@ -158,7 +160,7 @@ impl System {
             Some(last) if matches!(last.stage, Stage::Over) && last.cell.is::<Option<R>>() => {
                 (last.id, last.to, last.since) = (id, to, since);
                 (last.stage, last.timeout) = (Stage::Waits, timeout);
-                (last.server, last.watched) = (server, false);
+                (last.server, last.watched, last.abroad) = (server, false, false);
             }
             _ => extra.open_alias(Alias {
                 id,
@@ -168,6 +170,7 @@ impl System {
                 timeout,
                 server,
                 watched: false,
+                abroad: false,
                 cell: Box::new(None::<R>),
                 deliver: deliver_answer::<R>,
             }),
@@ -335,8 +338,8 @@ impl System {
     /// Tells the node that was asked that a call no longer waits.
     pub(super) fn end_call(&mut self, by: Pid, alias: u32) {
         let Ok(slot) = self.find(by) else { return };
-        let of = self.alias(slot, alias).and_then(|alias| alias.to);
-        if let Some(of) = of.filter(|of| of.node() != by.node()) {
+        let asked = self.alias(slot, alias).filter(|alias| alias.abroad);
+        if let Some(of) = asked.and_then(|alias| alias.to) {
             self.signal(by, of, &Signal::CallOver { by, alias, of });
         }
     }
@@ -369,56 +372,69 @@ impl System {
         }
     }
 
-    /// The answer to a call, or why there is none; where neither is known and `wait` is set, the process
-    /// waits for it.
+    /// Takes the answer to a call, where it has come; then the call is over.
     #[inline(always)]
-    pub(super) fn take_answer<R: Message>(
-        &mut self,
-        caller: Pid,
-        id: u32,
-        wait: bool,
-    ) -> Option<Result<R, CallError>> {
-        let slot = if self.current.pid == caller {
-            self.current.slot
-        } else {
-            self.find(caller).ok()?
-        };
-        let task = self.kernel.tasks.get_mut(slot)?;
-        let extra = task.data.extra.as_mut()?;
+    pub(super) fn take_answer<R: Message>(&mut self, caller: Pid, id: u32) -> Option<R> {
+        let slot = self.slot_of_caller(caller)?;
+        let extra = self.kernel.tasks.get_mut(slot)?.data.extra.as_mut()?;
         let place = extra.place(id)?;
         let alias = extra.aliases.get_mut(place)?;
-        let result = match &mut alias.stage {
-            Stage::Arrived(message) => {
-                let message = *message;
-                let answer = alias.cell.downcast_mut::<Option<R>>()?.take()?;
-                let trace = &mut self.kernel.trace;
-                emit!(
-                    trace,
-                    Event::Receive {
-                        id: message,
-                        by: caller
-                    }
-                );
-                trace.books.received(caller.node(), message);
-                Ok(answer)
-            }
-            Stage::Failed(reason) => Err(match (reason, alias.to.map(Target::node)) {
+        let Stage::Arrived(message) = alias.stage else {
+            return None;
+        };
+        let answer = alias.cell.downcast_mut::<Option<R>>()?.take();
+        let held = alias.held();
+        extra.end_alias(place);
+        let trace = &mut self.kernel.trace;
+        let (id, by) = (message, caller);
+        emit!(trace, Event::Receive { id, by });
+        trace.books.received(caller.node(), message);
+        self.give_up(caller, held);
+        answer
+    }
+
+    /// The slot of a process that has a call: mostly it is the current one.
+    #[inline(always)]
+    fn slot_of_caller(&mut self, caller: Pid) -> Option<u32> {
+        if self.current.pid == caller {
+            Some(self.current.slot)
+        } else {
+            self.find(caller).ok()
+        }
+    }
+
+    /// Why a call gets no answer. Where it may still come and `wait` is set, the process waits for it.
+    pub(super) fn unanswered(&mut self, caller: Pid, id: u32, wait: bool) -> Option<CallError> {
+        let slot = self.slot_of_caller(caller)?;
+        let extra = self.process(slot)?.extra.as_mut()?;
+        let place = extra.place(id)?;
+        let alias = &mut extra.aliases[place];
+        let error = match &alias.stage {
+            Stage::Failed(reason) => Some(match (reason, alias.to.map(Target::node)) {
                 (ExitReason::NoProc, _) => CallError::NoProc,
                 (ExitReason::NoConnection, Some(node)) if node != caller.node() => {
                     CallError::NodeDown(node)
                 }
                 (reason, _) => CallError::Exit(reason.clone()),
             }),
-            Stage::Refused => Err(CallError::MailboxFull),
-            Stage::Waits | Stage::Over => {
-                let timeout = alias.timeout;
-                return self.wait_for_answer(slot, timeout, wait);
-            }
+            Stage::Refused => Some(CallError::MailboxFull),
+            Stage::Waits | Stage::Arrived(_) | Stage::Over => None,
         };
-        let held = alias.held();
-        extra.end_alias(place);
-        self.give_up(caller, held);
-        Some(result)
+        if error.is_some() {
+            let held = alias.held();
+            extra.end_alias(place);
+            self.give_up(caller, held);
+            return error;
+        }
+        if let Timeout::Set(key) = alias.timeout
+            && !self.kernel.is_armed(key)
+        {
+            return Some(CallError::Timeout);
+        }
+        if wait {
+            self.waits_for_answer(caller, id);
+        }
+        None
     }
 
     /// Whether the current process waits from now on for the answer to this call, which has not come.
@@ -444,26 +460,12 @@ impl System {
         true
     }
 
-    /// The wait for an answer that has not come: registers it where `wait` is set, unless its time is over.
-    #[inline(always)]
-    fn wait_for_answer<R>(
-        &mut self,
-        slot: u32,
-        timeout: Timeout,
-        wait: bool,
-    ) -> Option<Result<R, CallError>> {
-        let sorts = match timeout {
-            Timeout::Never => wants::REPLY,
-            Timeout::Set(key) if !self.kernel.is_armed(key) => {
-                return Some(Err(CallError::Timeout));
-            }
-            Timeout::At(_) | Timeout::Set(_) => wants::REPLY | wants::TIME,
-        };
-        if wait && let Some(task) = self.kernel.tasks.get_mut(slot) {
-            task.waits = true;
-            task.data.wants |= sorts;
-        }
-        None
+    /// Another node is asked from now on: where the question of this call goes.
+    pub(super) fn asks_abroad(&mut self, caller: Pid, id: u32) -> Option<Target> {
+        let slot = self.slot_of_caller(caller)?;
+        let alias = self.alias(slot, id)?;
+        alias.abroad = true;
+        alias.to
     }
 }
 
@@ -493,9 +495,9 @@ fn deliver_answer<R: Message>(to: Pid, alias: u32, packet: &Packet) {
 
 /// A call is over whose answer was not taken.
 #[cold]
-pub(super) fn abandon(caller: Pid, id: u32, asks_abroad: bool) {
+pub(super) fn abandon(caller: Pid, id: u32) {
     let left = try_with(|system| {
-        if asks_abroad && system.budget > 0 {
+        if system.budget > 0 {
             system.end_call(caller, id);
         }
         let slot = system.find(caller).ok()?;

@@ -31,18 +31,22 @@ impl<T: Copy + Ord> Few<T> {
         if self.first == Some(thing) {
             return false;
         }
-        if let Some(rest) = self.rest.as_mut() {
-            if rest.contains(&thing) {
-                return false;
-            }
-            if self.first.is_some() {
-                return rest.insert(thing);
-            }
-        } else if self.first.is_some() {
-            return self.rest.insert(Box::default()).insert(thing);
+        if self.first.is_some() {
+            return self.rest.get_or_insert_default().insert(thing);
+        }
+        if self.rest.as_ref().is_some_and(|rest| rest.contains(&thing)) {
+            return false;
         }
         self.first = Some(thing);
         true
+    }
+
+    /// All that is there, in no order that means anything.
+    #[cfg(feature = "sim")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        self.first
+            .into_iter()
+            .chain(self.rest.iter().flat_map(|rest| rest.iter().copied()))
     }
 
     /// Takes a thing out; whether it was there.

@@ -19,6 +19,8 @@ mod mailbox;
 mod message;
 mod monitor;
 mod node;
+#[cfg(feature = "sim")]
+mod observe;
 mod reply;
 mod runtime;
 mod signal;
@@ -58,7 +60,9 @@ pub(crate) use system::with;
 #[cfg(feature = "sim")]
 pub(crate) use {
     node::NodeState,
+    observe::Found,
     runtime::{News, ask_to_stop, boot, tell},
     step::{Stepped, bury, step},
+    sys::{Shown, Supervised},
     system::{Current, System, try_with},
 };

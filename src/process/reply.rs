@@ -1,6 +1,6 @@
 //! Calls: a question with a one-use place for its answer.
 
-use super::address::{Address, Left, local_detail};
+use super::address::{Address, Blank, Left, local_detail};
 use super::alias::abandon;
 use super::exit::CallError;
 use super::host::{Carries, Via};
@@ -116,14 +116,31 @@ impl System {
 }
 
 /// The wait of one call; ends its alias, its timer and its watch of the server when it is dropped.
+///
+/// In whole words: a future is moved right after it was made, and what is written in parts and then read as a
+/// whole waits for its parts.
 #[derive(Debug)]
 pub(crate) struct Call<R> {
     caller: Pid,
-    /// 0 where it is over, or was never made.
-    alias: u32,
-    /// Another node was asked, and neither its answer nor its end is known.
-    asks_abroad: bool,
+    /// Its alias; 0 where it is over, or was never made.
+    alias: u64,
     answer: PhantomData<fn() -> R>,
+}
+
+/// How a question goes, or why it does not.
+enum Opened {
+    /// To a process of this node.
+    Here,
+    /// To one of this node, and somebody wants details.
+    Slowly,
+    /// To another node.
+    Abroad,
+    /// There is nobody to ask.
+    Nobody,
+    /// The process asks itself.
+    Itself,
+    /// Not at all: the process is fenced off.
+    Fenced,
 }
 
 impl<R: Message> Call<R> {
@@ -132,7 +149,6 @@ impl<R: Message> Call<R> {
         Call {
             caller: Pid::NOBODY,
             alias: 0,
-            asks_abroad: false,
             answer: PhantomData,
         }
     }
@@ -140,57 +156,51 @@ impl<R: Message> Call<R> {
     fn reply_to(&self) -> ReplyTo<R> {
         ReplyTo {
             to: self.caller,
-            alias: self.alias,
+            alias: self.alias as u32,
             answer: PhantomData,
         }
     }
 
-    /// Opens a place for the answer of `to`: how the question goes. Nothing where the process is fenced off.
+    /// Opens a place for the answer of `to`: how the question goes, and to whom on this node.
     #[inline(always)]
-    fn open(&mut self, to: Target, timeout: Option<Duration>) -> Result<Option<Goes>, CallError> {
-        let opened = act(|system, current| {
+    fn open(&mut self, to: Target, timeout: Option<Duration>) -> (Opened, Pid) {
+        with(|system| {
+            if !system.may_call() {
+                return (Opened::Fenced, Pid::NOBODY);
+            }
+            let current = system.current;
             let target = system.homed(current.pid.node(), to);
-            let server = system.callee(current.pid, target)?;
+            let server = match system.callee(current.pid, target) {
+                Ok(server) => server,
+                Err(CallError::CallingSelf) => return (Opened::Itself, Pid::NOBODY),
+                Err(_) => return (Opened::Nobody, Pid::NOBODY),
+            };
             let timeout = system.timeout(current, timeout);
-            let alias = system.open_call::<R>(current, Some(target), server, timeout);
+            let Some(alias) = system.open_call::<R>(current, Some(target), server, timeout) else {
+                return (Opened::Fenced, Pid::NOBODY);
+            };
             self.caller = current.pid;
-            self.alias = alias.unwrap_or(0);
-            Ok(alias.map(|_| match server {
-                Some(server) if !system.kernel.trace.wants_detail() => Goes::Here(server),
-                Some(_) => Goes::Slowly,
-                None => Goes::Abroad(target),
-            }))
-        });
-        opened.unwrap_or(Ok(None))
+            self.alias = u64::from(alias);
+            match server {
+                Some(server) if !system.kernel.trace.wants_detail() => (Opened::Here, server),
+                Some(server) => (Opened::Slowly, server),
+                None => (Opened::Abroad, Pid::NOBODY),
+            }
+        })
     }
-}
 
-/// How a question goes.
-enum Goes {
-    /// To this process of this node.
-    Here(Pid),
-    /// To one of this node, and somebody wants details.
-    Slowly,
-    /// To another node.
-    Abroad(Target),
-}
-
-impl<R: Message> Future for Call<R> {
-    type Output = Result<R, CallError>;
-
-    #[inline(always)]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        if self.alias == 0 {
-            return Poll::Pending;
-        }
+    /// Why there is no answer; nothing where it may still come.
+    #[cold]
+    fn unanswered(&mut self, cx: &TaskContext<'_>) -> Poll<CallError> {
         let own = crate::kernel::is_own(cx.waker());
-        let (caller, alias) = (self.caller, self.alias);
-        match with(|system| system.take_answer::<R>(caller, alias, own)) {
-            // Its place stays until it is dropped, which tells the other node.
-            Some(Err(CallError::Timeout)) => Poll::Ready(Err(CallError::Timeout)),
-            Some(result) => {
-                self.alias = 0;
-                Poll::Ready(result)
+        let (caller, alias) = (self.caller, self.alias as u32);
+        match with(|system| system.unanswered(caller, alias, own)) {
+            Some(error) => {
+                // Where its time is over its place stays until it is dropped, which tells the other node.
+                if error != CallError::Timeout {
+                    self.alias = 0;
+                }
+                Poll::Ready(error)
             }
             None => {
                 if !own {
@@ -202,11 +212,30 @@ impl<R: Message> Future for Call<R> {
     }
 }
 
+impl<R: Message> Future for Call<R> {
+    type Output = Result<R, CallError>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        if self.alias == 0 {
+            return Poll::Pending;
+        }
+        let (caller, alias) = (self.caller, self.alias as u32);
+        match with(|system| system.take_answer::<R>(caller, alias)) {
+            Some(answer) => {
+                self.alias = 0;
+                Poll::Ready(Ok(answer))
+            }
+            None => self.unanswered(cx).map(Err),
+        }
+    }
+}
+
 impl<R> Drop for Call<R> {
     #[inline]
     fn drop(&mut self) {
         if self.alias != 0 {
-            abandon(self.caller, self.alias, self.asks_abroad);
+            abandon(self.caller, self.alias as u32);
         }
     }
 }
@@ -237,36 +266,67 @@ impl<M: Message, R: Message, F: FnOnce(ReplyTo<R>) -> M> Asking<M, R, F> {
     /// Asks: whether the process already waits for the answer, which only an `own` waker is known to want.
     #[inline(always)]
     fn ask(&mut self, ask: F, own: bool) -> Result<bool, CallError> {
-        let Some(goes) = self.call.open(self.to.target(), self.timeout)? else {
-            return Ok(true);
-        };
-        let question = ask(self.call.reply_to());
-        let (caller, alias) = (self.call.caller, self.call.alias);
-        match goes {
-            Goes::Here(server) => {
-                let (left, waits) = with(|system| {
-                    if !system.may_call() {
-                        return (Left::Dropped(question), false);
-                    }
-                    let id = system.next_id();
-                    let node = id.from.node();
-                    system.asking = alias;
-                    let left = system.deliver_local(node, Target::Pid(server), id, question, None);
-                    system.asking = 0;
-                    (left, own && system.waits_for_answer(caller, alias))
-                });
-                drop(left);
-                return Ok(waits);
-            }
-            Goes::Slowly => super::address::send_with_detail(self.to.target(), question, alias),
-            Goes::Abroad(target) => {
-                let how = (PacketKind::Data, Via::Connection, Carries::Question(alias));
-                let blank = with(|system| system.blank(target));
-                super::address::hand_over(blank, how, &question);
-                self.call.asks_abroad = true;
-            }
+        let (opened, server) = self.call.open(self.to.target(), self.timeout);
+        match opened {
+            Opened::Nobody => return Err(CallError::NoProc),
+            Opened::Itself => return Err(CallError::CallingSelf),
+            Opened::Fenced => return Ok(true),
+            Opened::Here | Opened::Slowly | Opened::Abroad => {}
+        }
+        let mut question = Some(ask(self.call.reply_to()));
+        let (caller, alias) = (self.call.caller, self.call.alias as u32);
+        if let Opened::Here = opened {
+            let waits = with(|system| {
+                // The question is read as late as can be, since it was just written, in parts.
+                system.may_call() && {
+                    system.send_question(server, alias, &mut question);
+                    own && system.waits_for_answer(caller, alias)
+                }
+            });
+            drop(question);
+            return Ok(waits);
+        }
+        if let Some(question) = question {
+            self.ask_slowly(opened, question);
         }
         Ok(false)
+    }
+
+    #[inline(never)]
+    fn ask_slowly(&mut self, opened: Opened, question: M) {
+        let alias = self.call.alias as u32;
+        if let Opened::Abroad = opened {
+            let blank = with(|system| system.blank_question(self.call.caller, alias));
+            let how = (PacketKind::Data, Via::Connection, Carries::Question(alias));
+            if let Some(blank) = blank {
+                super::address::hand_over(blank, how, &question);
+            }
+        } else {
+            super::address::send_with_detail(self.to.target(), question, alias);
+        }
+    }
+}
+
+impl System {
+    /// Sends a question within a node; what nobody took stays.
+    #[inline(always)]
+    fn send_question<M: Message>(&mut self, server: Pid, alias: u32, question: &mut Option<M>) {
+        let id = self.next_id();
+        let (node, to) = (id.from.node(), Target::Pid(server));
+        self.asking = alias;
+        if let Some(message) = question.take()
+            && let Left::Dropped(message) = self.deliver_local(node, to, id, message, None)
+        {
+            *question = Some(message);
+        }
+        self.asking = 0;
+    }
+
+    /// A packet for the question of a call of the current process to another node, which from now on is
+    /// told where the call waits no longer.
+    fn blank_question(&mut self, caller: Pid, alias: u32) -> Option<Blank> {
+        let to = self.asks_abroad(caller, alias)?;
+        Some(self.blank(to))
     }
 }
 
@@ -300,7 +360,7 @@ pub(crate) fn started_by<R: Message>(
     let Some(Some((caller, alias))) = opened else {
         return Ok(call);
     };
-    (call.caller, call.alias) = (caller, alias);
+    (call.caller, call.alias) = (caller, u64::from(alias));
     if let Some(pid) = start(call.reply_to()) {
         with(|system| {
             system.callee(caller, Target::Pid(pid))?;

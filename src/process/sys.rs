@@ -96,6 +96,25 @@ pub(crate) fn is_system<M: Message>() -> bool {
     TypeId::of::<M>() == TypeId::of::<Request>()
 }
 
+/// What a behaviour shows to observers.
+#[cfg(feature = "sim")]
+pub(crate) struct Shown {
+    pub(crate) name: &'static str,
+    /// The text of its state; nothing while a handler is at work on it.
+    pub(crate) state: Option<String>,
+    /// Its children, in their order, where it is a supervisor.
+    pub(crate) children: Vec<Supervised>,
+}
+
+/// A child, as its supervisor knows it.
+#[cfg(feature = "sim")]
+pub(crate) struct Supervised {
+    pub(crate) id: String,
+    pub(crate) pid: Option<Pid>,
+    pub(crate) restarts: u32,
+    pub(crate) restarting: bool,
+}
+
 /// A behaviour, as its process has it beside its future.
 pub(crate) trait Behaviour: Any {
     /// Whether an exit from this one is an order to stop: it takes that while it is suspended, too.
@@ -105,6 +124,9 @@ pub(crate) trait Behaviour: Any {
     /// Does what a system message asks for; or gives the reason with which it is told to stop. Its process
     /// runs.
     fn answer(&self, request: Request) -> Option<ExitReason>;
+    /// What it shows to an observer. Code of a user's may run.
+    #[cfg(feature = "sim")]
+    fn shown(&self) -> Shown;
 }
 
 /// What a process is, besides what its behaviour knows.

@@ -57,6 +57,9 @@ pub(crate) struct Process {
     pub(crate) dying: bool,
     /// What comes into its mailbox is counted: it has a bound.
     pub(crate) bounded: bool,
+    /// Who started it; nobody, where it is a node's first process.
+    #[cfg(feature = "sim")]
+    pub(crate) parent: Pid,
     pub(crate) trap: bool,
     pub(crate) wants: u8,
     /// How much is in the mailbox.
@@ -478,6 +481,8 @@ impl System {
             watchers: Few::default(),
             dying: false,
             bounded: false,
+            #[cfg(feature = "sim")]
+            parent,
             trap: false,
             wants: 0,
             mail: 0,

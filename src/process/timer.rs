@@ -152,6 +152,13 @@ impl System {
         }
     }
 
+    /// When these messages will be sent.
+    #[cfg(feature = "sim")]
+    pub(crate) fn due_of(&self, delayed: &[u32]) -> Vec<Time> {
+        let due = delayed.iter().filter_map(|index| self.delayed.get(*index));
+        due.map(|delayed| delayed.at).collect()
+    }
+
     fn forget_delayed(&mut self, pid: Pid, index: u32) {
         if let Ok(slot) = self.find(pid)
             && let Some(extra) = self.process(slot).and_then(|p| p.extra.as_mut())

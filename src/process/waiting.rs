@@ -155,6 +155,18 @@ impl System {
         slots.into_iter().filter(alive).collect()
     }
 
+    /// A target as a reader knows it.
+    #[cfg(feature = "sim")]
+    pub(crate) fn told(&self, target: Target) -> String {
+        match target {
+            Target::Pid(pid) | Target::Alias(pid, _) => pid.to_string(),
+            Target::Name(node, name) => match self.name_text(name) {
+                Some(name) => format!("\"{name}\" on {node}"),
+                None => format!("a name on {node}"),
+            },
+        }
+    }
+
     pub(crate) fn name_held(&mut self, slot: u32) -> Option<String> {
         let name = self.process(slot)?.extra.as_ref()?.name?;
         self.name_text(name)

@@ -3,7 +3,7 @@
 use super::gallery::Standing;
 use super::numbers::per_second;
 use crate::explore::{Found, Report, Sometimes};
-use crate::sim::{Form, Outcome, Scenario, Waits};
+use crate::sim::{Form, Observation, Outcome, Scenario, Waits};
 use serde_json::{Value, json};
 
 /// A scenario of a list: `name`, `form`, `property` (null for a sound one), `summary`.
@@ -91,6 +91,23 @@ pub fn replay(scenario: &str, outcome: &Outcome) -> Value {
         "reached": outcome.reached,
         "counters": outcome.counters,
     })
+}
+
+/// An observation: `scenario`, `seed` (null for a tape), `at_ns`, `ended_at_ns` (where the run had ended
+/// before the moment asked for, or null), `nodes` and `ring` (texts of pids). A node has `name`, `up`,
+/// `paused`, `boots` and `processes`; each of these has the fields of an
+/// [`Observed`](crate::sim::Observed).
+#[must_use]
+pub fn observation(scenario: &str, seed: Option<u64>, seen: &Observation) -> Value {
+    let mut value = json!({
+        "scenario": scenario,
+        "seed": seed,
+        "ended_at_ns": seen.ended,
+    });
+    if let (Some(object), Value::Object(snapshot)) = (value.as_object_mut(), json!(seen.snapshot)) {
+        object.extend(snapshot);
+    }
+    value
 }
 
 fn waits(waits: &Waits) -> Option<Value> {

@@ -1,6 +1,7 @@
 //! One run: the cluster booted, stepped to its horizon, looked at, and taken down.
 
 use super::faults::Rates;
+use super::observe::{Observation, Observer};
 use super::outcome::{Outcome, RunError, Violation, print_pid};
 use super::plan::{Plan, Planned};
 use super::property::Property;
@@ -85,6 +86,8 @@ pub(crate) struct Run<'a> {
     watch: Watch<'a>,
     violation: Option<Violation>,
     error: Option<RunError>,
+    /// Who waits for a moment of the run.
+    observer: Option<&'a mut Observer>,
 }
 
 /// Why a run stands still.
@@ -108,6 +111,28 @@ pub(crate) const SCRIPT: &str = "the script runs to its end";
 impl Cluster {
     /// Makes one run.
     pub(crate) fn run(&self, chance: Chance, keep: Keep) -> Outcome {
+        self.observed_run(chance, keep, None)
+    }
+
+    /// The cluster as it is at a moment of a run; and when the run ended, where that was before. Nothing
+    /// where two runs of one chance differ.
+    pub(crate) fn observe(&self, chance: impl Fn() -> Chance, at: Time) -> Option<Observation> {
+        let mut observer = Observer::new(at);
+        let first = self.observed_run(chance(), Keep::default(), Some(&mut observer));
+        observer.again();
+        let second = self.observed_run(chance(), Keep::default(), Some(&mut observer));
+        let cut_short = first.violation.is_some() || first.error.is_some();
+        let end = match self.script.is_some() || cut_short {
+            true => first.at,
+            false => self.horizon,
+        };
+        let mut snapshot = observer.seen().filter(|_| first.digest == second.digest)?;
+        let ended = (end < at).then_some(end);
+        snapshot.at = end.min(at);
+        Some(Observation { snapshot, ended })
+    }
+
+    fn observed_run(&self, chance: Chance, keep: Keep, observer: Option<&mut Observer>) -> Outcome {
         let choice = match chance {
             Chance::Seed(seed) => Choice::seeded(seed),
             Chance::Tape(tape) => Choice::taped(&tape),
@@ -153,6 +178,7 @@ impl Cluster {
                     watch: Watch::new(&self.properties, healed(self.calm, self.faults_end)),
                     violation: None,
                     error: None,
+                    observer,
                 };
                 run.drive();
                 run.conclude(seed)
@@ -208,9 +234,17 @@ impl Run<'_> {
                 }
             }
         }
+        self.look();
         if !self.is_over() {
             let violation = self.roots_ended().or_else(|| self.watch.at_end());
             self.violation = violation;
+        }
+    }
+
+    /// Lets the observer look, where there is one.
+    fn look(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            observer.look();
         }
     }
 
@@ -222,7 +256,8 @@ impl Run<'_> {
     /// Does what comes next, up to `until`, or until something is so that is looked at after each step.
     pub(super) fn go(&mut self, until: Time, mut is_so: Option<&mut dyn FnMut() -> bool>) -> Still {
         while !self.is_over() {
-            let many = is_so.is_none() && self.watch.is_idle();
+            let many = is_so.is_none() && self.watch.is_idle() && self.observer.is_none();
+            self.look();
             match step(until, many) {
                 Err(error) => self.error = Some(step_error(error)),
                 Ok(Stepped::Quiet(over)) => return Still::Quiet(over),

@@ -1,6 +1,7 @@
 //! A scenario: nodes and what they boot, clients, network, faults, properties, a horizon.
 
 use super::faults::{FaultError, Faults, Rates, checked};
+use super::observe::Observation;
 use super::outcome::Outcome;
 use super::plan::Planned;
 use super::property::{Property, Verdict, When};
@@ -449,6 +450,20 @@ impl Scenario {
     /// Where the scenario cannot be run.
     pub fn run_with(&self, chance: Chance, keep: Keep) -> Result<Outcome, ScenarioError> {
         Ok(self.cluster()?.run(chance, keep))
+    }
+
+    /// The cluster as it is at a moment of a run, after all that happens at that moment; at the end of the
+    /// run where that was before. The run is made twice. Nothing where the two differ, as they do where code
+    /// depends on what is outside of the run.
+    ///
+    /// # Errors
+    /// Where the scenario cannot be run.
+    pub fn observe(
+        &self,
+        chance: impl Fn() -> Chance,
+        at: Time,
+    ) -> Result<Option<Observation>, ScenarioError> {
+        Ok(self.cluster()?.observe(chance, at))
     }
 
     /// What all runs share, made at the first use.

@@ -1,5 +1,6 @@
 //! What a property can see of a run. Looking changes nothing.
 
+use super::observe::Snapshot;
 use crate::kernel::Time;
 use crate::otp::{Desk, GenStatem, Machine};
 use crate::process::{Target, Waiting, with};
@@ -147,6 +148,14 @@ impl View {
     #[must_use]
     pub fn waiting(&self) -> Vec<Waiting> {
         with(|system| system.waiting())
+    }
+
+    /// The whole cluster as it is now: for each node the tree of its processes, and what each of them is, has
+    /// and waits for. It looks at everything, as [`View::waiting`] does, and asks each behaviour for the text
+    /// of its state.
+    #[must_use]
+    pub fn observe(&self) -> Snapshot {
+        Snapshot::now()
     }
 
     /// Processes that wait for each other's answers, or for room in each other's mailboxes, in a ring, the

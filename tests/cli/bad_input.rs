@@ -127,6 +127,33 @@ fn bad_arguments_are_refused_with_what_to_do() {
         ),
         (&["run", "held", "--jobs", "0"], "--jobs"),
         (&["replay", "held"], "--seed"),
+        (&["observe", "held", "--seed", "1"], "--at"),
+        (&["observe", "held", "--at", "1s"], "--seed"),
+        (
+            &["observe", "hold", "--seed", "1", "--at", "1s"],
+            "the nearest: `held`",
+        ),
+        (
+            &["observe", "held", "--seed", "1", "--at", "12.5"],
+            "`12.5` is no time: write a number",
+        ),
+        (
+            &["observe", "held", "--tape", "none", "--at", "1s"],
+            "the tape none cannot be read",
+        ),
+        (
+            &[
+                "observe",
+                "held",
+                "--tape",
+                "x",
+                "--at",
+                "1s",
+                "--strategy",
+                "walk",
+            ],
+            "cannot be used with",
+        ),
         (&["replay", "held", "--seed", "-1"], "-1"),
         (
             &["replay", "held", "--seed", "1", "--until", "4.2"],

@@ -219,6 +219,38 @@ fn what_a_strategy_found_is_replayed_with_that_strategy() {
 }
 
 #[test]
+fn a_moment_is_observed_of_the_run_of_a_seed_a_strategy_or_a_tape() {
+    let run = &["run", BROKEN, "--strategy", "walk", "--json"];
+    let found = netsplit(run).json()["violations"][0].clone();
+    let seed = found["seed"].to_string();
+    let observe = |more: &[&str]| {
+        let done = netsplit(&[&["observe", BROKEN, "--seed", &seed], more].concat());
+        assert_eq!(done.code, 0, "{done:?}");
+        done
+    };
+    // The run of that strategy ends where it violates the property; that of the seed alone does not.
+    let walked = observe(&["--strategy", "walk", "--at", "1h", "--json"]).json();
+    assert_eq!(walked["ended_at_ns"], found["at_ns"]);
+    assert_eq!(walked["at_ns"], found["at_ns"]);
+    assert_ne!(
+        observe(&["--at", "1h", "--json"]).json()["ended_at_ns"],
+        found["at_ns"]
+    );
+    let early = observe(&["--strategy", "walk", "--at", "1ms", "--json"]);
+    assert_eq!(early.json()["ended_at_ns"], Value::Null);
+    let keys = "at_ns ended_at_ns nodes ring scenario seed";
+    assert_eq!(early.keys(), sorted(keys));
+    let told = observe(&["--strategy", "walk", "--at", "1h"]).out;
+    let head =
+        format!("  {BROKEN}   seed {seed}   it ends before 3600.000 s: this is its end\nat ");
+    assert!(told.starts_with(&head), "{told}");
+    assert!(
+        told.contains("\n└─ <parent.0.0> \"parent\"  GenServer\n"),
+        "{told}"
+    );
+}
+
+#[test]
 fn the_tape_of_what_a_strategy_found_needs_no_strategy() {
     let report = netsplit(&["run", BROKEN, "--strategy", "pos", "--json"]).json();
     let seed = report["violations"][0]["seed"].to_string();

@@ -64,6 +64,8 @@ pub(super) async fn run<S: GenStatem>(
     let kind = Kind {
         name: "GenStatem",
         text: |machine: &Machine<S>| machine.data.format_status(&machine.state),
+        #[cfg(feature = "sim")]
+        children: |_| Vec::new(),
     };
     let machine = Machine { data, state };
     let desk = Rc::new(Desk::new(&ctx, kind, birth.parent, machine));

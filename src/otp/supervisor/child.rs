@@ -159,3 +159,15 @@ pub struct ChildCount {
     /// Those that are workers, alive or not.
     pub workers: usize,
 }
+
+#[cfg(feature = "sim")]
+impl From<ChildInfo> for crate::process::Supervised {
+    fn from(info: ChildInfo) -> crate::process::Supervised {
+        crate::process::Supervised {
+            id: info.id,
+            pid: info.pid,
+            restarts: info.restarts,
+            restarting: info.restarting,
+        }
+    }
+}

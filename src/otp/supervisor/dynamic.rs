@@ -340,6 +340,8 @@ impl<A: Message + Clone> Running<A> {
         let kind = Kind {
             name: "DynamicSupervisor",
             text: Children::text,
+            #[cfg(feature = "sim")]
+            children: Children::supervised,
         };
         let children = Children {
             all: BTreeMap::new(),
@@ -578,6 +580,17 @@ impl<A: Message + Clone> Running<A> {
 }
 
 impl<A> Children<A> {
+    #[cfg(feature = "sim")]
+    fn supervised(&self) -> Vec<crate::process::Supervised> {
+        let info = |(number, child): (&u32, &Child<A>)| {
+            let info = child
+                .life
+                .info(number.to_string(), Restart::Temporary, false);
+            info.into()
+        };
+        self.all.iter().map(info).collect()
+    }
+
     fn text(&self) -> String {
         counted(self.all.len(), self.pids.len())
     }

@@ -15,6 +15,8 @@ use std::rc::Rc;
 const KIND: Kind<Children> = Kind {
     name: "Supervisor",
     text: Children::text,
+    #[cfg(feature = "sim")]
+    children: |children| children.infos().into_iter().map(Into::into).collect(),
 };
 
 /// A supervisor while it runs. Where a function fails, it is with the reason for which the supervisor ends.
