@@ -310,6 +310,19 @@ fn chance_and_a_script() {
 }
 
 #[test]
+fn a_process_is_killed() {
+    check(Scenario::new("a process is killed").script(|sim| {
+        sim.node("a", counter);
+        sim.client("b", ticker);
+        sim.run_for(secs(1));
+        sim.kill("a", "counter");
+        assert!(sim.is_up("a"), "the node lives on");
+        let read = sim.server("a", "counter", |counter: &Counter| counter.sum);
+        assert!(read.is_err(), "nobody holds the name");
+    }));
+}
+
+#[test]
 fn the_page_shows_the_code_that_is_tested() {
     SCRIPTS.is_held_by(&[include_str!("scripts.rs")]);
 }
