@@ -270,6 +270,38 @@ fn more_room_lets_senders_go_on_and_less_drops_nothing() {
 }
 
 #[test]
+fn who_waits_goes_on_waiting_though_others_are_turned_away_from_now_on() {
+    let outcomes = one_node(async |ctx: &Context<u32>| {
+        let me = own(ctx, 1, Overflow::Wait);
+        ctx.spawn(move |ctx: Context| async move {
+            (0..2).for_each(|nth| me.send(nth));
+            ctx.sleep(secs(1)).await;
+        });
+        settle(ctx).await;
+        own(ctx, 1, Overflow::Refuse).send(9);
+        settle(ctx).await;
+        assert_eq!(ctx.receive_message().await, 0);
+    });
+    for outcome in outcomes {
+        let turns = events(&outcome).filter(|event| {
+            matches!(
+                event,
+                Event::Admitted { .. } | Event::Receive { .. } | Event::DeadLetter { .. }
+            )
+        });
+        let turns: Vec<Event> = turns.collect();
+        let [
+            Event::DeadLetter { .. },
+            Event::Receive { .. },
+            Event::Admitted { .. },
+        ] = turns[..]
+        else {
+            panic!("{turns:?}");
+        };
+    }
+}
+
+#[test]
 fn a_sender_that_waits_takes_nothing_more_out_of_its_own_mailbox_meanwhile() {
     type Receive = fn(&Context<u32>) -> LocalBoxFuture<'_, u32>;
     let receives: [Receive; 3] = [
