@@ -102,9 +102,10 @@ pub use kernel::time::Time;
 pub use net::{Cut, Network, PacketFault, Path};
 pub use otp::{
     Answers, AutoShutdown, BackOff, ChildError, ChildSpec, DynamicSupervisor, DynamicSupervisorRef,
-    Entered, Event, Flow, GenServer, GenStatem, Initial, Refusal, Registry, RegistryError,
-    RegistryEvent, RegistryRef, Server, Shutdown, SpecError, StartError, Startable, StateMachine,
-    Supervisor, SupervisorRef, Transition, abcast, child, multi_call, stop,
+    Entered, Event, Flow, GenServer, GenStatem, Initial, OnTimeout, Refusal, Registry,
+    RegistryError, RegistryEvent, RegistryRef, Server, Shutdown, SpecError, StartError, Startable,
+    StateMachine, Supervisor, SupervisorRef, Task, TaskError, TaskStream, TaskSupervisor,
+    TaskSupervisorRef, Transition, abcast, child, multi_call, stop,
 };
 pub use process::{
     Address, CallError, Context, DeadLetter, ExitReason, Info, IntoExit, MailboxBound, Message,

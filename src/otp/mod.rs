@@ -11,6 +11,7 @@ mod start;
 mod stop;
 mod supervisor;
 pub mod sys;
+mod task;
 
 #[cfg(feature = "sim")]
 pub(crate) use desk::Desk;
@@ -26,4 +27,7 @@ pub use supervisor::{
     AutoShutdown, BackOff, ChildCount, ChildError, ChildInfo, ChildSpec, DynamicSupervisor,
     DynamicSupervisorRef, Shutdown, SpecError, Supervisor, SupervisorRef, ToDynamic, ToSupervisor,
     child,
+};
+pub use task::{
+    OnTimeout, Task, TaskError, TaskJob, TaskStream, TaskSupervisor, TaskSupervisorRef,
 };

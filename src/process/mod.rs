@@ -9,6 +9,7 @@ mod blow;
 mod bound;
 mod context;
 mod distribution;
+mod ending;
 mod exit;
 mod few;
 mod host;
@@ -51,11 +52,13 @@ pub use target::Target;
 pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
+pub(crate) use ending::{EndKey, Ending, abandon, is_awaited, tie};
 pub(crate) use local::{exposed, lives, may_act, name_text, nobody, own_context};
 pub(crate) use mailbox::Content;
 pub(crate) use reply::{Call, started_by};
 pub(crate) use sys::{Behaviour, Look, Request, Vitals, own_vitals};
 pub(crate) use system::with;
+pub(crate) use timer::Alarm;
 // What the simulator uses beyond what any host can: it looks into the state of the run that it makes.
 #[cfg(feature = "sim")]
 pub(crate) use {

@@ -153,7 +153,7 @@ impl System {
         }
     }
 
-    fn forget_watch(&mut self, of: Pid, watcher: Pid, watch: Watch) {
+    pub(crate) fn forget_watch(&mut self, of: Pid, watcher: Pid, watch: Watch) {
         if let Ok(slot) = self.find(of)
             && let Some(process) = self.process(slot)
         {
@@ -172,6 +172,7 @@ impl System {
                 self.down(slot, watcher, monitor, of, reason.clone());
             }
             Watch::Call(alias) => self.fail_alias(slot, alias, reason.clone()),
+            Watch::End(number) => self.ended((watcher, number), reason),
         }
     }
 
@@ -194,6 +195,7 @@ impl System {
                 reason,
             },
             Watch::Call(alias) => Signal::CallDown { to, alias, reason },
+            Watch::End(_) => return,
         };
         self.last_signal(voice, Target::Pid(watcher), &signal);
     }

@@ -5,6 +5,7 @@
 
 use super::alias::Alias;
 use super::bound::{Bounded, Suspended};
+use super::ending::{End, EndKey};
 use super::exit::ExitReason;
 use super::few::Few;
 use super::host::{Core, Host, Packet};
@@ -131,6 +132,8 @@ pub(crate) enum Watch {
     Call(u32),
     /// A `Down` in its mailbox: it has monitored the name that was held.
     Name(u32),
+    /// Its wait of this number is over. Within a node only.
+    End(u32),
 }
 
 impl TaskData for Process {
@@ -222,6 +225,8 @@ pub(crate) struct System {
     pub(crate) held_up: BTreeSet<Pid>,
     /// Processes that have unlinked one of another node, which has not confirmed it, and the number of that.
     pub(crate) unlinking: FxHashMap<(Pid, Pid), u32>,
+    /// Ends for which processes wait otherwise than by their mailboxes.
+    pub(crate) endings: FxHashMap<EndKey, End>,
     pub(crate) dying: Vec<(u32, Pid, ExitReason)>,
     /// The slots of processes with calls whose timers are not set, and whose servers do not know of them.
     pub(crate) unsettled: Vec<u32>,
@@ -353,6 +358,7 @@ impl System {
             held_up: BTreeSet::new(),
             drifts: false,
             unlinking: FxHashMap::default(),
+            endings: FxHashMap::default(),
             dying: Vec::new(),
             unsettled: Vec::new(),
             graveyard: Vec::new(),

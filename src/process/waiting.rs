@@ -38,6 +38,11 @@ pub enum Wait {
         /// Whether its node steps nothing now, since it is paused or busy.
         stalled: bool,
     },
+    /// The end of a process: of a task, mostly.
+    End {
+        /// Whose.
+        of: Called,
+    },
     /// A connection that takes more: it has sent as much as that holds.
     Writable,
     /// Room in the mailbox of another: it has sent more than that holds.
@@ -81,6 +86,7 @@ impl System {
     /// What each live process waits for, in the order of nodes and pids.
     pub(crate) fn waiting(&mut self) -> Vec<Waiting> {
         let timers = self.kernel.wake_times();
+        let mut ends = self.awaited_ends();
         let mut all = Vec::new();
         for slot in self.live_slots() {
             let stalled = self.kernel.is_stalled(slot);
@@ -109,6 +115,10 @@ impl System {
                         since,
                     };
                     waits.extend(calls.into_iter().map(answer));
+                    for of in ends.remove(&pid).into_iter().flatten() {
+                        let of = self.called(Some(Target::Pid(of)));
+                        waits.push(Wait::End { of });
+                    }
                 }
                 if wanted & wants::MAIL != 0 {
                     waits.push(Wait::Mail);
@@ -128,10 +138,11 @@ impl System {
         all
     }
 
-    /// Processes that wait for each other's answers, or for room in each other's mailboxes, in a ring, the
-    /// least pid first.
+    /// Processes that wait for each other's answers or ends, or for room in each other's mailboxes, in a
+    /// ring, the least pid first.
     pub(crate) fn call_ring(&mut self) -> Option<Vec<Pid>> {
         let mut edges: BTreeMap<Pid, Vec<Pid>> = BTreeMap::new();
+        let mut ends = self.awaited_ends();
         for slot in self.live_slots() {
             let Some(process) = self.process(slot) else {
                 continue;
@@ -140,7 +151,10 @@ impl System {
             let called = calls.into_iter().filter_map(|(to, _)| to);
             let targets = called.chain(rooms.into_iter().map(Target::Pid));
             let callees = targets.filter_map(|to| Some(self.resolve(to).ok()?.0));
-            let callees: Vec<Pid> = callees.collect();
+            let mut callees: Vec<Pid> = callees.collect();
+            if callees.is_empty() {
+                callees = ends.remove(&pid).unwrap_or_default();
+            }
             if !callees.is_empty() {
                 edges.insert(pid, callees);
             }
@@ -286,6 +300,7 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Wait::Answer { of, since } => write!(f, "the answer of {of} (called at {since})"),
+            Wait::End { of } => write!(f, "the end of {of}"),
             Wait::Turn { stalled: false } => f.write_str("is ready to step"),
             Wait::Turn { stalled: true } => {
                 f.write_str("is ready to step, and its node is paused or busy")

@@ -38,7 +38,7 @@ impl Waits {
 /// How much a wait says about a cluster that makes no progress: the most comes first.
 fn weight(wait: &Wait) -> u8 {
     match wait {
-        Wait::Answer { .. } => 0,
+        Wait::Answer { .. } | Wait::End { .. } => 0,
         Wait::Writable | Wait::Room { .. } => 1,
         Wait::Turn { .. } => 2,
         Wait::Timer { .. } => 3,

@@ -15,4 +15,5 @@ mod scenario;
 mod script;
 mod scripts;
 mod tape;
+mod tasks;
 mod transcripts;

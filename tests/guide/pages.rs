@@ -22,6 +22,7 @@ pub const PROPERTIES: Page = page!("docs/guide/properties.md");
 pub const CONNECTIONS: Page = page!("docs/guide/connections.md");
 pub const NAMES: Page = page!("docs/guide/names.md");
 pub const SUPERVISION: Page = page!("docs/guide/supervision.md");
+pub const TASKS: Page = page!("docs/guide/tasks.md");
 pub const COMMAND_LINE: Page = page!("docs/guide/command-line.md");
 
 impl Page {

@@ -26,6 +26,9 @@ mod signals;
 mod stop;
 mod supervisor;
 mod sys;
+mod task_streams;
+mod task_supervisors;
+mod tasks;
 mod timers;
 
 use common::{

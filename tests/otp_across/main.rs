@@ -20,6 +20,7 @@ mod multi_call;
 mod names;
 mod nodes;
 mod signals;
+mod tasks;
 
 use common::{
     clean_runs, dead_letters, ends_as_told, error, events, idle, line, next_down, next_exit,
