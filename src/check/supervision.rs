@@ -93,11 +93,9 @@ impl Supervisors {
         one.filter(|one| one.pid == pid)
     }
 
-    fn judge(&mut self, now_ns: u64, event: &Event) -> Result<(), (Pid, Wrong)> {
+    fn judge(&mut self, event: &Event) -> Result<(), (Pid, Wrong)> {
         match *event {
-            Event::Supervision { by, what } => {
-                self.did(now_ns, by, what).map_err(|wrong| (by, wrong))
-            }
+            Event::Supervision { by, what } => self.did(by, what).map_err(|wrong| (by, wrong)),
             Event::Spawn { pid, parent } => {
                 self.spawned(pid, parent);
                 Ok(())
@@ -131,7 +129,7 @@ impl Supervisors {
         }
     }
 
-    fn did(&mut self, now_ns: u64, by: Pid, what: Supervision) -> Result<(), Wrong> {
+    fn did(&mut self, by: Pid, what: Supervision) -> Result<(), Wrong> {
         if let Supervision::Begins {
             strategy,
             intensity,
@@ -151,7 +149,7 @@ impl Supervisors {
             return Ok(());
         };
         match self.ones.get_mut(index as usize) {
-            Some(Some(one)) => one.did(&mut self.processes, now_ns, what),
+            Some(Some(one)) => one.did(&mut self.processes, what),
             _ => Ok(()),
         }
     }
@@ -216,7 +214,7 @@ impl Watcher for Supervisors {
         if self.complaint.is_some() {
             return;
         }
-        if let Err((supervisor, (child, breach))) = self.judge(now_ns, event) {
+        if let Err((supervisor, (child, breach))) = self.judge(event) {
             self.complaint = Some(Complaint {
                 at: Time::ZERO.plus_nanos(now_ns),
                 step,

@@ -377,7 +377,7 @@ impl<'a> Reader<'a> {
             Supervision::Ended { child: number } => {
                 format!("restarts its {} no more", child(number))
             }
-            Supervision::Restarts { child: number } => {
+            Supervision::Restarts { child: number, .. } => {
                 format!("counts a restart of its {}", child(number))
             }
             Supervision::Waits {
@@ -387,7 +387,7 @@ impl<'a> Reader<'a> {
                 let wait = Duration::from_nanos(for_ns);
                 format!("waits {wait:?} before it starts its {}", child(number))
             }
-            Supervision::GivesUp { child: number } => {
+            Supervision::GivesUp { child: number, .. } => {
                 format!("gives up at its {}: too many restarts", child(number))
             }
             Supervision::ShutsDown => "shuts down: its significant children have ended".to_owned(),

@@ -62,17 +62,19 @@ pub enum Supervision {
     /// It has seen the end of a child that is not restarted.
     Ended { child: u32 },
     /// It counts a restart, of this child and of those that go with it.
-    Restarts { child: u32 },
+    /// Its node's clock, by which it counts, says `clock_ns`.
+    Restarts { child: u32, clock_ns: u64 },
     /// It waits for so long before it makes the restart that it has counted.
     Waits { child: u32, for_ns: u64 },
     /// There were too many restarts: it stops all its children, and ends.
-    GivesUp { child: u32 },
+    GivesUp { child: u32, clock_ns: u64 },
     /// Its significant children have ended: it stops all its children, and ends.
     ShutsDown,
 }
 
 impl Supervision {
-    /// Its words for the digest: a code with its small parts, and two numbers.
+    /// Its words for the digest: a code with its small parts, and two numbers. What a clock says follows
+    /// from what was drawn for it, and is left out.
     pub(crate) fn words(self) -> [u64; 3] {
         let part = |code: u64, child: u32| code | u64::from(child) << 8;
         match self {
@@ -95,8 +97,8 @@ impl Supervision {
                 by_hand,
             } => [part(4, child), pid.as_u64(), u64::from(by_hand)],
             Supervision::Ended { child } => [part(5, child), 0, 0],
-            Supervision::Restarts { child } => [part(6, child), 0, 0],
-            Supervision::GivesUp { child } => [part(7, child), 0, 0],
+            Supervision::Restarts { child, .. } => [part(6, child), 0, 0],
+            Supervision::GivesUp { child, .. } => [part(7, child), 0, 0],
             Supervision::ShutsDown => [8, 0, 0],
             Supervision::Deletes { child } => [part(10, child), 0, 0],
             Supervision::Waits { child, for_ns } => [part(9, child), for_ns, 0],

@@ -5,8 +5,11 @@
 
 mod trees;
 
+use netsplit::otp::process;
 use netsplit::trace::{Event, Supervision};
-use netsplit::{Chance, Faults, Keep, Scenario, check, secs};
+use netsplit::{
+    Chance, Context, ExitReason, Faults, Keep, Scenario, Supervisor, check, child, millis, secs,
+};
 use std::collections::BTreeMap;
 
 /// Seeds of a scenario; each draws another tree, and another history of it.
@@ -34,6 +37,27 @@ fn drawn_trees_draw_no_complaint_under_chaos() {
         .crash(secs(10), secs(2))
         .stop(secs(10), secs(2));
     no_complaint(&trees::scenario(faults));
+}
+
+#[test]
+fn a_supervisor_counts_by_the_clock_of_its_node_and_is_judged_by_it() {
+    let crashes = || {
+        process(async |ctx: Context| {
+            ctx.sleep(millis(995)).await;
+            ExitReason::error("drawn")
+        })
+    };
+    let tree = move || {
+        Supervisor::one_for_one()
+            .intensity(1, secs(1))
+            .child(child("a", crashes))
+    };
+    let scenario = Scenario::new("drift")
+        .node("n", move |ctx| tree().run(ctx))
+        .faults(Faults::calm().drift(100_000))
+        .horizon(secs(10))
+        .finally("ends", |_| true);
+    no_complaint(&scenario);
 }
 
 /// What a supervisor has done, by name.

@@ -151,7 +151,6 @@ impl One {
     pub(super) fn did(
         &mut self,
         processes: &mut Processes,
-        now_ns: u64,
         what: Supervision,
     ) -> Result<(), Wrong> {
         let had_let_go = std::mem::take(&mut self.let_go);
@@ -174,9 +173,9 @@ impl One {
             } => self.stops_child(processes, child, pid, by_hand),
             Supervision::Deletes { child } => self.deletes(processes, child),
             Supervision::Ended { child } => self.lets_go(processes, child),
-            Supervision::Restarts { child } => self.restarts(processes, child, now_ns),
+            Supervision::Restarts { child, clock_ns } => self.restarts(processes, child, clock_ns),
             Supervision::Waits { child, .. } => self.waits(child),
-            Supervision::GivesUp { child } => self.gives_up(processes, child, now_ns),
+            Supervision::GivesUp { child, clock_ns } => self.gives_up(processes, child, clock_ns),
             Supervision::ShutsDown => self.shuts_down(processes, had_let_go),
         }
     }
@@ -490,9 +489,9 @@ impl One {
     }
 
     /// Whether one more restart is one too many.
-    fn is_full(&mut self, now_ns: u64) -> bool {
+    fn is_full(&mut self, clock_ns: u64) -> bool {
         while let Some(oldest) = self.window.front()
-            && oldest.saturating_add(self.period_ns) < now_ns
+            && oldest.saturating_add(self.period_ns) < clock_ns
         {
             self.window.pop_front();
         }
@@ -503,14 +502,14 @@ impl One {
         &mut self,
         processes: &mut Processes,
         child: u32,
-        now_ns: u64,
+        clock_ns: u64,
     ) -> Result<(), Wrong> {
         self.is_free(processes)?;
         self.is_restartable(processes, child)?;
-        if self.is_full(now_ns) {
+        if self.is_full(clock_ns) {
             return Err((Some(child), Breach::TooMany));
         }
-        self.window.push_back(now_ns);
+        self.window.push_back(clock_ns);
         let from = match self.strategy {
             Strategy::OneForAll => 0,
             _ => child,
@@ -548,11 +547,11 @@ impl One {
         &mut self,
         processes: &mut Processes,
         child: u32,
-        now_ns: u64,
+        clock_ns: u64,
     ) -> Result<(), Wrong> {
         self.is_free(processes)?;
         self.is_restartable(processes, child)?;
-        if !self.is_full(now_ns) {
+        if !self.is_full(clock_ns) {
             return Err((Some(child), Breach::TooFew));
         }
         self.over = Some(Over::GaveUp);

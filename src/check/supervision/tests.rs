@@ -13,6 +13,8 @@ use crate::trace::{
 struct Teller {
     log: Log,
     at_ns: u64,
+    /// How far the clock of its node is ahead.
+    ahead_ns: u64,
 }
 
 fn pid(name: &str) -> Pid {
@@ -78,6 +80,7 @@ impl Teller {
         let child_of = |who: &str| child(who);
         match verb {
             "at" => self.at_ns = who.parse::<u64>().expect("milliseconds") * 1_000_000,
+            "ahead" => self.ahead_ns = who.parse::<u64>().expect("milliseconds") * 1_000_000,
             "begins" => self.push(tells(Supervision::Begins {
                 strategy: match who {
                     "one_for_one" => Strategy::OneForOne,
@@ -134,6 +137,7 @@ impl Teller {
             })),
             "restarts" => self.push(tells(Supervision::Restarts {
                 child: child_of(who),
+                clock_ns: self.at_ns + self.ahead_ns,
             })),
             "waits" => self.push(tells(Supervision::Waits {
                 child: child_of(who),
@@ -141,6 +145,7 @@ impl Teller {
             })),
             "gives_up" => self.push(tells(Supervision::GivesUp {
                 child: child_of(who),
+                clock_ns: self.at_ns + self.ahead_ns,
             })),
             "deletes" => self.push(tells(Supervision::Deletes {
                 child: child_of(who),
@@ -169,6 +174,7 @@ fn judged(history: &str) -> Result<(), Complaint> {
     let mut teller = Teller {
         log: Log::default(),
         at_ns: 0,
+        ahead_ns: 0,
     };
     let lines = history.split(['\n', ',']).map(str::trim);
     for line in lines.filter(|line| !line.is_empty()) {
@@ -552,6 +558,10 @@ fn an_intensity_that_is_not_kept_is_told() {
         "a",
         Breach::TooFew,
     );
+    // By the clock of its node, which may drift.
+    is_good(&format!(
+        "{s} {twice} at 4900, ahead 101, dies a3, restarts a, up a4"
+    ));
     // A restart that fails counts.
     let fails = "starts a, fails a,";
     is_bad(
@@ -651,6 +661,7 @@ fn a_child_that_only_says_that_it_has_ended_is_told_when_the_next_one_begins() {
     let mut teller = Teller {
         log: Log::default(),
         at_ns: 0,
+        ahead_ns: 0,
     };
     teller.line("begins one_for_one 9");
     teller.line("up a1");

@@ -430,11 +430,13 @@ impl<A: Message + Clone> Running<A> {
         ctx: &Context<ToDynamic<A>>,
         number: u32,
     ) -> Result<(), ExitReason> {
-        if !self.window.count(ctx.now()) {
-            ctx.tell(Supervision::GivesUp { child: number });
+        let (now, child) = (ctx.now(), number);
+        let clock_ns = now.as_nanos();
+        if !self.window.count(now) {
+            ctx.tell(Supervision::GivesUp { child, clock_ns });
             return Err(ExitReason::Shutdown);
         }
-        ctx.tell(Supervision::Restarts { child: number });
+        ctx.tell(Supervision::Restarts { child, clock_ns });
         if let Some(child) = self.children.borrow_mut().all.get_mut(&number) {
             child.life.restarts += 1;
         }

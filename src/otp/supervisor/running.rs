@@ -196,11 +196,13 @@ impl Running {
         ctx: &Context<ToSupervisor>,
         number: u32,
     ) -> Result<(), ExitReason> {
-        if !self.window.count(ctx.now()) {
-            ctx.tell(Supervision::GivesUp { child: number });
+        let (now, child) = (ctx.now(), number);
+        let clock_ns = now.as_nanos();
+        if !self.window.count(now) {
+            ctx.tell(Supervision::GivesUp { child, clock_ns });
             return Err(ExitReason::Shutdown);
         }
-        ctx.tell(Supervision::Restarts { child: number });
+        ctx.tell(Supervision::Restarts { child, clock_ns });
         let count = |child: &mut Child| child.life.restarts += 1;
         self.children.borrow_mut().change(number, count);
         match self.strategy {

@@ -78,7 +78,7 @@ const SORTS: usize = 61;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
-    let child = 1;
+    let (child, clock_ns) = (1, 0);
     let not_started = |ignored| Supervision::NotStarted { child, ignored };
     let starts = |by_hand| Supervision::Starts {
         child,
@@ -106,12 +106,12 @@ fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
         stops(false),
         Supervision::Deletes { child },
         Supervision::Ended { child },
-        Supervision::Restarts { child },
+        Supervision::Restarts { child, clock_ns },
         Supervision::Waits {
             child,
             for_ns: 150_000_000,
         },
-        Supervision::GivesUp { child },
+        Supervision::GivesUp { child, clock_ns },
         Supervision::ShutsDown,
     ];
     all.into_iter()
