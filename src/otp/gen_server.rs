@@ -142,21 +142,21 @@ impl<S: GenServer> Server<S> {
     /// Gives it a local name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Server<S> {
-        self.manner.name = Some(name.to_owned());
+        self.manner.wishes().name = Some(name.to_owned());
         self
     }
 
     /// How long its starter waits for its `init`; then it is killed. Default: for ever, as in OTP.
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> Server<S> {
-        self.manner.timeout = Some(timeout);
+        self.manner.wishes().timeout = Some(timeout);
         self
     }
 
     /// Bounds its mailbox, from before its `init` on. Default: no bound but that of the run.
     #[must_use]
     pub fn mailbox(mut self, bound: MailboxBound) -> Server<S> {
-        self.manner.mailbox = Some(bound);
+        self.manner.wishes().mailbox = Some(bound);
         self
     }
 
@@ -206,29 +206,32 @@ impl<S: GenServer> Startable for Server<S> {
     }
 }
 
-async fn serve<S: GenServer>(
+// Not an `async fn`: that would hold its arguments twice, which each idle server would pay for.
+#[allow(clippy::manual_async_fn, reason = "see above")]
+fn serve<S: GenServer>(
     args: S::Args,
     mut ctx: Context<S::Message>,
     mut birth: Birth,
-) -> ExitReason {
-    let state = match birth
-        .state(&mut ctx, async |ctx| S::init(args, ctx).await)
-        .await
-    {
-        Ok(state) => state,
-        Err(reason) => return reason,
-    };
-    let first = state.first();
-    let kind = Kind {
-        name: "GenServer",
-        text: S::format_status,
-        #[cfg(feature = "sim")]
-        children: |_| Vec::new(),
-    };
-    let desk = Rc::new(Desk::new(&ctx, kind, birth.parent, state));
-    ctx.expose(desk.clone());
-    birth.done();
-    serve_loop(&mut ctx, &desk, first, &birth).await
+) -> impl Future<Output = ExitReason> {
+    async move {
+        let made = birth.state(&mut ctx, async |ctx| S::init(args, ctx).await);
+        let state = match made.await {
+            Ok(state) => state,
+            Err(reason) => return reason,
+        };
+        let first = state.first();
+        let kind = Kind {
+            name: "GenServer",
+            text: S::format_status,
+            #[cfg(feature = "sim")]
+            children: |_| Vec::new(),
+        };
+        let desk = Rc::new(Desk::new(&ctx, kind, birth.parent, state));
+        ctx.expose(desk.clone());
+        birth.done();
+        let reason = serve_loop(&mut ctx, &desk, first, &birth).await;
+        terminate(&mut ctx, &desk, &birth, reason).await
+    }
 }
 
 /// What the server takes up next.
@@ -237,71 +240,80 @@ enum Next<M> {
     Received(Received<M>),
 }
 
+/// Takes message after message; gives the reason to end.
+#[allow(clippy::manual_async_fn, reason = "as `serve`")]
 #[allow(
     clippy::await_holding_refcell_ref,
     reason = "a state is busy while its handler waits: reads say so"
 )]
-async fn serve_loop<S: GenServer>(
+fn serve_loop<S: GenServer>(
     ctx: &mut Context<S::Message>,
     desk: &Desk<S>,
     mut flow: Flow,
     birth: &Birth,
-) -> ExitReason {
-    loop {
-        let next = match flow {
-            Flow::Next => Next::Received(desk.receive(ctx).await),
-            Flow::NextWithin(timeout) => {
-                let received = desk.receive_within(ctx, timeout).await;
-                Next::Received(received.unwrap_or(Received::Info(Info::Timeout)))
+) -> impl Future<Output = ExitReason> {
+    async move {
+        loop {
+            let next = match flow {
+                Flow::Next => Next::Received(desk.receive(ctx).await),
+                Flow::NextWithin(timeout) => {
+                    let received = desk.receive_within(ctx, timeout).await;
+                    Next::Received(received.unwrap_or(Received::Info(Info::Timeout)))
+                }
+                Flow::Continue => Next::Continue,
+                Flow::Stop(reason) => return reason,
+            };
+            if let Next::Received(Received::Info(Info::Exit { from, reason })) = &next
+                && birth.is_parent(*from)
+            {
+                return reason.clone();
             }
-            Flow::Continue => Next::Continue,
-            Flow::Stop(reason) => return terminate(ctx, desk, birth, reason).await,
-        };
-        if let Next::Received(Received::Info(Info::Exit { from, reason })) = &next
-            && birth.is_parent(*from)
-        {
-            return terminate(ctx, desk, birth, reason.clone()).await;
+            match &next {
+                Next::Received(Received::Message(message)) => {
+                    desk.traces(ctx, format_args!("takes {message:?}"));
+                }
+                Next::Received(Received::Info(info)) => {
+                    desk.traces(ctx, format_args!("takes {info:?}"))
+                }
+                Next::Continue => desk.traces(ctx, format_args!("continues")),
+            }
+            let mut server = desk.borrow_mut();
+            let handled = match next {
+                Next::Received(Received::Message(message)) => {
+                    Caught(server.handle(message, ctx)).await
+                }
+                Next::Received(Received::Info(info)) => Caught(server.handle_info(info, ctx)).await,
+                Next::Continue => Caught(server.handle_continue(ctx)).await,
+            };
+            drop(server);
+            flow = match handled {
+                Ok(flow) => flow,
+                Err(panicked) => Flow::Stop(noted(ctx, panicked)),
+            };
+            desk.traces(ctx, format_args!("then {flow:?}"));
         }
-        match &next {
-            Next::Received(Received::Message(message)) => {
-                desk.traces(ctx, format_args!("takes {message:?}"));
-            }
-            Next::Received(Received::Info(info)) => {
-                desk.traces(ctx, format_args!("takes {info:?}"))
-            }
-            Next::Continue => desk.traces(ctx, format_args!("continues")),
-        }
-        let mut server = desk.borrow_mut();
-        let handled = match next {
-            Next::Received(Received::Message(message)) => Caught(server.handle(message, ctx)).await,
-            Next::Received(Received::Info(info)) => Caught(server.handle_info(info, ctx)).await,
-            Next::Continue => Caught(server.handle_continue(ctx)).await,
-        };
-        drop(server);
-        flow = match handled {
-            Ok(flow) => flow,
-            Err(panicked) => Flow::Stop(noted(ctx, panicked)),
-        };
-        desk.traces(ctx, format_args!("then {flow:?}"));
     }
 }
 
+#[allow(clippy::manual_async_fn, reason = "as `serve`")]
 #[allow(
     clippy::await_holding_refcell_ref,
     reason = "a state is busy while its handler waits: reads say so"
 )]
-async fn terminate<S: GenServer>(
+fn terminate<S: GenServer>(
     ctx: &mut Context<S::Message>,
     desk: &Desk<S>,
     birth: &Birth,
     reason: ExitReason,
-) -> ExitReason {
-    if let Err(struck) = birth.ends(ctx).await {
-        return struck;
-    }
-    let mut server = desk.borrow_mut();
-    match Caught(server.terminate(&reason, ctx)).await {
-        Ok(()) => reason,
-        Err(panicked) => noted(ctx, panicked),
+) -> impl Future<Output = ExitReason> {
+    async move {
+        if let Err(struck) = birth.ends(ctx).await {
+            return struck;
+        }
+        let mut server = desk.borrow_mut();
+        match Caught(server.terminate(&reason, ctx)).await {
+            Ok(()) => reason,
+            Err(panicked) => noted(ctx, panicked),
+        }
     }
 }

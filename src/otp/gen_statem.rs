@@ -221,14 +221,14 @@ impl<S: GenStatem> StateMachine<S> {
     /// Gives it a local name.
     #[must_use]
     pub fn name(mut self, name: &str) -> StateMachine<S> {
-        self.manner.name = Some(name.to_owned());
+        self.manner.wishes().name = Some(name.to_owned());
         self
     }
 
     /// How long its starter waits for its `init`; then it is killed. Default: for ever, as in OTP.
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> StateMachine<S> {
-        self.manner.timeout = Some(timeout);
+        self.manner.wishes().timeout = Some(timeout);
         self
     }
 
@@ -236,7 +236,7 @@ impl<S: GenStatem> StateMachine<S> {
     /// no bound but that of the run.
     #[must_use]
     pub fn mailbox(mut self, bound: MailboxBound) -> StateMachine<S> {
-        self.manner.mailbox = Some(bound);
+        self.manner.wishes().mailbox = Some(bound);
         self
     }
 

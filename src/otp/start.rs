@@ -211,9 +211,13 @@ where
 /// Where the starter hears how the `init` went.
 pub(crate) type Ack = ReplyTo<Result<(), StartError>>;
 
-/// How a behaviour is started: under which name, and how long its starter waits.
+/// How a behaviour is started. One word: most are started without a wish.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Manner {
+pub(crate) struct Manner(Option<Box<Wishes>>);
+
+/// Under which name a behaviour is started, and how long its starter waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wishes {
     pub(crate) name: Option<String>,
     /// For ever where it is none, as in OTP.
     pub(crate) timeout: Option<Duration>,
@@ -221,11 +225,29 @@ pub(crate) struct Manner {
     pub(crate) mailbox: Option<MailboxBound>,
 }
 
+impl Manner {
+    /// To wish something.
+    pub(crate) fn wishes(&mut self) -> &mut Wishes {
+        self.0.get_or_insert_default()
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.as_ref()?.name.as_deref()
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.0.as_ref()?.timeout
+    }
+
+    fn mailbox(&self) -> Option<MailboxBound> {
+        self.0.as_ref()?.mailbox
+    }
+}
+
 /// The half of a start that the new process runs.
 #[derive(Debug)]
 pub(crate) struct Birth {
-    name: Option<String>,
-    mailbox: Option<MailboxBound>,
+    manner: Manner,
     ack: Option<Ack>,
     /// Whose exit is an order to stop: its starter's, where it is linked to that; of a node's first process,
     /// its node's.
@@ -236,8 +258,7 @@ impl Birth {
     /// The birth of a process that nobody waits for: the first of its node, or one that becomes a server.
     pub(crate) fn alone(manner: Manner) -> Birth {
         Birth {
-            name: manner.name,
-            mailbox: manner.mailbox,
+            manner,
             ack: None,
             parent: Some(Pid::NOBODY),
         }
@@ -249,18 +270,14 @@ impl Birth {
         self.parent == Some(from) || from == Pid::NOBODY
     }
 
-    /// Under which name it was started.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
     /// What comes before a `terminate`: a fault can hold it up, or end the process without it.
     ///
     /// # Errors
     /// The reason with which the process is to end then.
     pub(crate) async fn ends<M: Message>(&self, ctx: &Context<M>) -> Result<(), ExitReason> {
         if ctx.may_be_struck() {
-            return ctx.pass(Moment::Terminate(self.name())).await;
+            // In a box, as it is rare, and each behaviour would hold room for it.
+            return Box::pin(ctx.pass(Moment::Terminate(self.manner.name()))).await;
         }
         Ok(())
     }
@@ -274,16 +291,16 @@ impl Birth {
         ctx: &mut Context<M>,
         init: impl AsyncFnOnce(&mut Context<M>) -> Result<S, Refusal>,
     ) -> Result<S, ExitReason> {
-        if let Some(bound) = self.mailbox {
+        if let Some(bound) = self.manner.mailbox() {
             ctx.bound_mailbox(bound);
         }
-        if let Some(name) = &self.name
+        if let Some(name) = self.manner.name()
             && let Err(error) = ctx.register(name)
         {
             return Err(self.is_taken(&error));
         }
         if ctx.may_be_struck()
-            && let Err(reason) = ctx.pass(Moment::Init(self.name())).await
+            && let Err(reason) = Box::pin(ctx.pass(Moment::Init(self.manner.name()))).await
         {
             return Err(self.fails(reason));
         }
@@ -351,30 +368,21 @@ pub(crate) fn start<N: Message, M: Message, F>(
 where
     F: Future<Output = ExitReason> + 'static,
 {
-    let Manner {
-        name,
-        timeout,
-        mailbox,
-    } = manner;
     // A name that is taken already needs no process to find out.
-    if let Some(holder) = name.as_ref().and_then(|name| starter.whereis(name)) {
+    if let Some(holder) = manner.name().and_then(|name| starter.whereis(name)) {
         return refused(starter, StartError::AlreadyStarted(holder));
     }
     let mut pid = None;
+    let timeout = manner.timeout();
     let parent = (linked == Linked::Yes).then(|| starter.pid());
     let begin = |ack| {
         let ack = Some(ack);
-        let process = |ctx| {
-            process(
-                ctx,
-                Birth {
-                    name,
-                    mailbox,
-                    ack,
-                    parent,
-                },
-            )
+        let birth = Birth {
+            manner,
+            ack,
+            parent,
         };
+        let process = |ctx| process(ctx, birth);
         let started = match linked {
             Linked::No => starter.spawn(process),
             Linked::Yes => starter.spawn_link(process),

@@ -149,7 +149,7 @@ impl Supervisor {
     /// Gives it a local name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Supervisor {
-        self.manner.name = Some(name.to_owned());
+        self.manner.wishes().name = Some(name.to_owned());
         self
     }
 

@@ -102,14 +102,26 @@ impl<M: Message> Context<M> {
 
     /// Takes the oldest message; what the system tells stays in the mailbox.
     pub async fn receive_message(&self) -> M {
-        self.receive_where(|_| true).await
+        let mut is_message = |content: &Content<M>| matches!(content, Content::Message(..));
+        loop {
+            let selected = poll_fn(|cx| {
+                // Mostly it is the oldest thing of all, which needs no search.
+                match with(|system| system.take_first_message(self.pid)) {
+                    Some(content) => Poll::Ready(content),
+                    None => self.poll_select(cx, &mut is_message),
+                }
+            });
+            if let Content::Message(_, message) = selected.await {
+                return message;
+            }
+        }
     }
 
     /// Takes the oldest message for which `wanted` holds; everything else stays, in its order.
     pub async fn receive_where(&self, mut wanted: impl FnMut(&M) -> bool) -> M {
         let mut wants_it = |content: &Content<M>| match content {
             Content::Message(_, message) => wanted(message),
-            Content::Down(..) | Content::Info(_) | Content::Timer(_) | Content::System(_) => false,
+            _ => false,
         };
         loop {
             let selected = poll_fn(|cx| self.poll_select(cx, &mut wants_it)).await;
@@ -124,6 +136,10 @@ impl<M: Message> Context<M> {
         let mut wants_it = |content: &Content<M>| match content {
             Content::Message(..) | Content::Timer(_) | Content::System(_) => false,
             Content::Down(monitor, code) => wanted(&down(*monitor, ExitReason::plain(*code))),
+            Content::Exit(from, code) => wanted(&Info::Exit {
+                from: *from,
+                reason: ExitReason::plain(*code),
+            }),
             Content::Info(info) => wanted(info),
         };
         loop {
@@ -201,7 +217,7 @@ impl<M: Message> Context<M> {
                 match &content {
                     Content::Message(id, _) => with(|system| system.took(self.pid, *id)),
                     Content::System(of) => with(|system| system.received(self.pid, of.0)),
-                    Content::Down(..) | Content::Info(_) | Content::Timer(_) => {}
+                    _ => {}
                 }
                 if let Content::Message(..) = &content
                     && with(|system| system.strikes && system.is_struck())
@@ -624,9 +640,19 @@ impl System {
                 }
             }
             Content::System(system) => self.received(pid, system.0),
-            Content::Down(..) | Content::Info(_) | Content::Timer(_) => {}
+            _ => {}
         }
         Some(content)
+    }
+
+    /// Takes the oldest thing out of the current process's mailbox where that is a message.
+    #[inline(always)]
+    fn take_first_message<M: Message>(&mut self, pid: Pid) -> Option<Content<M>> {
+        let mailbox = self.own_mailbox(pid)?.of::<M>()?;
+        match mailbox.0.front()? {
+            Content::Message(..) => self.take_oldest(pid, false),
+            _ => None,
+        }
     }
 
     #[inline]

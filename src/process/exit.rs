@@ -75,6 +75,11 @@ impl ExitReason {
         }
     }
 
+    /// Whether it is no more than its code.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.detail().is_none_or(str::is_empty)
+    }
+
     pub(crate) fn detail(&self) -> Option<&str> {
         match self {
             ExitReason::ShutdownWith(text) | ExitReason::Panic(text) | ExitReason::Error(text) => {

@@ -69,7 +69,7 @@ impl<T: Copy + Ord> Few<T> {
         rest.take(&found)
     }
 
-    /// Takes out what this is true of, in the order of [`Few::take`].
+    /// Takes out what this is true of, in the order of [`Few::take_each`].
     pub(crate) fn take_if(&mut self, mut test: impl FnMut(T) -> bool) -> SmallVec<[T; 4]> {
         let first = self.first.take_if(|thing| test(*thing));
         let mut taken: SmallVec<[T; 4]> = first.into_iter().collect();
@@ -85,15 +85,25 @@ impl<T: Copy + Ord> Few<T> {
 
     /// Takes everything out: what stands inline, then the others in their order.
     #[inline]
-    pub(crate) fn take(&mut self) -> impl Iterator<Item = T> + use<T> {
-        let rest = self.rest.take().into_iter().flat_map(|rest| *rest);
-        self.first.take().into_iter().chain(rest)
+    pub(crate) fn take_each(&mut self, mut each: impl FnMut(T)) {
+        if let Some(first) = self.first.take() {
+            each(first);
+        }
+        if let Some(rest) = self.rest.take() {
+            rest.into_iter().for_each(each);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn taken(few: &mut Few<i32>) -> Vec<i32> {
+        let mut all = Vec::new();
+        few.take_each(|thing| all.push(thing));
+        all
+    }
 
     #[test]
     fn few_things_are_kept_once_each_and_found_again() {
@@ -106,10 +116,10 @@ mod tests {
         few.remove(2);
         few.remove(7);
         assert!(few.insert(8) && !few.insert(1));
-        let mut all: Vec<_> = few.take().collect();
+        let mut all = taken(&mut few);
         all.sort_unstable();
         assert_eq!(all, [1, 8, 9]);
-        assert_eq!(few.take().count(), 0);
+        assert!(taken(&mut few).is_empty());
     }
 
     #[test]
@@ -126,6 +136,6 @@ mod tests {
         assert_eq!(few.take_one(&(4..=7)), None);
         few.insert(2);
         assert!(few.remove(8) && !few.remove(8) && !few.remove(3));
-        assert_eq!(few.take().collect::<Vec<_>>(), [2]);
+        assert_eq!(taken(&mut few), [2]);
     }
 }

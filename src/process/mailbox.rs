@@ -133,6 +133,8 @@ pub(crate) enum Content<M> {
     Message(MessageId, M),
     /// An [`Info::Down`] whose reason is no more than its code: most are, and need no memory of their own.
     Down(MonitorRef, Reason),
+    /// An [`Info::Exit`] whose reason is no more than its code, likewise.
+    Exit(Pid, Reason),
     Info(Box<Info>),
     /// A timer of a state machine has fired: its number there.
     Timer(u32),
@@ -147,7 +149,44 @@ impl<M> Content<M> {
         match self {
             Content::Message(id, _) => Some(*id),
             Content::System(system) => Some(system.0),
-            Content::Down(..) | Content::Info(_) | Content::Timer(_) => None,
+            Content::Down(..) | Content::Exit(..) | Content::Info(_) | Content::Timer(_) => None,
+        }
+    }
+
+    /// Of what says that a monitor has fired, which.
+    pub(crate) fn fired(&self) -> Option<MonitorRef> {
+        match self {
+            Content::Down(monitor, _) => Some(*monitor),
+            Content::Info(info) => match **info {
+                Info::Down { monitor, .. } => Some(monitor),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Of an exit signal that was trapped, whose.
+    pub(crate) fn exit_of(&self) -> Option<Pid> {
+        match self {
+            Content::Exit(from, _) => Some(*from),
+            Content::Info(info) => match **info {
+                Info::Exit { from, .. } => Some(from),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// What the system tells, as it lies in a mailbox.
+impl<M> From<Info> for Content<M> {
+    fn from(info: Info) -> Content<M> {
+        match &info {
+            Info::Down {
+                monitor, reason, ..
+            } if reason.is_plain() => Content::Down(*monitor, reason.code()),
+            Info::Exit { from, reason } if reason.is_plain() => Content::Exit(*from, reason.code()),
+            _ => Content::Info(Box::new(info)),
         }
     }
 }
@@ -158,6 +197,10 @@ impl<M> From<Content<M>> for Received<M> {
         match content {
             Content::Message(_, message) => Received::Message(message),
             Content::Down(monitor, code) => Received::Info(down(monitor, ExitReason::plain(code))),
+            Content::Exit(from, code) => Received::Info(Info::Exit {
+                from,
+                reason: ExitReason::plain(code),
+            }),
             Content::Info(info) => Received::Info(*info),
             // A handler receives by itself what was meant for its machine.
             Content::Timer(_) => Received::Info(Info::Timeout),
@@ -186,6 +229,8 @@ impl<M> Mailbox<M> {
 /// A mailbox of any message type.
 pub(crate) trait AnyMailbox: Any {
     fn len(&self) -> usize;
+    /// How much it holds without more memory.
+    fn capacity(&self) -> usize;
     fn push_info(&mut self, info: Info);
     fn push_timer(&mut self, number: u32);
     fn push_system(&mut self, system: Box<(MessageId, Request)>);
@@ -200,15 +245,12 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
         self.0.len()
     }
 
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     fn push_info(&mut self, info: Info) {
-        let plain = match &info {
-            Info::Down {
-                monitor, reason, ..
-            } if reason.detail().is_none() => Some(Content::Down(*monitor, reason.code())),
-            _ => None,
-        };
-        self.0
-            .push_back(plain.unwrap_or_else(|| Content::Info(Box::new(info))));
+        self.0.push_back(info.into());
     }
 
     fn push_timer(&mut self, number: u32) {
@@ -224,18 +266,11 @@ impl<M: Message> AnyMailbox for Mailbox<M> {
     }
 
     fn flush_down(&mut self, monitor: MonitorRef) -> Option<Info> {
-        let is_it = |content: &Content<M>| match content {
-            Content::Down(fired, _) => *fired == monitor,
-            Content::Info(info) => {
-                matches!(**info, Info::Down { monitor: fired, .. } if fired == monitor)
-            }
-            Content::Message(..) | Content::Timer(_) | Content::System(_) => false,
-        };
+        let is_it = |content: &Content<M>| content.fired() == Some(monitor);
         let index = self.0.iter().position(is_it)?;
-        match self.0.remove(index)? {
-            Content::Down(monitor, code) => Some(down(monitor, ExitReason::plain(code))),
-            Content::Info(info) => Some(*info),
-            Content::Message(..) | Content::Timer(_) | Content::System(_) => None,
+        match self.0.remove(index)?.into() {
+            Received::Info(info) => Some(info),
+            Received::Message(_) => None,
         }
     }
 }

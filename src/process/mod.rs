@@ -25,6 +25,7 @@ mod observe;
 mod reply;
 mod runtime;
 mod signal;
+mod spares;
 mod spawn;
 mod step;
 mod supervising;

@@ -61,17 +61,19 @@ impl System {
         if let Some(extra) = extra.as_mut() {
             self.finish_extra(&mut voice, pid, extra, &reason);
         }
-        for (watcher, watch) in task.data.watchers.take() {
+        task.data.watchers.take_each(|(watcher, watch)| {
             if watcher.node() == node {
                 self.tell_end(watcher, watch, pid, &reason);
             } else {
                 self.tell_end_abroad(&mut voice, watcher, watch, pid, &reason);
             }
-        }
-        if let Some(extra) = extra
-            && !extra.is_plain()
-        {
-            self.graveyard.push(Remains::Extra(extra));
+        });
+        if let Some(extra) = extra {
+            if extra.is_plain() {
+                self.spares.keep_extra(extra);
+            } else {
+                self.graveyard.push(Remains::Extra(extra));
+            }
         }
     }
 
@@ -95,15 +97,15 @@ impl System {
         if let Some(bounded) = extra.bounded.take() {
             self.let_all_go(*bounded, pid);
         }
-        for monitor in extra.monitors.take() {
+        extra.monitors.take_each(|monitor| {
             if monitor.of().node() == pid.node() {
                 self.unwatch(pid, monitor);
             } else {
                 let over = monitor.over(pid);
                 self.last_signal(voice, monitor.of(), &over);
             }
-        }
-        for link in extra.links.take() {
+        });
+        extra.links.take_each(|link| {
             if link.node() == pid.node() {
                 self.forget_link(link, pid);
                 self.exit_signal(pid, link, reason.clone());
@@ -112,14 +114,17 @@ impl System {
                 let exit = Signal::LinkExit { from, to, reason };
                 self.last_signal(voice, Target::Pid(link), &exit);
             }
-        }
+        });
     }
 
     /// What a process that ends has not read.
     pub(crate) fn leave_unread(&mut self, pid: Pid, mailbox: Option<Box<dyn AnyMailbox>>) {
-        let Some(mailbox) = mailbox.filter(|mailbox| mailbox.len() > 0) else {
+        let Some(mailbox) = mailbox else {
             return;
         };
+        if mailbox.len() == 0 {
+            return self.spares.keep_mailbox(mailbox);
+        }
         let trace = &mut self.kernel.trace;
         mailbox.ids(&mut |id| {
             trace.emit(Event::Unread { id, by: pid });

@@ -13,6 +13,7 @@ use crate::choice::Lineage;
 use crate::kernel::{Body, run_user};
 use crate::trace::{DeadReason, NodeId, Pid};
 use pin_project::pin_project;
+use std::any::Any;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -35,12 +36,17 @@ struct ReceiverOf<M>(PhantomData<M>);
 impl<M: Message> ReceiverOf<M> {
     const TABLE: Receiver = Receiver {
         mailbox: empty_mailbox::<M>,
+        fits: fits::<M>,
         deliver: deliver::<M>,
     };
 }
 
 fn empty_mailbox<M: Message>() -> Box<dyn AnyMailbox> {
     Box::new(Mailbox::<M>::new())
+}
+
+fn fits<M: Message>(mailbox: &dyn AnyMailbox) -> bool {
+    (mailbox as &dyn Any).is::<Mailbox<M>>()
 }
 
 /// Decodes a packet and puts its message into a mailbox.
@@ -108,6 +114,7 @@ where
         let monitor = match tie {
             Tie::None => None,
             Tie::Link => {
+                system.lend_extra(slot);
                 system.link(current, pid);
                 None
             }

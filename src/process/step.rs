@@ -2,12 +2,14 @@
 
 use super::exit::ExitReason;
 use super::host::{Carries, Packet};
+use super::sys::Behaviour;
 use super::system::{Current, Deliver, Process, Remains, System, with};
 use super::target::Target;
 use crate::kernel::{
     Body, Next, Panicked, Reached, Time, own_waker, run_user, slot_of, waker_word,
 };
 use crate::trace::{DeadReason, Event, Fate, NodeId, Pid};
+use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 /// What a step did.
@@ -160,10 +162,10 @@ fn poll(turn: Turn) -> Option<(u32, Body<ExitReason>)> {
     None
 }
 
-/// Drops the future of a process whose poll was its last, fenced off.
+/// Drops the future of a process whose poll was its last, and its state, fenced off.
 fn drop_ended(body: Body<ExitReason>) {
-    let pid = with(System::seal);
-    if let Err(panicked) = run_user(|| drop(body)) {
+    let (pid, behaviour) = with(System::seal);
+    if let Err(panicked) = run_user(|| drop((body, behaviour))) {
         with(|system| system.note_panic(pid, &panicked));
     }
 }
@@ -346,12 +348,15 @@ impl System {
         }
     }
 
-    /// Fences the current process off: its poll was its last.
-    fn seal(&mut self) -> Pid {
-        let pid = self.current.pid;
+    /// Fences the current process off: its poll was its last. Gives its behaviour, to be dropped.
+    fn seal(&mut self) -> (Pid, Option<Rc<dyn Behaviour>>) {
+        let Current { pid, slot, .. } = self.current;
         self.burn_fuse(pid, self.budget);
         self.budget = 0;
-        pid
+        let extra = self
+            .process(slot)
+            .and_then(|process| process.extra.as_mut());
+        (pid, extra.and_then(|extra| extra.behaviour.take()))
     }
 
     /// What is to be buried; from now on whatever runs has ended.

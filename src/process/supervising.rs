@@ -2,7 +2,7 @@
 
 use super::context::{Context, Never};
 use super::exit::ExitReason;
-use super::mailbox::{Content, Info, MonitorRef};
+use super::mailbox::{Content, MonitorRef};
 use super::message::Message;
 use super::system::{wants, with};
 use super::timer::{Alarm, wait};
@@ -41,10 +41,7 @@ impl<M: Message> Context<M> {
 
     /// Removes what a link to this process, which is no more, has put into the mailbox.
     pub(crate) fn flush_exit(&self, of: Pid) {
-        let mut is_it = |content: &Content<M>| match content {
-            Content::Info(info) => matches!(**info, Info::Exit { from, .. } if from == of),
-            _ => false,
-        };
+        let mut is_it = |content: &Content<M>| content.exit_of() == Some(of);
         drop(self.select(&mut is_it));
     }
 
@@ -77,13 +74,9 @@ impl<M: Message> Context<M> {
         let mut alarm = timeout.map(Alarm::new);
         poll_fn(|cx| {
             while !monitors.is_empty() {
-                let mut fired = |content: &Content<M>| match content {
-                    Content::Down(monitor, _) => monitors.remove(monitor),
-                    Content::Info(info) => match &**info {
-                        Info::Down { monitor, .. } => monitors.remove(monitor),
-                        _ => false,
-                    },
-                    _ => false,
+                let mut fired = |content: &Content<M>| {
+                    let monitor = content.fired();
+                    monitor.is_some_and(|monitor| monitors.remove(&monitor))
                 };
                 if self.poll_select(cx, &mut fired).is_ready() {
                     continue;

@@ -177,7 +177,7 @@ impl<M: Message> Context<M> {
             // For its loop, an exit of its parent.
             Some(reason) => {
                 let from = Pid::NOBODY;
-                Poll::Ready(Content::Info(Box::new(Info::Exit { from, reason })))
+                Poll::Ready(Info::Exit { from, reason }.into())
             }
             None => self.poll_served(cx, behaviour),
         }
@@ -191,10 +191,9 @@ impl<M: Message> Context<M> {
     ) -> Option<Content<M>> {
         let mut wanted = |content: &Content<M>| match content {
             Content::System(_) => true,
-            Content::Info(info) => {
-                matches!(**info, Info::Exit { from, .. } if behaviour.is_parent(from))
-            }
-            _ => false,
+            content => content
+                .exit_of()
+                .is_some_and(|from| behaviour.is_parent(from)),
         };
         match self.poll_select(cx, &mut wanted) {
             Poll::Ready(content) => Some(content),

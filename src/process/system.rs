@@ -11,6 +11,7 @@ use super::few::Few;
 use super::host::{Core, Host, Packet};
 use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::node::NodeState;
+use super::spares::Spares;
 use super::sys::Behaviour;
 use super::timer::Delayed;
 use crate::choice::{Choice, Lineage, Stream};
@@ -36,6 +37,8 @@ pub(crate) type Deliver = fn(Pid, u32, &Packet);
 /// How bytes become a message in a mailbox of the right type: one static table a message type.
 pub(crate) struct Receiver {
     pub(crate) mailbox: fn() -> Box<dyn AnyMailbox>,
+    /// Whether a mailbox is of that type.
+    pub(crate) fits: fn(&dyn AnyMailbox) -> bool,
     pub(crate) deliver: Deliver,
 }
 
@@ -245,6 +248,7 @@ pub(crate) struct System {
         reason = "a packet passes many hands, as one word, and its box serves again"
     )]
     pub(crate) packets: Vec<Box<Packet>>,
+    pub(crate) spares: Spares,
     /// The call whose question is being put into a mailbox; 0 where what is put there is none.
     pub(crate) asking: u32,
     pub(crate) error: Option<Reached>,
@@ -368,6 +372,7 @@ impl System {
             counters: FxHashMap::default(),
             names: FxHashMap::default(),
             packets: Vec::new(),
+            spares: Spares::default(),
             asking: 0,
             error: None,
             beat: None,
@@ -482,7 +487,7 @@ impl System {
         let process = Process {
             pid: Pid::NOBODY,
             receiver,
-            mailbox: None,
+            mailbox: self.spares.mailbox(receiver),
             extra: None,
             watchers: Few::default(),
             dying: false,

@@ -161,7 +161,7 @@ impl<A: Message + Clone> DynamicSupervisor<A> {
     /// Gives it a local name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
-        self.manner.name = Some(name.to_owned());
+        self.manner.wishes().name = Some(name.to_owned());
         self
     }
 
