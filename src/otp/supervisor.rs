@@ -21,7 +21,7 @@ pub use stop::Shutdown;
 use super::caught::noted;
 use super::start::{Birth, Linked, Manner, StartError, Startable, Starting, refused, start};
 use crate::kernel::run_user;
-use crate::process::{Context, ExitReason, Message, Never};
+use crate::process::{Address, Context, ExitReason, Message, Never};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use children::{Life, State};
 use request::Again;
@@ -242,20 +242,24 @@ impl Startable for Supervisor {
     }
 }
 
-/// Starts a child; none where it ignores the start. A panic of what makes it is a failure of the start.
-async fn started<M: Message>(
+/// Begins the start of a child. A panic of what makes it is a failure of the start.
+fn begun<M: Message>(
     ctx: &Context<M>,
     begin: impl FnOnce(&Context<Never>) -> Starting<Never>,
-) -> Result<Option<Pid>, StartError> {
+) -> Starting<Never> {
     let untyped = ctx.untyped();
-    let starting = run_user(|| begin(&untyped));
-    match starting {
-        Ok(starting) => match starting.await {
-            Ok(address) => Ok(address.pid()),
-            Err(StartError::Ignored) => Ok(None),
-            Err(error) => Err(error),
-        },
-        Err(panicked) => Err(StartError::Failed(noted(ctx, panicked))),
+    run_user(|| begin(&untyped)).unwrap_or_else(|panicked| {
+        let reason = noted(ctx, panicked);
+        refused(&untyped, StartError::Failed(reason))
+    })
+}
+
+/// The process of a child that was started; none where it ignores the start.
+fn process_of(started: Result<Address<Never>, StartError>) -> Result<Option<Pid>, StartError> {
+    match started {
+        Ok(address) => Ok(address.pid()),
+        Err(StartError::Ignored) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

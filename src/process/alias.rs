@@ -312,10 +312,17 @@ impl System {
 
     /// The process that a call waits for was not there when it was made: now it is.
     pub(super) fn name_callee(&mut self, caller: Pid, alias: u32, callee: Pid) {
-        let Ok(slot) = self.find(caller) else { return };
-        if let Some(place) = self.alias(slot, alias) {
+        let Some(slot) = self.slot_of_caller(caller) else {
+            return;
+        };
+        let process = self.process(slot);
+        if let Some(extra) = process.and_then(|process| process.extra.as_mut())
+            && let Some(place) = extra.alias(alias)
+        {
             (place.to, place.server) = (Some(Target::Pid(callee)), Some(callee));
-            self.unsettle(slot);
+            if !extra.unsettled {
+                self.unsettle(slot);
+            }
         }
     }
 

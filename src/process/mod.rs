@@ -22,6 +22,7 @@ mod monitor;
 mod node;
 #[cfg(feature = "sim")]
 mod observe;
+mod receive;
 mod reply;
 mod runtime;
 mod signal;

@@ -34,8 +34,8 @@ impl Spares {
     /// A mailbox for a process that begins, where one of its type is there.
     #[inline(always)]
     pub(crate) fn mailbox(&mut self, of: &Receiver) -> Option<Box<dyn AnyMailbox>> {
-        let fits = |mailbox: &Box<dyn AnyMailbox>| (of.fits)(&**mailbox);
-        let place = self.mailboxes.iter().rposition(fits)?;
+        let mut mailboxes = self.mailboxes.iter();
+        let place = mailboxes.rposition(|mailbox| (of.fits)(&**mailbox))?;
         Some(self.mailboxes.remove(place))
     }
 

@@ -245,6 +245,7 @@ impl Run<'_> {
             }
         }
         self.look();
+        with(|system| system.kernel.trace.show_rest());
         if !self.is_over() {
             let violation = self.roots_ended().or_else(|| self.wrong_supervisor());
             let violation = violation.or_else(|| self.watch.at_end());

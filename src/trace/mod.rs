@@ -21,8 +21,12 @@ pub use supervision::{Restart, Strategy, Supervision};
 
 use std::fmt;
 
+/// So many events are shown to a watcher at a time.
+const UNSEEN: usize = 128;
+
 /// Who looks at events while a run goes on, without a log: at those that tell which processes, names and
-/// supervisors there are, from the first [`Supervision::Begins`] on. It changes nothing of the run.
+/// supervisors there are, from the first [`Supervision::Begins`] on. It changes nothing of the run, and sees
+/// an event some time after it happened.
 pub trait Watcher: fmt::Debug {
     /// An event of this moment, in nanoseconds, and of this step of the run.
     fn see(&mut self, now_ns: u64, step: u64, event: &Event);
@@ -37,6 +41,9 @@ pub struct Trace {
     watcher: Option<Box<dyn Watcher>>,
     /// There is a supervisor, and a watcher.
     watches: bool,
+    /// What the watcher has not yet seen: it sees many events at a time, since its code and that of the run
+    /// would push each other out of the processor's cache.
+    unseen: Vec<Entry>,
     /// One line per copy of a message, in numbers.
     pub books: Books,
     now_ns: u64,
@@ -123,27 +130,44 @@ impl Trace {
             self.log_event(event);
         }
         if event.is_of_lives() && (self.watches || matches!(event, Event::Supervision { .. })) {
-            self.show(&event);
+            self.show(event);
         }
     }
 
-    #[cold]
     #[inline(never)]
-    fn show(&mut self, event: &Event) {
+    fn show(&mut self, event: Event) {
+        self.watches = self.watcher.is_some();
+        let entry = self.entry(event);
+        self.unseen.push(entry);
+        if self.unseen.len() >= UNSEEN {
+            self.show_rest();
+        }
+    }
+
+    /// Shows the watcher what it has not yet seen.
+    #[cold]
+    pub fn show_rest(&mut self) {
         if let Some(watcher) = self.watcher.as_mut() {
-            self.watches = true;
-            watcher.see(self.now_ns, self.step, event);
+            for Entry { at_ns, step, event } in self.unseen.drain(..) {
+                watcher.see(at_ns, step, &event);
+            }
+        }
+        self.unseen.clear();
+    }
+
+    fn entry(&self, event: Event) -> Entry {
+        Entry {
+            at_ns: self.now_ns,
+            step: self.step,
+            event,
         }
     }
 
     #[cold]
     fn log_event(&mut self, event: Event) {
+        let entry = self.entry(event);
         if let Some(log) = self.log.as_mut() {
-            log.push(Entry {
-                at_ns: self.now_ns,
-                step: self.step,
-                event,
-            });
+            log.push(entry);
         }
     }
 

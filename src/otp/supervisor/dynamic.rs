@@ -11,7 +11,7 @@ use super::children::{Life, State, counted};
 use super::request::{Again, ChildError, SpecError};
 use super::stop::{Shutdown, WORKER, stop, stop_all};
 use super::window::Window;
-use super::{BackOff, again_message, started, told};
+use super::{BackOff, again_message, begun, process_of, told};
 use crate::process::{
     Address, CallError, Context, ExitReason, Info, Message, Never, Received, ReplyTo,
 };
@@ -366,7 +366,8 @@ impl<A: Message + Clone> Running<A> {
         by_hand: bool,
     ) -> Result<Option<Pid>, StartError> {
         ctx.tell_start(number, self.spec.restart, by_hand, "");
-        let started = started(ctx, |ctx| (self.spec.start)(ctx, args)).await;
+        let starting = begun(ctx, |ctx| (self.spec.start)(ctx, args));
+        let started = process_of(starting.await);
         ctx.tell(told(number, &started));
         started
     }

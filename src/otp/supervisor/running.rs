@@ -7,7 +7,9 @@ use super::children::{Child, Children, State};
 use super::request::{Again, ChildError, Request, ToSupervisor};
 use super::stop::stop;
 use super::window::Window;
-use super::{AutoShutdown, BackOff, Supervisor, again_message, check_child, started, told};
+use super::{
+    AutoShutdown, BackOff, Supervisor, again_message, begun, check_child, process_of, told,
+};
 use crate::process::{Context, ExitReason, Info, Received};
 use crate::trace::{Pid, Restart, Strategy, Supervision};
 use std::rc::Rc;
@@ -18,6 +20,16 @@ const KIND: Kind<Children> = Kind {
     #[cfg(feature = "sim")]
     children: |children| children.infos().into_iter().map(Into::into).collect(),
 };
+
+/// What a supervisor does next.
+enum Then {
+    /// Takes the next thing out of its mailbox.
+    Waits,
+    /// Starts this child, and those that go with it.
+    Starts(u32),
+    /// Stops those that go with this child, and starts them all, now or after a wait.
+    Restarts(u32),
+}
 
 /// A supervisor while it runs. Where a function fails, it is with the reason for which the supervisor ends.
 struct Running {
@@ -46,16 +58,23 @@ pub(super) async fn serve(
     };
     birth.done();
     let reason = loop {
-        let next = match running.children.receive(&ctx).await {
+        let then = match running.children.receive(&ctx).await {
             Received::Message(ToSupervisor(request)) => running.asked(&ctx, request).await,
             Received::Info(Info::Exit { from, reason }) if birth.is_parent(from) => Err(reason),
-            Received::Info(Info::Exit { from, reason }) => {
-                running.exited(&ctx, from, &reason).await
-            }
-            Received::Info(_) => Ok(()),
+            Received::Info(Info::Exit { from, reason }) => running.exited(&ctx, from, &reason),
+            Received::Info(_) => Ok(Then::Waits),
         };
-        if let Err(reason) = next {
-            break reason;
+        match then {
+            Ok(Then::Waits) => {}
+            // Awaited here, and not further down: a restart is quick.
+            Ok(Then::Starts(number)) if !running.is_group() => {
+                if running.start(&ctx, number, false).await.is_err() {
+                    running.later(&ctx, number, true);
+                }
+            }
+            Ok(Then::Starts(number)) => running.start_group(&ctx, number).await,
+            Ok(Then::Restarts(number)) => running.restart_group(&ctx, number).await,
+            Err(reason) => break reason,
         }
     };
     running.stop_from(&ctx, 0).await;
@@ -128,7 +147,7 @@ impl Running {
             }
             None => return Ok(None),
         };
-        let started = started(ctx, |ctx| begin(ctx)).await;
+        let started = process_of(begun(ctx, |ctx| begin(ctx)).await);
         ctx.tell(told(number, &started));
         let now = ctx.now();
         let begin = |child: &mut Child| match started {
@@ -142,14 +161,14 @@ impl Running {
     // ---- ends of children
 
     /// A process has ended that is linked to the supervisor: a child, or one that never was.
-    async fn exited(
+    fn exited(
         &mut self,
         ctx: &Context<ToSupervisor>,
         pid: Pid,
         reason: &ExitReason,
-    ) -> Result<(), ExitReason> {
+    ) -> Result<Then, ExitReason> {
         let Some(number) = self.children.borrow().by_pid(pid) else {
-            return Ok(());
+            return Ok(Then::Waits);
         };
         let now = ctx.now();
         let ended = self.children.borrow_mut().change(number, |child| {
@@ -157,7 +176,7 @@ impl Running {
             (child.spec.restart, child.spec.significant)
         });
         let Some((restart, significant)) = ended else {
-            return Ok(());
+            return Ok(Then::Waits);
         };
         let again = match restart {
             Restart::Permanent => true,
@@ -165,7 +184,7 @@ impl Running {
             Restart::Temporary => false,
         };
         if again {
-            return self.restart(ctx, number).await;
+            return self.restart(ctx, number);
         }
         ctx.tell(Supervision::Ended { child: number });
         if restart == Restart::Temporary {
@@ -175,7 +194,11 @@ impl Running {
     }
 
     /// Whether the end of a child is the supervisor's.
-    fn shuts_down(&self, ctx: &Context<ToSupervisor>, significant: bool) -> Result<(), ExitReason> {
+    fn shuts_down(
+        &self,
+        ctx: &Context<ToSupervisor>,
+        significant: bool,
+    ) -> Result<Then, ExitReason> {
         let over = match self.auto_shutdown {
             AutoShutdown::Never => false,
             AutoShutdown::AnySignificant => significant,
@@ -187,15 +210,11 @@ impl Running {
             ctx.tell(Supervision::ShutsDown);
             return Err(ExitReason::Shutdown);
         }
-        Ok(())
+        Ok(Then::Waits)
     }
 
-    /// Counts a restart of a child, and makes it, now or after a wait.
-    async fn restart(
-        &mut self,
-        ctx: &Context<ToSupervisor>,
-        number: u32,
-    ) -> Result<(), ExitReason> {
+    /// Counts a restart of a child.
+    fn restart(&mut self, ctx: &Context<ToSupervisor>, number: u32) -> Result<Then, ExitReason> {
         let (now, child) = (ctx.now(), number);
         let clock_ns = now.as_nanos();
         if !self.window.count(now) {
@@ -205,31 +224,41 @@ impl Running {
         ctx.tell(Supervision::Restarts { child, clock_ns });
         let count = |child: &mut Child| child.life.restarts += 1;
         self.children.borrow_mut().change(number, count);
+        if self.is_group() || self.back_off.is_some() {
+            Ok(Then::Restarts(number))
+        } else {
+            Ok(Then::Starts(number))
+        }
+    }
+
+    /// Whether children are restarted together with others.
+    fn is_group(&self) -> bool {
+        matches!(self.strategy, Strategy::OneForAll | Strategy::RestForOne)
+    }
+
+    /// The first of those that are restarted together with this child.
+    fn first_of_group(&self, number: u32) -> u32 {
         match self.strategy {
-            Strategy::OneForOne | Strategy::SimpleOneForOne => {}
-            Strategy::OneForAll => self.stop_from(ctx, 0).await,
-            Strategy::RestForOne => self.stop_from(ctx, number).await,
+            Strategy::OneForAll => 0,
+            _ => number,
+        }
+    }
+
+    /// Stops those that go with a child whose restart was counted, and starts them, now or after a wait.
+    async fn restart_group(&self, ctx: &Context<ToSupervisor>, number: u32) {
+        if self.is_group() {
+            self.stop_from(ctx, self.first_of_group(number)).await;
         }
         if self.back_off.is_some() {
             self.later(ctx, number, false);
         } else {
             self.start_group(ctx, number).await;
         }
-        Ok(())
     }
 
     /// Starts a child and those that go with it, in order; where one fails, it will be tried again.
     async fn start_group(&self, ctx: &Context<ToSupervisor>, number: u32) {
-        let first = match self.strategy {
-            Strategy::OneForOne | Strategy::SimpleOneForOne => {
-                if self.start(ctx, number, false).await.is_err() {
-                    self.later(ctx, number, true);
-                }
-                return;
-            }
-            Strategy::OneForAll => 0,
-            Strategy::RestForOne => number,
-        };
+        let first = self.first_of_group(number);
         let group = self.children.borrow().numbers_from(first);
         for number in group {
             if self.start(ctx, number, false).await.is_err() {
@@ -285,7 +314,7 @@ impl Running {
         &mut self,
         ctx: &Context<ToSupervisor>,
         request: Request,
-    ) -> Result<(), ExitReason> {
+    ) -> Result<Then, ExitReason> {
         match request {
             Request::Start(spec, reply_to) => reply_to.reply(self.start_child(ctx, spec).await),
             Request::Restart(id, reply_to) => reply_to.reply(self.restart_child(ctx, &id).await),
@@ -302,9 +331,9 @@ impl Running {
                 let is_alive = |pid| ctx.is_alive(pid);
                 reply_to.reply(self.children.borrow().count(is_alive));
             }
-            Request::Again(again) => return self.again(ctx, again).await,
+            Request::Again(again) => return self.again(ctx, again),
         }
-        Ok(())
+        Ok(Then::Waits)
     }
 
     async fn start_child(
@@ -354,16 +383,15 @@ impl Running {
     }
 
     /// A child is to be tried again, unless it was started or stopped meanwhile.
-    async fn again(&mut self, ctx: &Context<ToSupervisor>, again: Again) -> Result<(), ExitReason> {
+    fn again(&mut self, ctx: &Context<ToSupervisor>, again: Again) -> Result<Then, ExitReason> {
         let life = |child: &Child| (child.life.state, child.life.epoch);
         let now = self.children.borrow().get(again.child).map(life);
         if now != Some((State::Restarting, again.epoch)) {
-            return Ok(());
+            return Ok(Then::Waits);
         }
         if again.counts {
-            return self.restart(ctx, again.child).await;
+            return self.restart(ctx, again.child);
         }
-        self.start_group(ctx, again.child).await;
-        Ok(())
+        Ok(Then::Starts(again.child))
     }
 }
