@@ -1,10 +1,14 @@
 //! Rules 7 and 8 across nodes: calls and their answers.
 
 use super::{
-    LONG, across, client, dead_pid, error, host, idle, next_down, nothing_comes, pid, settle,
-    start, start_on, with_client,
+    LONG, across, client, dead_pid, error, events, host, idle, logged, next_down, nothing_comes,
+    pid, settle, start, start_on, with_client,
 };
-use netsplit::{Address, CallError, Context, ExitReason, Pid, ReplyTo, Scenario, millis, secs};
+use netsplit::trace::Event;
+use netsplit::{
+    Address, CallError, Context, ExitReason, NodeId, PacketKind, Pid, ReplyTo, Scenario, millis,
+    secs,
+};
 
 type Question = ReplyTo<u64>;
 /// A question, and to whom it is to be passed on.
@@ -331,5 +335,32 @@ fn otp_08_an_answer_of_a_third_node_counts_though_the_server_has_ended() {
     for first in ["answer first", "end first"] {
         let seen = outcomes.iter().filter(|o| o.counters.contains_key(first));
         assert!(seen.count() > 5, "{first}");
+    }
+}
+
+#[test]
+fn otp_08_a_server_forgets_a_caller_that_was_killed_across_nodes() {
+    let keeps = |own: Context<Question>| async move {
+        let _unanswered = [own.receive_message().await, own.receive_message().await];
+        own.sleep(secs(100)).await;
+    };
+    let outcomes = logged(keeps, async |ctx: &Context| {
+        let far = start::<Question>().await;
+        for _ in 0..2 {
+            let caller = ctx.spawn(move |_: Context| async move { ask(far).await.map(|_| ()) });
+            ctx.sleep(secs(1)).await;
+            ctx.send_exit(caller, ExitReason::Kill);
+        }
+        settle(ctx).await;
+    });
+    // Otherwise it would tell them of its end.
+    for outcome in outcomes {
+        let told = events(&outcome).filter(|event| match event {
+            Event::Packet { id, kind, .. } => {
+                id.from.node() == NodeId::new(0) && *kind == PacketKind::Signal
+            }
+            _ => false,
+        });
+        assert_eq!(told.count(), 0);
     }
 }
