@@ -222,6 +222,25 @@ fn a_dynamic_child_that_waits_for_its_restart_counts_as_one_and_can_be_terminate
 }
 
 #[test]
+fn a_dynamic_child_whose_end_is_told_twice_while_it_waits_is_restarted_once() {
+    one_node(async |ctx: &Context| {
+        let says_so_first = async |own: Context<ExitReason>| {
+            let reason = own.receive_message().await;
+            own.send_exit("pool", reason.clone());
+            reason
+        };
+        let pool = DynamicSupervisor::new(move |_: u64| process(says_so_first));
+        let pool = pool.name("pool").back_off(BackOff::new(secs(1), secs(1)));
+        let pool = pool.start(ctx).await.expect("a start");
+        let child = started(pool, 1).await;
+        ends(ctx, child, error("bug")).await;
+        ctx.sleep(secs(1)).await;
+        let info = &pool.which_children().await.expect("it has not given up")[0];
+        assert_eq!((info.restarts, info.restarting), (1, false));
+    });
+}
+
+#[test]
 fn an_intensity_without_a_period_is_refused_before_anything_is_started() {
     one_node(async |ctx: &Context| {
         let pool = pool().intensity(1, secs(0)).start_link(ctx).await;

@@ -1,14 +1,10 @@
 //! Rules 7 and 8 across nodes: calls and their answers.
 
 use super::{
-    LONG, across, client, dead_pid, error, events, host, idle, logged, next_down, nothing_comes,
-    pid, settle, start, start_on, with_client,
+    LONG, across, client, dead_pid, error, host, idle, logged, next_down, nothing_comes, pid,
+    settle, signals_of_far, start, start_on, with_client,
 };
-use netsplit::trace::Event;
-use netsplit::{
-    Address, CallError, Context, ExitReason, NodeId, PacketKind, Pid, ReplyTo, Scenario, millis,
-    secs,
-};
+use netsplit::{Address, CallError, Context, ExitReason, Pid, ReplyTo, Scenario, millis, secs};
 
 type Question = ReplyTo<u64>;
 /// A question, and to whom it is to be passed on.
@@ -355,12 +351,6 @@ fn otp_08_a_server_forgets_a_caller_that_was_killed_across_nodes() {
     });
     // Otherwise it would tell them of its end.
     for outcome in outcomes {
-        let told = events(&outcome).filter(|event| match event {
-            Event::Packet { id, kind, .. } => {
-                id.from.node() == NodeId::new(0) && *kind == PacketKind::Signal
-            }
-            _ => false,
-        });
-        assert_eq!(told.count(), 0);
+        assert_eq!(signals_of_far(&outcome), 0);
     }
 }

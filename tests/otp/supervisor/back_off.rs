@@ -197,3 +197,39 @@ fn otp_back_off_and_21_a_significant_child_that_waits_with_its_group_holds_a_shu
         assert_eq!(reason, ExitReason::Shutdown);
     });
 }
+
+#[test]
+fn otp_back_off_a_wait_of_before_a_start_by_hand_starts_nothing_that_waits_anew() {
+    one_node(async |ctx: &Context<String>| {
+        let tree = Supervisor::one_for_one()
+            .intensity(2, secs(60))
+            .back_off(BackOff::new(secs(1), secs(1)));
+        let tree = started(ctx, abc(ctx, tree)).await;
+        crash("b");
+        told(ctx).await;
+        assert_eq!(tree.terminate_child("b").await, Ok(()));
+        assert!(tree.restart_child("b").await.is_ok());
+        ctx.sleep(millis(450)).await;
+        crash("b");
+        // The wait of before is over after 500 ms at least, this one no sooner than 500 ms from now.
+        ctx.sleep(millis(490)).await;
+        assert_eq!(states(tree).await, "a up, b restarting, c up");
+        ctx.sleep(millis(520)).await;
+        assert_eq!(states(tree).await, "a up, b up, c up");
+    });
+}
+
+#[test]
+fn otp_back_off_one_of_a_waiting_group_that_was_started_by_hand_runs_on() {
+    one_node(async |ctx: &Context<String>| {
+        let tree = Supervisor::rest_for_one().back_off(BackOff::new(secs(1), secs(1)));
+        let tree = started(ctx, abc(ctx, tree)).await;
+        crash("a");
+        told(ctx).await;
+        let c = tree.restart_child("c").await.expect("it is down");
+        assert_eq!(told(ctx).await, "c up");
+        ctx.sleep(secs(1)).await;
+        assert_eq!(told(ctx).await, "a up, b up");
+        assert_eq!(ctx.whereis("c"), c);
+    });
+}
