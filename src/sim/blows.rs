@@ -78,6 +78,10 @@ impl Blows {
         }
         let (index, blow) = hit?;
         self.armed.remove(index);
+        // One that waited for this very pass has hit with it.
+        let spent =
+            |fault: &ProcessFault| matches!(fault, ProcessFault::CrashAtStep { nth: 0, .. });
+        self.armed.retain(|(_, fault)| !spent(fault));
         Some(blow)
     }
 }

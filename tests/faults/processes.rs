@@ -249,6 +249,18 @@ fn two_crashes_that_wait_for_the_same_step_count_its_passes_each() {
 }
 
 #[test]
+fn two_crashes_at_the_same_pass_of_a_step_are_one_crash() {
+    let step = || Fault::crash_at_step("shop", "written", 2);
+    let faults = Faults::calm()
+        .at(millis(1_050), step())
+        .at(millis(1_060), step());
+    holds(cluster().faults(faults).finally("it went on", |view| {
+        let told: &Told = view.observed("told").expect("something");
+        missing(&numbers(told, "answers", 0)) == [11]
+    }));
+}
+
+#[test]
 fn an_init_that_fails_is_tried_again_by_the_supervisor() {
     let faults = Faults::calm()
         .at(secs(1), Fault::fail_init("shop", "till"))
