@@ -9,8 +9,8 @@ use super::desk::Desk;
 use super::gen_server::{Flow, GenServer, Server};
 use super::start::{Refusal, StartError, Startable, Starting};
 use crate::process::{
-    Address, Context, ExitReason, Info, Message, Never, exposed, lives, may_act, name_text,
-    own_context,
+    Address, Behaviour, Context, ExitReason, Info, Message, Never, exposed, lives, may_act,
+    name_text, own_context,
 };
 use crate::trace::{Name, Pid};
 use serde::{Deserialize, Serialize};
@@ -152,7 +152,8 @@ impl<K: Message + Ord + Clone, V: Message + Clone> Registry<K, V> {
     }
 
     /// Whoever holds this local name is told of registrations and their ends, in messages that `wrap` makes.
-    /// Those of one key come in the order in which they happened. Default: nobody is.
+    /// Those of one key come in the order in which they happened. `wrap` must not ask this registry, which
+    /// may be at work on its table then. Default: nobody is.
     #[must_use]
     pub fn listener<M: Message>(
         mut self,
@@ -364,7 +365,8 @@ impl<K: Message + Ord + Clone, V: Message + Clone> RegistryRef<K, V> {
         if gone.is_empty() {
             return;
         }
-        if is_last {
+        // Its starter stays linked to it, as a parent is.
+        if is_last && !desk.is_parent(pid) {
             ctx.unlink(owner);
         }
         ctx.note(format_args!("is no longer registered under {key:?}"));

@@ -107,13 +107,20 @@ impl<M> fmt::Debug for Starting<M> {
 
 impl<M: Message> Starting<M> {
     /// A start that takes steps of its own: they are made by the starter, whose context they get, while it
-    /// waits.
+    /// waits. A panic of theirs is a failure of the start.
     pub fn by<N: Message, F>(starter: &Context<N>, steps: impl FnOnce(Context) -> F) -> Starting<M>
     where
         F: Future<Output = Result<Address<M>, StartError>> + 'static,
     {
-        let steps = steps(starter.untyped());
-        let steps = Box::pin(async move { Ok(steps.await?.pid()) });
+        let (steps, ctx) = (steps(starter.untyped()), starter.untyped());
+        let steps = Box::pin(async move {
+            let made = Caught(steps).await;
+            let made = made.unwrap_or_else(|panicked| {
+                let reason = noted(&ctx, panicked);
+                Err(StartError::Failed(reason))
+            });
+            Ok(made?.pid())
+        });
         Starting::new(starter.untyped(), None, Stage::Runs(steps))
     }
 }

@@ -1,7 +1,7 @@
 //! The places in which answers to calls arrive, and what a call holds elsewhere: its timer, and its place
 //! among those who watch its server.
 
-use super::distribution::Signal;
+use super::distribution::{Signal, Voice};
 use super::exit::{CallError, ExitReason};
 use super::host::{Carries, Packet};
 use super::message::{Message, decode};
@@ -269,11 +269,15 @@ impl System {
         }
     }
 
-    /// A process has ended: what its calls hold elsewhere goes.
-    pub(crate) fn give_up_calls(&mut self, caller: Pid, extra: &Extra) {
+    /// A process has ended: what its calls hold elsewhere goes, on other nodes too.
+    pub(crate) fn give_up_calls(&mut self, voice: &mut Voice, by: Pid, extra: &Extra) {
         let open = |alias: &&Alias| !matches!(alias.stage, Stage::Over);
         for alias in extra.aliases.iter().filter(open) {
-            self.give_up(caller, alias.held());
+            self.give_up(by, alias.held());
+            if let Some(of) = alias.to.filter(|_| alias.abroad && alias.waits()) {
+                let alias = alias.id;
+                self.last_signal(voice, of, &Signal::CallOver { by, alias, of });
+            }
         }
     }
 

@@ -398,7 +398,7 @@ impl System {
             .listeners
             .retain(|other| *other != (current.pid, None));
         if listen {
-            state.listeners.push((current.pid, None));
+            state.listen(current.pid, None);
         }
     }
 
@@ -409,9 +409,7 @@ impl System {
         if peer == node {
             return;
         }
-        self.nodes[node.index()]
-            .listeners
-            .push((current.pid, Some(peer)));
+        self.nodes[node.index()].listen(current.pid, Some(peer));
         let (host, core) = self.core();
         host.connect(core, node, peer);
     }

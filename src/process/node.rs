@@ -101,6 +101,17 @@ impl NodeState {
     }
 
     /// Whether this is the node's first process, and the node is up.
+    /// A process hears of connections to all other nodes, or to one. Those that have ended go when room is
+    /// needed: nobody else tells the list of their end.
+    pub(crate) fn listen(&mut self, pid: Pid, to: Option<NodeId>) {
+        if self.listeners.len() == self.listeners.capacity() {
+            let mut listeners = std::mem::take(&mut self.listeners);
+            listeners.retain(|(pid, _)| self.find(*pid).is_ok());
+            self.listeners = listeners;
+        }
+        self.listeners.push((pid, to));
+    }
+
     pub(crate) fn is_root(&self, pid: Pid) -> bool {
         self.up && self.root == pid
     }
@@ -173,5 +184,26 @@ impl NodeState {
 
     pub(crate) fn free_name(&mut self, name: Name) {
         self.names.remove(&name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choice::Lineage;
+
+    #[test]
+    fn who_has_listened_and_ended_is_forgotten_however_many_those_are() {
+        let mut node = NodeState::new(NodeId::new(0), Lineage::RUN);
+        node.boot(0);
+        let stays = node.give_pid(0);
+        node.listen(stays, None);
+        for _ in 0..1_000 {
+            let pid = node.give_pid(1);
+            node.listen(pid, Some(NodeId::new(1)));
+            node.free_pid(pid);
+        }
+        assert!(node.listeners.len() < 10);
+        assert_eq!(node.listeners[0], (stays, None));
     }
 }

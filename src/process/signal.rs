@@ -90,7 +90,7 @@ impl System {
             let node = pid.node();
             self.kernel.trace.books.ended(node, id, Fate::Unread);
         }
-        self.give_up_calls(pid, extra);
+        self.give_up_calls(voice, pid, extra);
         for index in extra.delayed.drain(..) {
             self.drop_delayed(index);
         }

@@ -39,12 +39,6 @@ impl<M: Message> Context<M> {
         });
     }
 
-    /// Removes what a link to this process, which is no more, has put into the mailbox.
-    pub(crate) fn flush_exit(&self, of: Pid) {
-        let mut is_it = |content: &Content<M>| content.exit_of() == Some(of);
-        drop(self.select(&mut is_it));
-    }
-
     /// Kills a process that is linked to this one, which hears of it by the monitor alone.
     pub(crate) fn give_up(&self, pid: Pid) -> MonitorRef {
         let monitor = self.monitor(pid);

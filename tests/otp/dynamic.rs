@@ -1,7 +1,7 @@
 //! Rules 14 to 20, as the dynamic supervisor keeps them.
 
 use super::{ends_as_told, error, events, next_down, one_node, settle};
-use netsplit::otp::process;
+use netsplit::otp::{process, sys};
 use netsplit::trace::{Event, Supervision};
 use netsplit::{
     Address, BackOff, ChildError, Context, DynamicSupervisor, DynamicSupervisorRef, ExitReason,
@@ -212,10 +212,31 @@ fn a_dynamic_child_that_waits_for_its_restart_counts_as_one_and_can_be_terminate
         ends(ctx, child, error("bug")).await;
         let info = &pool.which_children().await.expect("a pool")[0];
         assert_eq!((info.pid, info.restarting), (None, true));
+        let status = sys::status(pool, secs(5)).await.expect("it answers");
+        assert_eq!(status.state, "1 child, 0 active");
         assert_eq!(pool.start_child(2).await, Err(ChildError::MaxChildren(1)));
         assert_eq!(pool.terminate_child(child).await, Ok(()));
         ctx.sleep(secs(20)).await;
         assert_eq!(pool.which_children().await, Ok(vec![]));
+    });
+}
+
+#[test]
+fn a_dynamic_child_whose_end_is_told_twice_while_it_waits_is_restarted_once() {
+    one_node(async |ctx: &Context| {
+        let says_so_first = async |own: Context<ExitReason>| {
+            let reason = own.receive_message().await;
+            own.send_exit("pool", reason.clone());
+            reason
+        };
+        let pool = DynamicSupervisor::new(move |_: u64| process(says_so_first));
+        let pool = pool.name("pool").back_off(BackOff::new(secs(1), secs(1)));
+        let pool = pool.start(ctx).await.expect("a start");
+        let child = started(pool, 1).await;
+        ends(ctx, child, error("bug")).await;
+        ctx.sleep(secs(1)).await;
+        let info = &pool.which_children().await.expect("it has not given up")[0];
+        assert_eq!((info.restarts, info.restarting), (1, false));
     });
 }
 

@@ -419,3 +419,27 @@ fn the_same_seed_gives_the_same_run_under_every_strategy_though_senders_wait() {
         }
     }
 }
+
+#[test]
+fn all_who_wait_go_on_at_once_when_a_mailbox_is_given_room_for_them() {
+    one_node(async |ctx: &Context<u32>| {
+        ctx.bound_mailbox(MailboxBound::new(1));
+        let mailbox = ctx.address();
+        for number in 0..3 {
+            ctx.spawn(move |own: Context| async move {
+                mailbox.send(number);
+                own.yield_now().await;
+                own.observe("went on", |count: &mut u32| *count += 1);
+            });
+        }
+        let went_on = async || {
+            settle(ctx).await;
+            let mut seen = 0;
+            ctx.observe("went on", |count: &mut u32| seen = *count);
+            seen
+        };
+        assert_eq!(went_on().await, 1);
+        ctx.bound_mailbox(MailboxBound::new(3));
+        assert_eq!(went_on().await, 3);
+    });
+}

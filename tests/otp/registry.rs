@@ -368,6 +368,23 @@ fn otp_23_who_is_registered_ends_with_the_registry_unless_it_traps_exits() {
 }
 
 #[test]
+fn otp_23_a_registry_ends_with_its_starter_though_that_was_registered_and_is_not_any_more() {
+    one_node(async |ctx: &Context| {
+        let starter = ctx.spawn(|own: Context<ExitReason>| async move {
+            let rooms = unique(&own).await;
+            rooms.register(key("hall"), 1).expect("free");
+            rooms.unregister(&key("hall"));
+            ends_as_told(own).await
+        });
+        settle(ctx).await;
+        assert!(ctx.whereis("rooms").is_some());
+        starter.send(ExitReason::Normal);
+        settle(ctx).await;
+        assert_eq!(ctx.whereis("rooms"), None);
+    });
+}
+
+#[test]
 fn otp_23_an_exit_signal_of_one_that_lives_takes_nothing_out() {
     one_node(async |ctx: &Context| {
         let rooms = unique(ctx).await;

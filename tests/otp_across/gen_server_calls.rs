@@ -1,8 +1,8 @@
 //! Rules 7 and 8 across nodes: calls and their answers.
 
 use super::{
-    LONG, across, client, dead_pid, error, host, idle, next_down, nothing_comes, pid, settle,
-    start, start_on, with_client,
+    LONG, across, client, dead_pid, error, host, idle, logged, next_down, nothing_comes, pid,
+    settle, signals_of_far, start, start_on, with_client,
 };
 use netsplit::{Address, CallError, Context, ExitReason, Pid, ReplyTo, Scenario, millis, secs};
 
@@ -331,5 +331,26 @@ fn otp_08_an_answer_of_a_third_node_counts_though_the_server_has_ended() {
     for first in ["answer first", "end first"] {
         let seen = outcomes.iter().filter(|o| o.counters.contains_key(first));
         assert!(seen.count() > 5, "{first}");
+    }
+}
+
+#[test]
+fn otp_08_a_server_forgets_a_caller_that_was_killed_across_nodes() {
+    let keeps = |own: Context<Question>| async move {
+        let _unanswered = [own.receive_message().await, own.receive_message().await];
+        own.sleep(secs(100)).await;
+    };
+    let outcomes = logged(keeps, async |ctx: &Context| {
+        let far = start::<Question>().await;
+        for _ in 0..2 {
+            let caller = ctx.spawn(move |_: Context| async move { ask(far).await.map(|_| ()) });
+            ctx.sleep(secs(1)).await;
+            ctx.send_exit(caller, ExitReason::Kill);
+        }
+        settle(ctx).await;
+    });
+    // Otherwise it would tell them of its end.
+    for outcome in outcomes {
+        assert_eq!(signals_of_far(&outcome), 0);
     }
 }

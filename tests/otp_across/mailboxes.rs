@@ -1,7 +1,7 @@
 //! Mailboxes with a bound, across nodes: nobody far away waits, and callers hear what became of their
 //! questions; dead letters are told on the node where they are found.
 
-use super::{LONG, across, dead_pid, idle, settle, start};
+use super::{LONG, across, dead_pid, idle, logged, settle, signals_of_far, start};
 use futures::future::join;
 use netsplit::trace::DeadReason;
 use netsplit::{
@@ -68,6 +68,25 @@ fn a_call_whose_question_is_dropped_fails_as_soon_as_that_is_known_across_nodes(
         for outcome in outcomes {
             assert_eq!((outcome.books.dead, outcome.books.stale), (1, 0));
         }
+    }
+}
+
+#[test]
+fn a_server_forgets_a_caller_whose_question_it_has_turned_away_across_nodes() {
+    let role = |ctx: Context<Option<ReplyTo<u32>>>| async move {
+        ctx.bound_mailbox(MailboxBound::new(1).policy(Overflow::Refuse));
+        ctx.sleep(secs(100)).await;
+    };
+    let outcomes = logged(role, async |ctx: &Context| {
+        let far = start::<Option<ReplyTo<u32>>>().await;
+        far.send(None);
+        let answer = far.call(Some, LONG).await;
+        assert_eq!(answer, Err(CallError::MailboxFull));
+        settle(ctx).await;
+    });
+    // That it was turned away; of the server's end the caller is not told.
+    for outcome in outcomes {
+        assert_eq!(signals_of_far(&outcome), 1);
     }
 }
 

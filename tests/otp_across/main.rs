@@ -25,9 +25,10 @@ mod tasks;
 use common::{
     clean_runs, dead_letters, ends_as_told, error, events, idle, line, next_down, next_exit,
 };
+use netsplit::trace::Event;
 use netsplit::{
-    Address, Context, ExitReason, Faults, Info, IntoExit, Keep, Message, Outcome, PacketFault, Pid,
-    ReplyTo, Scenario, millis, secs,
+    Address, Context, ExitReason, Faults, Info, IntoExit, Keep, Message, NodeId, Outcome,
+    PacketFault, PacketKind, Pid, ReplyTo, Scenario, millis, secs,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,4 +196,15 @@ async fn lives<M: Message>(ctx: &Context<M>, far: Pid) -> bool {
     let before = ctx.mailbox_len();
     ctx.demonitor(monitor, true);
     ctx.mailbox_len() == before
+}
+
+/// How many signals went out from the node `far`, whose log is kept.
+fn signals_of_far(outcome: &Outcome) -> usize {
+    let is_its = |event: &Event| match event {
+        Event::Packet { id, kind, .. } => {
+            id.from.node() == NodeId::new(0) && *kind == PacketKind::Signal
+        }
+        _ => false,
+    };
+    events(outcome).filter(is_its).count()
 }

@@ -156,3 +156,22 @@ impl<K: Ord, V> Table<K, V> {
         Some((key, value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_a_key_that_nobody_is_under() {
+        let mut table = Table::new(Keys::Duplicate);
+        for key in 0..3 {
+            table.add(key, Pid::NOBODY, ());
+            table.add(key, Pid::NOBODY, ());
+        }
+        assert_eq!(table.remove(&1, Pid::NOBODY).len(), 2);
+        assert_eq!((table.numbers.len(), table.names.len()), (2, 2));
+        assert_eq!(table.remove_all(Pid::NOBODY).len(), 4);
+        assert!(table.numbers.is_empty() && table.names.is_empty());
+        assert!(table.entries.is_empty() && table.by_pid.is_empty());
+    }
+}

@@ -172,10 +172,19 @@ impl Children {
             .collect()
     }
 
-    /// Whether a significant child still runs, or will.
-    pub(crate) fn any_significant(&self) -> bool {
-        let mut children = self.all.values();
-        children.any(|child| child.spec.significant && child.life.state != State::Down)
+    /// The first that will be tried again.
+    pub(crate) fn first_restarting(&self) -> Option<u32> {
+        let mut children = self.all.iter();
+        let (number, _) = children.find(|(_, child)| child.life.state == State::Restarting)?;
+        Some(*number)
+    }
+
+    /// Whether a significant child still runs, or will: those from `waiting` on will, though they are down.
+    pub(crate) fn any_significant(&self, waiting: u32) -> bool {
+        let mut children = self.all.iter();
+        children.any(|(number, child)| {
+            child.spec.significant && (*number >= waiting || child.life.state != State::Down)
+        })
     }
 
     pub(crate) fn infos(&self) -> Vec<ChildInfo> {

@@ -568,14 +568,11 @@ impl<A: Message + Clone> Running<A> {
 
     fn count(&self) -> ChildCount {
         let children = self.children.borrow();
-        let (all, active) = (
-            children.all.len(),
-            children.all.values().filter(|c| c.life.pid().is_some()),
-        );
+        let all = children.all.len();
         let supervisors = if self.spec.supervises { all } else { 0 };
         ChildCount {
             specs: all,
-            active: active.count(),
+            active: children.active(),
             supervisors,
             workers: all - supervisors,
         }
@@ -595,7 +592,13 @@ impl<A> Children<A> {
     }
 
     fn text(&self) -> String {
-        counted(self.all.len(), self.pids.len())
+        counted(self.all.len(), self.active())
+    }
+
+    /// How many of them have a process.
+    fn active(&self) -> usize {
+        let running = |child: &&Child<A>| child.life.pid().is_some();
+        self.all.values().filter(running).count()
     }
 
     /// The number of the child that runs as this process. A process that ended before, and whose child waits

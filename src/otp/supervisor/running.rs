@@ -203,7 +203,11 @@ impl Running {
             AutoShutdown::Never => false,
             AutoShutdown::AnySignificant => significant,
             AutoShutdown::AllSignificant => {
-                significant && !self.children.borrow().any_significant()
+                significant
+                    && !self
+                        .children
+                        .borrow()
+                        .any_significant(self.group_waits_from())
             }
         };
         if over {
@@ -211,6 +215,17 @@ impl Running {
             return Err(ExitReason::Shutdown);
         }
         Ok(Then::Waits)
+    }
+
+    /// From which child on all will be started after a wait. (Where one is tried again at once those after it
+    /// do not count as children to come, as in OTP.)
+    fn group_waits_from(&self) -> u32 {
+        let first = self.children.borrow().first_restarting();
+        match (self.back_off.and(first), self.strategy) {
+            (Some(_), Strategy::OneForAll) => 0,
+            (Some(first), Strategy::RestForOne) => first,
+            _ => u32::MAX,
+        }
     }
 
     /// Counts a restart of a child.
@@ -343,9 +358,10 @@ impl Running {
     ) -> Result<Option<Pid>, ChildError> {
         check_child(&spec, self.auto_shutdown).map_err(ChildError::Spec)?;
         if let Some((_, child)) = self.children.borrow().by_id(spec.id()) {
-            return Err(match child.life.pid() {
-                Some(pid) => ChildError::AlreadyStarted(pid),
-                None => ChildError::AlreadyPresent,
+            return Err(match child.life.state {
+                State::Up(pid) => ChildError::AlreadyStarted(pid),
+                State::Restarting => ChildError::Restarting,
+                State::Down => ChildError::AlreadyPresent,
             });
         }
         self.start_new(ctx, spec, true)

@@ -23,10 +23,7 @@ pub(crate) const WORKER: Shutdown = Shutdown::Within(Duration::from_secs(5));
 /// Stops a process, and waits until it has ended. It waits by monitor, so a child that has unlinked itself
 /// cannot hang its supervisor.
 pub(crate) async fn stop<M: Message>(ctx: &Context<M>, pid: Pid, how: Shutdown) {
-    let (mut left, grace) = ask(ctx, &[pid], how);
-    // What it may have sent along the link before would be taken for the end of its next incarnation.
-    ctx.flush_exit(pid);
-    wait(ctx, &[pid], &mut left, grace).await;
+    stop_all(ctx, &[pid], how).await;
 }
 
 /// Stops processes together, and waits until all have ended.

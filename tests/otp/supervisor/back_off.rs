@@ -1,8 +1,9 @@
 //! Waits before restarts: beyond OTP, and off by default.
 
-use super::{Birth, CRASH, abc, crash, end_of, one_node, started, states, told, worker};
+use super::{Birth, CRASH, Do, abc, ask, crash, end_of, one_node, started, states, told, worker};
 use netsplit::{
-    BackOff, ChildError, Context, ExitReason, Scenario, Supervisor, Time, child, millis, secs,
+    AutoShutdown, BackOff, ChildError, Context, ExitReason, Scenario, Supervisor, Time, child,
+    millis, secs,
 };
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ fn otp_back_off_requests_are_answered_while_it_waits() {
         assert_eq!(told(ctx).await, format!("b {CRASH}"));
         assert_eq!(states(tree).await, "a up, b restarting, c up");
         assert_eq!(tree.restart_child("b").await, Err(ChildError::Restarting));
+        let again = tree.start_child(worker(ctx, "b").spec()).await;
+        assert_eq!(again, Err(ChildError::Restarting));
         assert!(tree.start_child(worker(ctx, "d").spec()).await.is_ok());
         ctx.sleep(secs(1)).await;
         assert_eq!(told(ctx).await, "d up, b up");
@@ -162,5 +165,71 @@ fn otp_back_off_a_stop_while_it_waits_stops_at_once() {
         assert_eq!(super::stop(ctx, tree).await, ExitReason::Shutdown);
         assert_eq!(ctx.now(), began);
         assert_eq!(told(ctx).await, "c ends shutdown, a ends shutdown");
+    });
+}
+
+#[test]
+fn otp_back_off_and_21_a_significant_child_that_waits_with_its_group_holds_a_shutdown_up() {
+    one_node(async |ctx: &Context<String>| {
+        let tree = || {
+            Supervisor::rest_for_one()
+                .auto_shutdown(AutoShutdown::AllSignificant)
+                .back_off(BackOff::new(secs(1), secs(1)))
+                .child(worker(ctx, "s").spec().transient().significant())
+                .child(worker(ctx, "a").spec())
+        };
+        let last = worker(ctx, "t").spec().transient().significant();
+        let with_last = started(ctx, tree().child(last)).await;
+        crash("a");
+        told(ctx).await;
+        ask("s", Do::End(ExitReason::Normal));
+        assert_eq!(told(ctx).await, "s ends normal");
+        ctx.sleep(secs(1)).await;
+        assert_eq!(told(ctx).await, "a up, t up");
+        let reason = end_of(ctx, with_last, || ask("t", Do::End(ExitReason::Normal))).await;
+        assert_eq!(reason, ExitReason::Shutdown);
+        told(ctx).await;
+        // Nobody significant waits with this one.
+        let without = started(ctx, tree()).await;
+        crash("a");
+        told(ctx).await;
+        let reason = end_of(ctx, without, || ask("s", Do::End(ExitReason::Normal))).await;
+        assert_eq!(reason, ExitReason::Shutdown);
+    });
+}
+
+#[test]
+fn otp_back_off_a_wait_of_before_a_start_by_hand_starts_nothing_that_waits_anew() {
+    one_node(async |ctx: &Context<String>| {
+        let tree = Supervisor::one_for_one()
+            .intensity(2, secs(60))
+            .back_off(BackOff::new(secs(1), secs(1)));
+        let tree = started(ctx, abc(ctx, tree)).await;
+        crash("b");
+        told(ctx).await;
+        assert_eq!(tree.terminate_child("b").await, Ok(()));
+        assert!(tree.restart_child("b").await.is_ok());
+        ctx.sleep(millis(450)).await;
+        crash("b");
+        // The wait of before is over after 500 ms at least, this one no sooner than 500 ms from now.
+        ctx.sleep(millis(490)).await;
+        assert_eq!(states(tree).await, "a up, b restarting, c up");
+        ctx.sleep(millis(520)).await;
+        assert_eq!(states(tree).await, "a up, b up, c up");
+    });
+}
+
+#[test]
+fn otp_back_off_one_of_a_waiting_group_that_was_started_by_hand_runs_on() {
+    one_node(async |ctx: &Context<String>| {
+        let tree = Supervisor::rest_for_one().back_off(BackOff::new(secs(1), secs(1)));
+        let tree = started(ctx, abc(ctx, tree)).await;
+        crash("a");
+        told(ctx).await;
+        let c = tree.restart_child("c").await.expect("it is down");
+        assert_eq!(told(ctx).await, "c up");
+        ctx.sleep(secs(1)).await;
+        assert_eq!(told(ctx).await, "a up, b up");
+        assert_eq!(ctx.whereis("c"), c);
     });
 }

@@ -2,9 +2,10 @@
 
 use super::{Birth, abc, error, one_node, start, started, states, stop, told, worker};
 use crate::next_exit;
-use netsplit::otp::process;
+use netsplit::otp::{Starting, process};
 use netsplit::{
-    ChildError, Context, ExitReason, Refusal, StartError, Supervisor, child, millis, secs,
+    ChildError, Context, ExitReason, Message, Refusal, StartError, Startable, Supervisor, child,
+    millis, secs,
 };
 
 /// The reason of a supervisor whose child `id` did not start.
@@ -223,6 +224,32 @@ fn otp_14_a_child_whose_maker_panics_has_failed_to_start() {
             .child(worker(ctx, "a").spec())
             .child(broken);
         let reason = failed("b", "panic: no spec");
+        assert_eq!(tree.start(ctx).await, Err(StartError::Failed(reason)));
+        assert_eq!(told(ctx).await, "a up, a ends shutdown");
+    });
+}
+
+/// Something whose start panics in a step of its own.
+struct PanicsInAStep;
+
+impl Startable for PanicsInAStep {
+    type Message = u64;
+
+    fn begin<M: Message>(self, starter: &Context<M>) -> Starting<u64> {
+        Starting::by(starter, |starter: Context| async move {
+            starter.yield_now().await;
+            panic!("no step")
+        })
+    }
+}
+
+#[test]
+fn otp_14_a_child_whose_steps_of_a_start_panic_has_failed_to_start() {
+    one_node(async |ctx: &Context<String>| {
+        let tree = Supervisor::one_for_one()
+            .child(worker(ctx, "a").spec())
+            .child(child("b", || PanicsInAStep));
+        let reason = failed("b", "panic: no step");
         assert_eq!(tree.start(ctx).await, Err(StartError::Failed(reason)));
         assert_eq!(told(ctx).await, "a up, a ends shutdown");
     });
