@@ -9,6 +9,10 @@
 //! ghost has its nick, for ever. So a session monitors its member, across nodes: the end of the member, of
 //! its node or of the connection is its own end, and with it the entry is gone from the registry, before
 //! anybody can find it there.
+//!
+//! And a member may never hear that it has a session: the connection breaks while it comes in, the answer is
+//! lost, and the session monitors, over the next connection, a member who lives and finds its nick taken by
+//! itself. So a session to which nobody has spoken soon ends, too.
 
 use netsplit::{
     Address, Context, DynamicSupervisor, DynamicSupervisorRef, ExitReason, Faults, Flow, GenServer,
@@ -53,12 +57,16 @@ struct Line {
 enum Ends {
     /// When its member says goodbye.
     AtGoodbye,
-    /// Also when its member is gone.
+    /// Also when its member is gone, or does not know of it.
     WithItsMember,
 }
 
+/// How long a session waits for the first word of its member.
+const FIRST_WORD: Duration = secs(2);
+
 struct Session {
     nick: String,
+    ends: Ends,
 }
 
 impl GenServer for Session {
@@ -74,7 +82,14 @@ impl GenServer for Session {
         if let Ends::WithItsMember = ends {
             let _ = ctx.monitor(member);
         }
-        Ok(Session { nick })
+        Ok(Session { nick, ends })
+    }
+
+    fn first(&self) -> Flow {
+        match self.ends {
+            Ends::AtGoodbye => Flow::Next,
+            Ends::WithItsMember => Flow::NextWithin(FIRST_WORD),
+        }
     }
 
     async fn handle(&mut self, message: ToSession, _: &mut Context<ToSession>) -> Flow {
@@ -94,7 +109,7 @@ impl GenServer for Session {
 
     async fn handle_info(&mut self, info: Info, _: &mut Context<ToSession>) -> Flow {
         match info {
-            Info::Down { .. } => Flow::Stop(ExitReason::Shutdown),
+            Info::Down { .. } | Info::Timeout => Flow::Stop(ExitReason::Shutdown),
             _ => Flow::Next,
         }
     }

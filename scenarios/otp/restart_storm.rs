@@ -15,7 +15,7 @@
 
 use netsplit::{
     Address, CallError, Context, ExitReason, Faults, Flow, GenServer, Info, MonitorRef, Pid,
-    Refusal, ReplyTo, Scenario, Server, Supervisor, child, millis, secs,
+    Refusal, ReplyTo, Scenario, Server, Supervisor, View, child, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -166,10 +166,16 @@ fn scenario(name: &str, manner: Manner) -> Scenario {
         .node("db", db)
         .node("shop", move |ctx| shop(manner).run(ctx))
         .client("customer", customer)
-        .finally(TAKEN, |view| {
-            let rows = view.observed::<BTreeSet<Order>>("rows");
-            rows.is_some_and(|rows| rows.iter().copied().eq(1..=ORDERS))
-        })
+        .finally(TAKEN, all_are_taken)
+}
+
+fn all_are_taken(view: &View) -> Result<(), String> {
+    let none = BTreeSet::new();
+    let rows = view.observed::<BTreeSet<Order>>("rows").unwrap_or(&none);
+    match (1..=ORDERS).find(|order| !rows.contains(order)) {
+        Some(order) => Err(format!("order {order} of {ORDERS} is not in the database")),
+        None => Ok(()),
+    }
 }
 
 /// The broken form: the database crashes now and then, and that is all.

@@ -11,7 +11,7 @@
 use netsplit::otp::process;
 use netsplit::{
     Address, Context, ExitReason, Faults, Flow, GenServer, Info, Refusal, ReplyTo, Scenario,
-    Server, Supervisor, child, millis, secs,
+    Server, Supervisor, View, child, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -90,10 +90,16 @@ async fn customer(ctx: Context) {
 fn scenario(name: &str) -> Scenario {
     Scenario::new(name)
         .client("customer", customer)
-        .finally(DONE, |view| {
-            let done = view.observed::<BTreeSet<Job>>("done");
-            done.is_some_and(|done| done.iter().copied().eq(1..=JOBS))
-        })
+        .finally(DONE, all_are_done)
+}
+
+fn all_are_done(view: &View) -> Result<(), String> {
+    let none = BTreeSet::new();
+    let done = view.observed::<BTreeSet<Job>>("done").unwrap_or(&none);
+    match (1..=JOBS).find(|job| !done.contains(job)) {
+        Some(job) => Err(format!("job {job} of {JOBS} is not done")),
+        None => Ok(()),
+    }
 }
 
 /// The broken form: now and then something is killed.

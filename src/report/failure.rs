@@ -5,6 +5,7 @@ use super::trace::{last_of, tail};
 use crate::kernel::Time;
 use crate::sim::{Outcome, Planned, Waits};
 use crate::trace::{DigestValue, Event, Log, Names, Supervision, Totals, set_names};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How many of its last events a failure shows by default.
@@ -33,8 +34,9 @@ pub struct Failure {
     pub digest: DigestValue,
     /// Where progress was due, in an `eventually` or a `finally`: what the processes waited for.
     pub waits: Waits,
-    /// The faults of nodes that were planned up to then, oldest first.
-    pub faults: Vec<Planned>,
+    /// The faults of nodes, and of their processes, that were planned up to then, one a line, oldest first.
+    /// Where the run kept a log, they say which process they befell, and which of them had no effect.
+    pub faults: Vec<String>,
     /// What befell packets.
     pub packets: PacketFaults,
     /// The supervisors that have given up, one a line as in a trace: the last 10; none where the run kept no
@@ -46,8 +48,6 @@ pub struct Failure {
     pub earlier: usize,
     /// The totals of the books.
     pub books: Totals,
-    /// The names of the nodes.
-    pub names: Names,
     /// What to paste to see it again.
     pub again: String,
 }
@@ -69,7 +69,6 @@ impl Failure {
     #[must_use]
     pub fn new(scenario: &str, outcome: &Outcome, last: usize, again: String) -> Option<Failure> {
         let violation = outcome.violation.as_ref()?;
-        let faults = outcome.plan.faults().iter();
         let log = outcome.log.as_ref();
         let lines = log.map_or_else(Vec::new, |log| tail(log, &outcome.names, last));
         let shown = log.map_or(0, |log| log.entries().iter().filter(shows).count());
@@ -82,7 +81,7 @@ impl Failure {
             step: violation.step,
             digest: outcome.digest,
             waits: violation.waits.clone(),
-            faults: faults.filter(|f| f.at <= violation.at).cloned().collect(),
+            faults: with_names(&outcome.names, || faults(outcome, violation.at)),
             packets: log.map_or_else(PacketFaults::default, PacketFaults::of),
             gave_up: log.map_or_else(Vec::new, |log| {
                 last_of(log, &outcome.names, GIVEN_UP_SHOWN, gives_up)
@@ -90,7 +89,6 @@ impl Failure {
             earlier: shown.saturating_sub(lines.len()),
             last: lines,
             books: outcome.books,
-            names: outcome.names.clone(),
             again,
         })
     }
@@ -128,6 +126,36 @@ impl fmt::Display for PacketFaults {
     }
 }
 
+/// The faults that were planned up to a moment, as the log tells of them, or else the plan.
+fn faults(outcome: &Outcome, until: Time) -> Vec<String> {
+    let entries = outcome.log.as_ref().map_or(&[][..], Log::entries);
+    let mut begun = BTreeMap::new();
+    for entry in entries {
+        match entry.event {
+            Event::Fault { number, text } => begun.insert(number, (text, "")),
+            Event::NoEffect { number, text, .. } => {
+                begun.insert(number, (text, ", without effect"))
+            }
+            _ => None,
+        };
+    }
+    let line = |(planned, number): (&Planned, u32)| {
+        let log = outcome.log.as_ref();
+        let told = begun
+            .get(&number)
+            .and_then(|(text, effect)| Some((log?.text(*text)?, effect)));
+        match told {
+            Some((text, effect)) => format!("{}: {text}{effect}", planned.at),
+            None => planned.to_string(),
+        }
+    };
+    let planned = outcome.plan.faults().iter().zip(0..);
+    planned
+        .filter(|(planned, _)| planned.at <= until)
+        .map(line)
+        .collect()
+}
+
 fn gives_up(event: &Event) -> bool {
     let Event::Supervision { what, .. } = event else {
         return false;
@@ -163,7 +191,7 @@ impl fmt::Display for Failure {
             writeln!(f, "     {line}")?;
         }
         self.write_waits(f)?;
-        with_names(&self.names, || self.write_faults(f))?;
+        self.write_faults(f)?;
         if !self.gave_up.is_empty() {
             writeln!(f, "  supervisors that gave up:")?;
         }

@@ -333,7 +333,8 @@ impl<'a> Reader<'a> {
         let child = |child: u32| {
             let id = self.children.get(&(by, child));
             let id = id.map(|id| self.text(*id, " "));
-            format!("child {child}{}", id.unwrap_or_default())
+            // One of a dynamic supervisor has a number only.
+            format!("child {child}{}", id.unwrap_or_default().trim_end())
         };
         match what {
             Supervision::Begins {

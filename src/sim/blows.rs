@@ -1,5 +1,6 @@
 //! How faults befall processes: those that are there, and those that pass where one waits for them.
 
+use super::fault::Fault;
 use super::process_fault::{ProcessFault, Who};
 use super::process_rates::ProcessRates;
 use crate::choice::{Choice, Kind, Rate, Shape, Site};
@@ -123,6 +124,21 @@ fn hangs(choice: &mut Choice, site: Site, (rate, most_ns): (Rate, u64)) -> Optio
 }
 
 impl System {
+    /// A fault in words. Where a draw says which process it befalls, they name that process.
+    pub(super) fn fault_in_words(&mut self, fault: &Fault) -> String {
+        let mut fault = fault.clone();
+        if let Fault::Process { node, what } = &mut fault
+            && let Some(who @ Who::Drawn(_)) = what.victim_mut()
+            && let Some(pid) = self.victim(*node, who)
+        {
+            let slot = self.find(pid).ok();
+            let name = slot.and_then(|slot| self.name_held(slot));
+            let name = name.map(|name| format!(" {name}"));
+            *who = Who::Named(format!("{pid}{}", name.unwrap_or_default()));
+        }
+        fault.to_string()
+    }
+
     /// Whom a fault befalls that is to be there: none where there is nobody.
     pub(super) fn victim(&self, node: NodeId, who: &Who) -> Option<Pid> {
         let state = &self.nodes[node.index()];

@@ -8,7 +8,7 @@ use crate::choice::Lineage;
 use crate::kernel::{Time, nanos};
 use crate::net::{Cut, Leaves};
 use crate::process::{NodeState, System, ask_to_stop, bury, with};
-use crate::trace::{Event, NodeId, set_names};
+use crate::trace::{Event, NodeId, TextId, set_names};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,16 +37,12 @@ impl Run<'_> {
             fault.map(|node| Ok::<_, std::convert::Infallible>(system.home(*node)))
         });
         let Ok(fault) = fault;
-        self.note(number, &fault, |number, text| Event::Fault { number, text });
+        self.note(&fault, |text| Event::Fault { number, text });
         let node = fault.node();
         if let Some(node) = node
             && !self.has_effect(node, &fault)
         {
-            return self.note(number, &fault, |number, text| Event::NoEffect {
-                number,
-                node,
-                text,
-            });
+            return self.note(&fault, |text| Event::NoEffect { number, node, text });
         }
         self.apply(number, &fault);
         if let Some(lasts) = fault.lasts() {
@@ -57,10 +53,12 @@ impl Run<'_> {
         }
     }
 
-    fn note(&self, number: u32, fault: &Fault, event: impl Fn(u32, crate::trace::TextId) -> Event) {
+    fn note(&self, fault: &Fault, event: impl Fn(TextId) -> Event) {
         with(|system| {
-            let text = system.kernel.trace.text(|| fault.to_string());
-            system.kernel.trace.emit(event(number, text));
+            let logs = system.kernel.trace.logs();
+            let told = logs.then(|| system.fault_in_words(fault));
+            let text = system.kernel.trace.text(|| told.unwrap_or_default());
+            system.kernel.trace.emit(event(text));
         });
     }
 
@@ -162,10 +160,7 @@ impl Run<'_> {
             was_active.then(|| world.plan.faults()[number as usize].fault.clone())
         });
         let Some(fault) = fault else { return };
-        self.note(number, &fault, |number, text| Event::FaultOver {
-            number,
-            text,
-        });
+        self.note(&fault, |text| Event::FaultOver { number, text });
         match fault {
             Fault::Pause { node, .. } => self.resume(with(|system| system.home(node))),
             Fault::Slow { node, .. } => with(|system| {

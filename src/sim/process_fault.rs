@@ -82,6 +82,15 @@ impl ProcessFault {
         }
     }
 
+    pub(crate) fn victim_mut(&mut self) -> Option<&mut Who> {
+        match self {
+            ProcessFault::Kill { who }
+            | ProcessFault::CrashAtMessage { who, .. }
+            | ProcessFault::Flood { who, .. } => Some(who),
+            _ => None,
+        }
+    }
+
     /// Whether it counts to 0.
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(

@@ -6,6 +6,7 @@ use crate::removal::deviations;
 use crate::world::{holds, without_effect};
 use netsplit::choice::{Edit, Kind};
 use netsplit::explore::{SHRINK_TRIES, Strategy, shrink};
+use netsplit::report::Failure;
 use netsplit::sim::Planned;
 use netsplit::trace::Event;
 use netsplit::{
@@ -423,6 +424,42 @@ fn struck(outcome: &Outcome) -> impl Iterator<Item = (netsplit::Pid, &str)> {
         Event::Struck { pid, text, .. } => Some((pid, log.text(text).expect("a text"))),
         _ => None,
     })
+}
+
+#[test]
+fn a_failure_names_the_process_that_a_drawn_fault_befell_and_the_faults_without_effect() {
+    // Nobody starts the till again: the first kill befalls it, and there is nobody for a second.
+    let scenario = Scenario::new("shop")
+        .node("shop", |ctx: Context| async move {
+            ctx.spawn(|ctx: Context| async move {
+                ctx.register("till").expect("a free name");
+                ctx.sleep(secs(60)).await;
+            });
+            ctx.sleep(secs(60)).await;
+        })
+        .faults(Faults::calm().kill_processes(secs(2)))
+        .finally("it never ends", |_| false);
+    let keep = Keep {
+        log: true,
+        ..Keep::default()
+    };
+    let outcome = scenario.run_with(Chance::Seed(1), keep);
+    let outcome = outcome.expect("a scenario that can be run");
+    let failure = Failure::new("shop", &outcome, 0, String::new()).expect("it fails");
+    let faults = failure.faults.iter();
+    let faults: Vec<&str> = faults
+        .filter_map(|line| line.split_once(": "))
+        .map(|(_, what)| what)
+        .collect();
+    assert_eq!(faults[0], "<shop.1.0> till on shop is killed");
+    let later = |what: &&str| {
+        what.starts_with("a process (drawn: ")
+            && what.ends_with(" on shop is killed, without effect")
+    };
+    assert!(
+        faults.len() > 3 && faults[1..].iter().all(later),
+        "{faults:?}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
     reason = "what stands in the README is `pub`, as a reader would write it"
 )]
 
+mod architecture;
 mod connections;
 mod forgetful;
 mod names;
@@ -17,3 +18,4 @@ mod scripts;
 mod tape;
 mod tasks;
 mod transcripts;
+mod tree;

@@ -9,7 +9,8 @@ const FORGETFUL: &str = include_str!("forgetful.rs");
 
 #[test]
 fn the_code_of_the_readme_is_run() {
-    README.is_held_by(&[SCRIPT, SCENARIO, include_str!("tape.rs"), MAIN]);
+    let (tape, tree) = (include_str!("tape.rs"), include_str!("tree.rs"));
+    README.is_held_by(&[SCRIPT, SCENARIO, tape, MAIN, tree]);
 }
 
 /// A reader's own binary; that it is a command line is held by the transcripts.
