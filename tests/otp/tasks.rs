@@ -355,7 +355,7 @@ fn a_crash_at_any_call_ends_all_tasks_and_the_next_boot_begins_anew() {
 
 #[test]
 fn the_end_of_a_task_whose_handle_was_dropped_wakes_nobody() {
-    let outcomes = one_node(async |ctx: &Context| {
+    let outcomes = one_node(async |_: &Context| {
         drop(Task::async_nolink(|own: Context| after(own, 1_000, 1)));
         // It waits for an end meanwhile, as it would for that one.
         let other = Task::async_(|own: Context| after(own, 2_000, 2));
