@@ -107,7 +107,8 @@ pub trait GenServer: Sized + 'static {
     }
 
     /// Runs before the server ends: on a stop, on a panic of a handler (the state is then as the panic
-    /// left it) and, where exits are trapped, on an exit of the parent. Never on a kill. Default: nothing.
+    /// left it) and, where exits are trapped, on an exit of the parent. Never on a kill, nor where a handler
+    /// ends its process by [`Context::exit`]: it returns [`Flow::Stop`] instead. Default: nothing.
     async fn terminate(&mut self, reason: &ExitReason, ctx: &mut Context<Self::Message>) {
         let _ = (reason, ctx);
     }

@@ -182,7 +182,8 @@ pub trait GenStatem: Sized + 'static {
 
     /// Runs before the machine ends: on a stop, on a panic of a callback (data and state are then as the
     /// panic left them) and, where exits are trapped, on an exit of the starter that it is linked to. Never
-    /// on a kill. Default: nothing.
+    /// on a kill, nor where a callback ends its process by [`Context::exit`]: it returns
+    /// [`Transition::stop`] instead. Default: nothing.
     async fn terminate(
         &mut self,
         reason: &ExitReason,

@@ -176,7 +176,7 @@ impl<M: Message> Context<M> {
         });
     }
 
-    /// Ends this process with this reason. Never returns.
+    /// Ends this process with this reason. Never returns. No `terminate` of a behaviour runs.
     pub async fn exit(&self, reason: ExitReason) -> Infallible {
         let _ = act(|system, current| {
             system.doom(current.slot, current.pid, reason);

@@ -61,6 +61,8 @@ pub(crate) enum Ask {
     /// Stops before it answers.
     StopAt(ReplyTo<u64>, ExitReason),
     Stop(ExitReason),
+    /// Ends the process within the handler.
+    Exit(ExitReason),
     /// Adds, then panics before it would add again.
     PanicAfter(u64),
     Continue,
@@ -114,6 +116,7 @@ impl GenServer for Probe {
             Ask::Get(reply_to) => reply_to.reply(self.count),
             Ask::Ignore(_) => {}
             Ask::StopAt(_, reason) | Ask::Stop(reason) => return Flow::Stop(reason),
+            Ask::Exit(reason) => match ctx.exit(reason).await {},
             Ask::PanicAfter(n) => {
                 self.count += n;
                 assert!(n == 0, "half way");
@@ -203,6 +206,17 @@ fn otp_09_terminate_never_runs_on_a_kill() {
         let _monitor = ctx.monitor(server.pid().unwrap());
         ctx.send_exit(server.pid().unwrap(), ExitReason::Kill);
         assert_eq!(next_down(ctx).await, ExitReason::Killed);
+        nothing_comes(ctx).await;
+    });
+}
+
+#[test]
+fn otp_09_terminate_does_not_run_where_a_handler_ends_its_process() {
+    one_node(async |ctx: &Context<String>| {
+        let server = start(ctx, Plan::new(ctx.address()).trap()).await;
+        let _monitor = ctx.monitor(server.pid().unwrap());
+        server.send(Ask::Exit(ExitReason::Shutdown));
+        assert_eq!(next_down(ctx).await, ExitReason::Shutdown);
         nothing_comes(ctx).await;
     });
 }

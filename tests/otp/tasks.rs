@@ -3,6 +3,7 @@
 use super::{clean_runs, error, idle, next_down, next_exit, nothing_comes, one_node, settle};
 use futures::future::join;
 use netsplit::otp::process;
+use netsplit::trace::Event;
 use netsplit::{
     Context, ExitReason, Fault, Faults, Keep, Pid, Received, Scenario, Shutdown, Supervisor, Task,
     TaskError, TaskSupervisor, TaskSupervisorRef, Time, child, millis, secs,
@@ -349,5 +350,22 @@ fn a_crash_at_any_call_ends_all_tasks_and_the_next_boot_begins_anew() {
         let scenario = scenario.faults(Faults::calm().at(Duration::ZERO, crash));
         let scenario = scenario.finally("it is done in the end", |view| view.counter("done") >= 1);
         clean_runs(&scenario.horizon(secs(5)), 2, Keep::default());
+    }
+}
+
+#[test]
+fn the_end_of_a_task_whose_handle_was_dropped_wakes_nobody() {
+    let outcomes = one_node(async |_: &Context| {
+        drop(Task::async_nolink(|own: Context| after(own, 1_000, 1)));
+        // It waits for an end meanwhile, as it would for that one.
+        let other = Task::async_(|own: Context| after(own, 2_000, 2));
+        assert_eq!(other.await_within(secs(5)).await, Ok(2));
+    });
+    for outcome in outcomes {
+        let log = outcome.log.as_ref().expect("a log");
+        let client = |event: &Event| matches!(event, Event::Step { pid } if pid.slot() == 0);
+        let steps = log.entries().iter().filter(|entry| client(&entry.event));
+        let at_its_end = steps.filter(|entry| entry.at_ns == 1_000_000_000).count();
+        assert_eq!(at_its_end, 0);
     }
 }

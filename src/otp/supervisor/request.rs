@@ -64,8 +64,10 @@ pub enum ChildError {
     /// The child is about to be started again.
     #[error("the child is restarting")]
     Restarting,
-    /// There is a child of this id, without a process.
-    #[error("there is a child of this id, without a process: restart or delete it")]
+    /// There is a child of this id, without a process: it is restarting, or can be restarted or deleted.
+    #[error(
+        "there is a child of this id, without a process: restart or delete it, or wait for its restart"
+    )]
     AlreadyPresent,
     /// There is a child of this id, and it runs.
     #[error("there is a child of this id: {0}")]

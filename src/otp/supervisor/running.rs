@@ -360,8 +360,7 @@ impl Running {
         if let Some((_, child)) = self.children.borrow().by_id(spec.id()) {
             return Err(match child.life.state {
                 State::Up(pid) => ChildError::AlreadyStarted(pid),
-                State::Restarting => ChildError::Restarting,
-                State::Down => ChildError::AlreadyPresent,
+                State::Down | State::Restarting => ChildError::AlreadyPresent,
             });
         }
         self.start_new(ctx, spec, true)

@@ -75,7 +75,7 @@ fn otp_back_off_requests_are_answered_while_it_waits() {
         assert_eq!(states(tree).await, "a up, b restarting, c up");
         assert_eq!(tree.restart_child("b").await, Err(ChildError::Restarting));
         let again = tree.start_child(worker(ctx, "b").spec()).await;
-        assert_eq!(again, Err(ChildError::Restarting));
+        assert_eq!(again, Err(ChildError::AlreadyPresent));
         assert!(tree.start_child(worker(ctx, "d").spec()).await.is_ok());
         ctx.sleep(secs(1)).await;
         assert_eq!(told(ctx).await, "d up, b up");
