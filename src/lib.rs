@@ -54,9 +54,9 @@
 //! # Floors
 //!
 //! Modules import only those above them: [`choice`] (chance), [`trace`] (what happened), [`kernel`]
-//! (time, executor), [`process`] (actors), [`net`] (the network as a model), [`otp`] (behaviours),
-//! [`mod@check`] (what must hold of a history), [`sim`] (the world), [`explore`] (many runs), [`report`]
-//! (showing them), [`cli`] (the edge).
+//! (time, executor), [`process`] (actors), [`net`] (the network as a model), [`otp`] (behaviours), [`mail`]
+//! (what is never lost), [`mod@check`] (what must hold of a history), [`sim`] (the world), [`explore`]
+//! (many runs), [`report`] (showing them), [`cli`] (the edge).
 
 #[cfg(feature = "sim")]
 pub mod check;
@@ -66,6 +66,7 @@ pub mod cli;
 #[cfg(feature = "sim")]
 pub mod explore;
 pub mod kernel;
+pub mod mail;
 #[cfg(feature = "sim")]
 pub mod net;
 pub mod otp;

@@ -45,7 +45,7 @@ const FILE_LINES_MAX: usize = 700;
 /// Columns in a line. The style asks for 100, which rustfmt keeps where it can; here it ends.
 const LINE_COLUMNS_MAX: usize = 110;
 /// Floors that stand empty as yet.
-const NOT_BUILT: &[&str] = &["disk", "mail"];
+const NOT_BUILT: &[&str] = &["disk"];
 /// Fewer files under `src/` mean that the walk went wrong: one a floor, and the root.
 const SOURCE_FILES_MIN: usize = 14;
 
