@@ -142,6 +142,8 @@ impl<M: Message> Context<M> {
     ///
     /// By name it is whoever holds that when the monitor comes to the name's node, for as long as that
     /// process lives; `noproc` where nobody does.
+    ///
+    /// [`Info::Down`]: super::Info::Down
     #[must_use]
     pub fn monitor(&self, of: impl Into<Target>) -> MonitorRef {
         let of = of.into();
@@ -155,6 +157,8 @@ impl<M: Message> Context<M> {
     }
 
     /// From now on exit signals come as [`Info::Exit`] instead of ending this process, or again not.
+    ///
+    /// [`Info::Exit`]: super::Info::Exit
     pub fn trap_exit(&self, trap: bool) {
         let _ = act(|system, current| {
             if let Some(process) = system.process(current.slot) {
@@ -198,12 +202,17 @@ impl<M: Message> Context<M> {
 
     /// Hears of all connections of this node from now on, as [`Info::NodeUp`] and [`Info::NodeDown`]; or no
     /// more.
+    ///
+    /// [`Info::NodeUp`]: super::Info::NodeUp
+    /// [`Info::NodeDown`]: super::Info::NodeDown
     pub fn monitor_nodes(&self, listen: bool) {
         let _ = act(|system, current| system.monitor_nodes(current, listen));
     }
 
     /// Hears once, as [`Info::NodeDown`], when the connection to a node is lost. Where there is none, one
     /// is set up, and its failure is told in the same way.
+    ///
+    /// [`Info::NodeDown`]: super::Info::NodeDown
     pub fn monitor_node(&self, node: NodeId) {
         let _ = act(|system, current| system.monitor_node(current, node));
     }
