@@ -8,6 +8,7 @@ mod digest;
 mod event;
 mod ids;
 mod log;
+mod mail;
 mod supervision;
 
 pub use books::{Books, BooksError, Fate, Totals};
@@ -17,6 +18,7 @@ pub use event::{Broken, DeadReason, Event, Limit, Reason};
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
 pub use log::{Entry, Log};
+pub use mail::{LetterId, Mailed, OrderKey, WhyDead};
 pub use supervision::{Restart, Strategy, Supervision};
 
 use std::fmt;
