@@ -2,12 +2,12 @@
 //! done once that is committed comes out.
 
 use super::record::{self, DeadMail, Known, Record};
-use super::{Draft, SendError};
+use super::{SendError, Written};
 use crate::kernel::Time;
-use crate::mail::letter::{Answer, Body, Envelope, Key, Parcel, Receipt, Recipient};
+use crate::mail::letter::{Answer, Envelope, Key, Parcel, Receipt, Recipient};
 use crate::mail::store::{Batch, Store, StoreError};
 use crate::otp::BackOff;
-use crate::process::{Tag, Target};
+use crate::process::Target;
 use crate::trace::{LetterId, Mailed, Name, WhyDead};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -17,6 +17,9 @@ use std::time::Duration;
 /// By how much the number that no attempt exceeds is raised at once: so few commits are for that alone.
 const ATTEMPTS_STEP: u32 = 16;
 
+/// Whatever its back-off, it sends nothing twice at one moment.
+const LEAST_WAIT: Duration = Duration::from_micros(1);
+
 /// How an outbox works.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
@@ -24,22 +27,6 @@ pub(crate) struct Options {
     pub(crate) retry: BackOff,
     /// How far beyond the lowest place that is not acked it sends to a recipient.
     pub(crate) window: u64,
-    /// Drops what would wake it for nothing, where that has become much: so its memory is bounded by what it
-    /// holds.
-    fn tidy(&mut self) {
-        let most = 4 * self.held + 1024;
-        let streams = &mut self.streams;
-        if self.due.len() > most {
-            self.due.retain(|&Reverse((due, at, place))| {
-                streams[at].slot(place).is_some_and(|slot| slot.due == due)
-            });
-        }
-        if self.deadlines.len() > most {
-            self.deadlines
-                .retain(|&Reverse((_, at, place))| streams[at].slot(place).is_some());
-        }
-    }
-
     /// How many letters it holds.
     pub(crate) backlog: usize,
     /// How many bytes the message of a letter has at most.
@@ -259,33 +246,39 @@ impl Core {
         }
     }
 
-    /// Takes a letter.
+    /// Whether these letters can be taken, all together.
     ///
     /// # Errors
-    /// Where it cannot be taken: nothing has changed then.
+    /// Why they cannot.
+    pub(crate) fn admits(&self, letters: &[Written], wall_ns: u64) -> Result<(), SendError> {
+        let most = self.options.largest;
+        for letter in letters {
+            let bytes = letter.body.bytes().len();
+            if bytes > most {
+                return Err(SendError::TooLarge {
+                    bytes: bytes as u64,
+                    most: most as u64,
+                });
+            }
+            if letter.draft.deadline_ns.is_some_and(|at| at <= wall_ns) {
+                return Err(SendError::PastDeadline);
+            }
+        }
+        let most = self.options.backlog;
+        if self.held + letters.len() > most {
+            return Err(SendError::Full { most: most as u64 });
+        }
+        Ok(())
+    }
+
+    /// Takes a letter that it [admits](Core::admits).
     pub(crate) fn accept(
         &mut self,
-        draft: &Draft,
-        kind: Tag,
-        body: Body,
+        written: Written,
         moment: &mut Moment<'_>,
         batch: &mut Batch,
-    ) -> Result<LetterId, SendError> {
-        let (bytes, most) = (body.bytes().len(), self.options.largest);
-        if bytes > most {
-            return Err(SendError::TooLarge {
-                bytes: bytes as u64,
-                most: most as u64,
-            });
-        }
-        if draft.deadline_ns.is_some_and(|at| at <= moment.wall_ns) {
-            return Err(SendError::PastDeadline);
-        }
-        if self.held >= self.options.backlog {
-            return Err(SendError::Full {
-                most: self.options.backlog as u64,
-            });
-        }
+    ) -> LetterId {
+        let Written { draft, kind, body } = written;
         let number = self.known.next;
         self.known.next += 1;
         self.held += 1;
@@ -321,7 +314,7 @@ impl Core {
         let letter = self.known.letter(number);
         self.tell(letter, 0, Mailed::accepted(order(draft.to, draft.key)));
         self.advance(at, moment, batch);
-        Ok(letter)
+        letter
     }
 
     fn tell(&mut self, letter: LetterId, attempt: u32, what: Mailed) {
@@ -355,7 +348,7 @@ impl Core {
         let Some(slot) = stream.slot(place) else {
             return;
         };
-        let wait = self.options.retry.drawn(slot.tries, &mut *moment.draw);
+        let wait = wait(&self.options, slot.tries, moment);
         slot.tries = slot.tries.saturating_add(1);
         slot.due = moment.now + wait;
         self.due.push(Reverse((slot.due, at, place)));
@@ -423,7 +416,7 @@ impl Core {
                 self.tell(letter, attempt, Mailed::StaleAck);
             }
             Answer::Requeue => {
-                let wait = self.options.retry.drawn(slot.tries, &mut *moment.draw);
+                let wait = wait(&self.options, slot.tries, moment);
                 slot.due = moment.now + wait;
                 self.due.push(Reverse((slot.due, at, place)));
                 self.tell(letter, attempt, Mailed::Returned);
@@ -624,6 +617,12 @@ impl Core {
     pub(crate) const fn held(&self) -> usize {
         self.held
     }
+}
+
+/// How long to wait for the ack of a letter that was tried so often before.
+fn wait(options: &Options, tries: u32, moment: &mut Moment<'_>) -> Duration {
+    let drawn = options.retry.drawn(tries, &mut *moment.draw);
+    drawn.max(LEAST_WAIT)
 }
 
 /// What orders a letter, in one number: its key, for its recipient.
