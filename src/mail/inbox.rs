@@ -65,7 +65,7 @@ impl<R: Reader> Inbox<R> {
     /// it anew.
     pub fn new<S: Store>(
         name: &str,
-        open: impl FnOnce(&Context) -> Result<S, StoreError> + 'static,
+        open: impl FnOnce(Context) -> Result<S, StoreError> + 'static,
     ) -> Inbox<R> {
         Inbox {
             name: name.to_owned(),

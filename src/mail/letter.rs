@@ -12,7 +12,9 @@ use std::rc::Rc;
 
 /// What orders letters: those of one key, from one outbox to one recipient, are taken in the order in which
 /// they were accepted. Made of a number or a text; [`Key::NONE`] is no key, and 0 is the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct Key(u64);
 
 impl Key {

@@ -7,7 +7,9 @@ mod outbox;
 mod store;
 
 pub use inbox::{Inbox, Reader};
-pub use letter::{Answer, Body, Delivery, Envelope, Key, Letter, Parcel, Receipt, Recipient, Verdict};
+pub use letter::{
+    Answer, Body, Delivery, Envelope, Key, Letter, Parcel, Receipt, Recipient, Verdict,
+};
 pub use memory::MemoryStore;
 pub use outbox::{DeadMail, Draft, Outbox, OutboxRef, SendError, ToOutbox};
 pub use store::{Batch, Change, Store, StoreError, Table};

@@ -15,7 +15,7 @@ use server::{Args, OutboxServer};
 use super::letter::{Body, Key, Parcel, Receipt, Recipient};
 use super::store::{Store, StoreError};
 use crate::otp::{BackOff, Server, StartError, Startable, Starting};
-use crate::process::{Address, CallError, Context, ExitReason, Message, ReplyTo, Tag, Via};
+use crate::process::{Address, CallError, Context, ExitReason, Message, ReplyTo, Tag, Target, Via};
 use crate::trace::LetterId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,7 +26,7 @@ use std::time::Duration;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens the store of an outbox or an inbox.
-pub(super) type Opener = Box<dyn FnOnce(&Context) -> Result<Box<dyn Store>, StoreError>>;
+pub(super) type Opener = Box<dyn FnOnce(Context) -> Result<Box<dyn Store>, StoreError>>;
 
 /// An outbox: a process that keeps letters and sends them until they are acked.
 ///
@@ -103,7 +103,7 @@ impl Outbox {
     /// fails later, the process ends with that as its reason, and its supervisor starts it anew.
     pub fn new<S: Store>(
         name: &str,
-        open: impl FnOnce(&Context) -> Result<S, StoreError> + 'static,
+        open: impl FnOnce(Context) -> Result<S, StoreError> + 'static,
     ) -> Outbox {
         Outbox {
             name: name.to_owned(),
@@ -284,12 +284,13 @@ impl From<Address<ToOutbox>> for OutboxRef {
 }
 
 impl OutboxRef {
-    /// The outbox with this name on the node of the process that runs.
+    /// The outbox with this name: `"outbox"` on the node of the process that runs, `("a", "outbox")` on
+    /// another.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Outside a process, and where the cluster has no such node.
     #[must_use]
-    pub fn named(name: &str) -> OutboxRef {
+    pub fn named(name: impl Into<Target>) -> OutboxRef {
         OutboxRef(Address::to(name.into()))
     }
 
@@ -372,7 +373,9 @@ impl OutboxRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SendError {
     /// Its message is too large.
-    #[error("the message has {bytes} bytes, and this outbox takes up to {most}: send less, or raise `largest`")]
+    #[error(
+        "the message has {bytes} bytes, and this outbox takes up to {most}: send less, or raise `largest`"
+    )]
     TooLarge {
         /// How many bytes it has.
         bytes: u64,
@@ -383,7 +386,9 @@ pub enum SendError {
     #[error("the letter's deadline is past already")]
     PastDeadline,
     /// The outbox holds as many letters as it may.
-    #[error("the outbox holds {most} letters that are not acked, and takes no more: wait, or raise `backlog`")]
+    #[error(
+        "the outbox holds {most} letters that are not acked, and takes no more: wait, or raise `backlog`"
+    )]
     Full {
         /// How many it may hold.
         most: u64,

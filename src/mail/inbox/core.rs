@@ -91,14 +91,14 @@ struct Stream {
 /// What is to be done with a parcel.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It is handed to the reader, whose answer is [decided](Core::decided) before anything else comes.
+    /// It is handed to the reader, whose answer is [decided](Core::decided) before anything else comes. One
+    /// without a body was given up by its sender: it is done without a reader, in its turn, as a later letter
+    /// of its key may follow it, and it may follow one that is not done.
     Hand(Parcel),
     /// It waits for the letter before it.
     Held,
     /// It was done, or refused, before: its sender is told so again.
     Repeated(Envelope, Receipt),
-    /// Its sender has given it up, and is told that it will never be taken now.
-    Void(Receipt),
     /// It lies beyond the window, and comes again.
     Beyond,
 }
@@ -192,33 +192,22 @@ impl Core {
         };
         match stream.memory.mark(place) {
             _ if place.saturating_sub(stream.memory.floor) >= self.window => Arrival::Beyond,
-            _ if parcel.body.is_none() => {
-                self.void(at, place);
-                Arrival::Void(receipt(Answer::Done))
-            }
             Mark::Done => Arrival::Repeated(envelope, receipt(Answer::Done)),
             Mark::Refused(answer) => {
                 let answer = answer.clone();
                 Arrival::Repeated(envelope, receipt(answer))
             }
             Mark::Open if *stream.memory.mark(parcel.after) == Mark::Open => {
-                stream.held.insert(place, parcel);
+                let held = stream.held.get(&place);
+                if held.is_none_or(|held| held.envelope.attempt < envelope.attempt) {
+                    stream.held.insert(place, parcel);
+                }
                 Arrival::Held
             }
-            Mark::Open => {
-                stream.held.remove(&place);
-                Arrival::Hand(parcel)
-            }
-        }
-    }
-
-    /// A place whose letter was given up: it is never taken from now on.
-    fn void(&mut self, at: usize, place: u64) {
-        let stream = &mut self.streams[at];
-        stream.held.remove(&place);
-        if *stream.memory.mark(place) == Mark::Open {
-            stream.memory.set(place, Mark::Done);
-            self.change(at);
+            Mark::Open => match stream.held.remove(&place) {
+                Some(held) if held.body.is_none() => Arrival::Hand(held),
+                _ => Arrival::Hand(parcel),
+            },
         }
     }
 

@@ -39,7 +39,7 @@ impl<R: Reader> GenServer for InboxServer<R> {
     type Message = Parcel;
 
     async fn init(args: Args, ctx: &mut Context<Parcel>) -> Result<InboxServer<R>, Refusal> {
-        let store = (args.open)(&ctx.untyped()).map_err(ExitReason::error)?;
+        let store = (args.open)(ctx.untyped()).map_err(ExitReason::error)?;
         let core = Core::open(&*store, args.window).map_err(ExitReason::error)?;
         let reader = R::open(&*store, ctx.untyped()).map_err(ExitReason::error)?;
         for (from, to) in core.senders() {
@@ -92,7 +92,6 @@ impl<R: Reader> InboxServer<R> {
                 self.told.push((envelope, Mailed::Repeated));
                 self.receipts.push((envelope.from, receipt));
             }
-            Arrival::Void(receipt) => self.receipts.push((envelope.from, receipt)),
             Arrival::Beyond => ctx.count("mail.inbox.beyond_window"),
         }
         while let Some(parcel) = self.core.released(&envelope) {
@@ -108,7 +107,11 @@ impl<R: Reader> InboxServer<R> {
             body,
             ..
         } = parcel;
-        let answer = match body.and_then(|body| open::<R>(&envelope, &body)) {
+        let Some(body) = body else {
+            let receipt = self.core.decided(&envelope, place, Answer::Done);
+            return self.receipts.push((envelope.from, receipt));
+        };
+        let answer = match open::<R>(&envelope, &body) {
             None => Answer::Unreadable,
             Some(message) => {
                 ctx.tell_mail(envelope.id, envelope.attempt, Mailed::Delivered);

@@ -390,12 +390,7 @@ impl Core {
     }
 
     /// Takes an ack or a nack.
-    pub(crate) fn receipt(
-        &mut self,
-        receipt: Receipt,
-        moment: &mut Moment<'_>,
-        batch: &mut Batch,
-    ) {
+    pub(crate) fn receipt(&mut self, receipt: Receipt, moment: &mut Moment<'_>, batch: &mut Batch) {
         let Receipt {
             letter,
             attempt,
@@ -589,8 +584,8 @@ impl Core {
         let due = self.due.peek();
         let due = due.map(|&Reverse((due, ..))| due.since(now));
         let deadline = self.deadlines.peek();
-        let deadline = deadline
-            .map(|&Reverse((at, ..))| Duration::from_nanos(at.saturating_sub(wall_ns)));
+        let deadline =
+            deadline.map(|&Reverse((at, ..))| Duration::from_nanos(at.saturating_sub(wall_ns)));
         match (due, deadline) {
             (Some(due), Some(deadline)) => Some(due.min(deadline)),
             (due, deadline) => due.or(deadline),

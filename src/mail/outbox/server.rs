@@ -65,7 +65,7 @@ impl GenServer for OutboxServer {
             via,
             route,
         } = args;
-        let mut store = open(&ctx.untyped()).map_err(ExitReason::error)?;
+        let mut store = open(ctx.untyped()).map_err(ExitReason::error)?;
         let from = Target::from((ctx.node(), name.as_str()));
         let mut batch = Batch::new();
         // A store that was wiped counts from 1 again: its letters must be others than those before.
