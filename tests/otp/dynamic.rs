@@ -155,6 +155,21 @@ fn otp_14_a_dynamic_child_that_ignores_or_refuses_its_start_is_not_kept() {
 }
 
 #[test]
+fn otp_17_a_dynamic_child_that_ignores_its_restart_is_dropped() {
+    one_node(async |ctx: &Context| {
+        let takes = Rc::new(Cell::new(10));
+        let of = takes.clone();
+        let pool = DynamicSupervisor::new(move |_: u64| Server::<Slow>::with(of.get()));
+        let pool = pool.start(ctx).await.expect("a start");
+        let child = started(pool, 1).await;
+        takes.set(0);
+        ctx.send_exit(child, ExitReason::Kill);
+        settle(ctx).await;
+        assert_eq!(pool.which_children().await, Ok(vec![]));
+    });
+}
+
+#[test]
 fn otp_17_a_dynamic_child_whose_restart_fails_is_tried_again_until_its_supervisor_gives_up() {
     let outcomes = one_node(async |ctx: &Context| {
         let takes = Rc::new(Cell::new(10));

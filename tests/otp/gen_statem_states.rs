@@ -2,7 +2,11 @@
 
 use super::gen_statem::State::{A, B, C};
 use super::gen_statem::{Do, Script, tells, tells_from};
-use netsplit::{Initial, millis};
+use super::one_node;
+use netsplit::{
+    Context, Event, GenStatem, Initial, Never, Refusal, ReplyTo, StateMachine, Transition, millis,
+    secs,
+};
 
 #[test]
 fn otp_13_next_to_the_same_state_makes_no_enter_call_and_tries_nothing_again() {
@@ -285,4 +289,55 @@ fn a_timeout_is_an_event_that_can_be_postponed() {
         &[],
         &["A: state timeout", "A: i", "A -> B", "B: state timeout"],
     );
+}
+
+/// A state that equals any other, whatever number it has.
+#[derive(Clone, Debug)]
+struct Numbered(u32);
+
+impl PartialEq for Numbered {
+    fn eq(&self, _: &Numbered) -> bool {
+        true
+    }
+}
+
+/// A machine that counts in its state.
+struct Counter;
+
+impl GenStatem for Counter {
+    type Args = ();
+    type Message = ReplyTo<u32>;
+    type Internal = Never;
+    type State = Numbered;
+    type Name = Never;
+
+    async fn init(
+        (): (),
+        _: &mut Context<ReplyTo<u32>>,
+    ) -> Result<(Counter, Initial<Counter>), Refusal> {
+        Ok((Counter, Initial::state(Numbered(0))))
+    }
+
+    async fn handle(
+        &mut self,
+        event: Event<Counter>,
+        state: &Numbered,
+        _: &mut Context<ReplyTo<u32>>,
+    ) -> Transition<Counter> {
+        if let Event::External(reply_to) = event {
+            reply_to.reply(state.0);
+        }
+        Transition::next(Numbered(state.0 + 1))
+    }
+}
+
+#[test]
+fn otp_13_a_state_that_is_equal_to_the_old_one_takes_its_place() {
+    one_node(async |ctx: &Context| {
+        let counter = StateMachine::<Counter>::with(()).start(ctx).await;
+        let counter = counter.expect("it starts");
+        for number in 0..3 {
+            assert_eq!(counter.call(|to| to, secs(5)).await, Ok(number));
+        }
+    });
 }

@@ -1,8 +1,11 @@
 //! Rule 23, the local part: names.
 
+use super::gen_server::{Plan, Probe};
 use super::{dead_letters, ends_as_told, error, idle, next_down, nothing_comes, one_node, settle};
 use netsplit::trace::DeadReason;
-use netsplit::{Address, Context, ExitReason, Info, NameError, Server, StartError, Target, millis};
+use netsplit::{
+    Address, Context, ExitReason, Info, NameError, Pid, Server, StartError, Target, millis, secs,
+};
 
 /// A process that takes a name, and ends for the reason that it is sent.
 async fn holder(own: Context<ExitReason>) -> ExitReason {
@@ -293,4 +296,29 @@ fn otp_04_and_23_an_exit_by_name_ends_its_holder_and_no_other() {
         });
         assert_eq!(next_down(ctx).await, ExitReason::Normal);
     });
+}
+
+#[test]
+fn otp_23_of_two_who_start_a_server_of_one_name_at_once_one_hears_of_the_other_and_lives() {
+    one_node(async |ctx: &Context<Result<Pid, StartError>>| {
+        let told = ctx.address();
+        for _ in 0..2 {
+            ctx.spawn(move |own: Context| async move {
+                let started = Server::<Probe>::with(Plan::new(Address::at(own.node(), "nobody")))
+                    .name("till")
+                    .start_link(&own)
+                    .await;
+                told.send(started.map(|till| till.pid().expect("a pid")));
+                own.sleep(secs(1)).await;
+                own.count("lives");
+            });
+        }
+        let (a, b) = (ctx.receive_message().await, ctx.receive_message().await);
+        let till = ctx.whereis("till").expect("one of them");
+        let taken = Err(StartError::AlreadyStarted(till));
+        assert!([(Ok(till), taken.clone()), (taken, Ok(till))].contains(&(a, b)));
+        ctx.sleep(secs(2)).await;
+    })
+    .iter()
+    .for_each(|outcome| assert_eq!(outcome.counters["lives"], 2));
 }
