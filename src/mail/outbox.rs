@@ -6,8 +6,6 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-pub(super) use self::core::{Core, Moment, Options};
 pub use record::DeadMail;
 pub(super) use record::read;
 use server::{Args, OutboxServer};

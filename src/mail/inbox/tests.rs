@@ -182,7 +182,13 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => Just(Answer::Rejected("unwanted".to_owned())),
         1 => Just(Answer::Unreadable),
     ];
-    let arrives = (1..16_u64, 0..4_u64, 1..8_u64, prop::bool::weighted(0.1), answers);
+    let arrives = (
+        1..16_u64,
+        0..4_u64,
+        1..8_u64,
+        prop::bool::weighted(0.1),
+        answers,
+    );
     prop_oneof![
         12 => arrives.prop_map(|(place, back, lowest, given_up, answer)| Action::Arrives {
             place, back, lowest, given_up, answer,
