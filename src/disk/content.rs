@@ -32,8 +32,11 @@ impl Change {
 
     /// The sectors into which it wrote.
     fn sectors(&self, sector: usize) -> std::ops::Range<usize> {
-        let end = self.at + self.written;
-        self.at / sector..end.div_ceil(sector).max(self.at / sector)
+        let first = self.at / sector;
+        match self.written {
+            0 => first..first,
+            written => first..(self.at + written).div_ceil(sector),
+        }
     }
 }
 
