@@ -242,7 +242,7 @@ impl Content {
             let change = self.changes[number];
             for (nth, place) in change.sectors(sector).enumerate() {
                 let from = place * sector;
-                let is_seen = from < cut && from < lost_cuts[number];
+                let is_seen = from < lost_cuts[number];
                 if is_seen && !(kept.is_lost)(number, nth) && found.insert(place) {
                     let end = (from + sector).min(self.bytes.len()).min(cut);
                     let mut version = self.bytes[from.min(end)..end].to_vec();
