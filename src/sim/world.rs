@@ -4,6 +4,7 @@ use super::blows::Blows;
 use super::clock::Clock;
 use super::faults::Rates;
 use super::plan::Plan;
+use crate::check::Delivery;
 use crate::choice::{Choice, Class, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::{Drawn, Key, Time};
 use crate::net::{
@@ -14,7 +15,9 @@ use crate::process::{Blow, Core, Host, News, Packet, Passing, System, Via};
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId};
 use rustc_hash::FxHashMap;
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What one of the host's entries in the agenda means.
@@ -100,6 +103,10 @@ pub(crate) struct World {
     /// How each node goes down, and comes back.
     pub(crate) downs: Vec<Down>,
     pub(crate) blows: Blows,
+    /// Nothing happens any more before this moment, at the end of a run.
+    pub(crate) nothing_before: Time,
+    /// The letters of the run, as its events tell of them.
+    pub(crate) delivery: Rc<RefCell<Delivery>>,
 }
 
 /// How a node goes down, and comes back.
@@ -199,6 +206,8 @@ impl World {
             active: BTreeSet::new(),
             downs: vec![Down::default(); machines],
             blows: Blows::default(),
+            nothing_before: Time::ZERO,
+            delivery: Rc::default(),
         }
     }
 

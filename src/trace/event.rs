@@ -434,6 +434,12 @@ impl Event {
         )
     }
 
+    /// Whether it tells what becomes of letters, or that nothing keeps them any more.
+    #[inline(always)]
+    pub(crate) const fn is_of_mail(&self) -> bool {
+        matches!(self, Event::Mail { .. } | Event::Quiet)
+    }
+
     /// The process of which a reader should think first, where there is one.
     #[must_use]
     pub fn actor(&self) -> Option<Pid> {
