@@ -96,8 +96,8 @@ impl Delivery {
     }
 
     /// The letter that has waited longest of those that should be done with by now: that have got no
-    /// further for as long as `within`, of which no fault kept them. It is [lost](Mishap::Lost) where in all that time
-    /// nobody did anything about it, and has had no effect; otherwise it is [stuck](Mishap::Stuck).
+    /// further for as long as `within`, of which no fault kept them. It is [lost](Mishap::Lost) where in all
+    /// that time nobody did anything about it, and has had no effect; otherwise it is [stuck](Mishap::Stuck).
     ///
     /// Going on is to be accepted, sent, handed over or effected, each for the first time.
     #[must_use]

@@ -60,9 +60,9 @@ impl<R> fmt::Debug for Inbox<R> {
 }
 
 impl<R: Reader> Inbox<R> {
-    /// An inbox with this local name, which keeps what it remembers, and the effects, in the store that `open`
-    /// opens. Where the store fails later, the process ends with that as its reason, and its supervisor starts
-    /// it anew.
+    /// An inbox with this local name, which keeps what it remembers, and the effects, in the store that
+    /// `open` opens. Where the store fails later, the process ends with that as its reason, and its
+    /// supervisor starts it anew.
     pub fn new<S: Store>(
         name: &str,
         open: impl FnOnce(Context) -> Result<S, StoreError> + 'static,

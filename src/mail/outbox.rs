@@ -97,8 +97,8 @@ impl fmt::Debug for Outbox {
 }
 
 impl Outbox {
-    /// An outbox with this local name, which keeps its letters in the store that `open` opens. Where the store
-    /// fails later, the process ends with that as its reason, and its supervisor starts it anew.
+    /// An outbox with this local name, which keeps its letters in the store that `open` opens. Where the
+    /// store fails later, the process ends with that as its reason, and its supervisor starts it anew.
     pub fn new<S: Store>(
         name: &str,
         open: impl FnOnce(Context) -> Result<S, StoreError> + 'static,
@@ -296,8 +296,8 @@ impl OutboxRef {
     /// order in which they are handed in; [`Key::NONE`] waits for no other.
     ///
     /// # Errors
-    /// [`SendError`]. Of [`SendError::Unanswered`] and [`SendError::Store`] it is not known whether the letter
-    /// is stored; else it is not.
+    /// [`SendError`]. Of [`SendError::Unanswered`] and [`SendError::Store`] it is not known whether the
+    /// letter is stored; else it is not.
     ///
     /// # Panics
     /// Outside a process, where the message does not encode, and as the conversion into a [`Recipient`].

@@ -237,9 +237,12 @@ impl Run<'_> {
         }
         match &self.cluster.script {
             None => {
-                if let Still::Quiet(true) = self.go(self.cluster.horizon, None) {
+                let horizon = self.cluster.horizon;
+                if let Still::Quiet(true) = self.go(horizon, None) {
                     self.error = unknown_wait();
                 }
+                // The clock stands where something happened last.
+                with(|system| system.world().0.nothing_before = horizon);
             }
             Some(script) => {
                 let ended = run_user(|| script(&mut Sim::new(self)));

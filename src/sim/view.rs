@@ -113,8 +113,10 @@ impl View {
         let now = self.now();
         with(|system| {
             system.kernel.trace.show_rest();
-            let delivery = &system.world().0.delivery;
-            delivery
+            let (world, _) = system.world();
+            let now = now.max(world.nothing_before);
+            world
+                .delivery
                 .borrow()
                 .unfinished(now, within)
                 .map_or(Ok(()), Err)

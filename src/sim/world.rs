@@ -103,6 +103,8 @@ pub(crate) struct World {
     /// How each node goes down, and comes back.
     pub(crate) downs: Vec<Down>,
     pub(crate) blows: Blows,
+    /// Nothing happens any more before this moment, at the end of a run.
+    pub(crate) nothing_before: Time,
     /// The letters of the run, as its events tell of them.
     pub(crate) delivery: Rc<RefCell<Delivery>>,
 }
@@ -204,6 +206,7 @@ impl World {
             active: BTreeSet::new(),
             downs: vec![Down::default(); machines],
             blows: Blows::default(),
+            nothing_before: Time::ZERO,
             delivery: Rc::default(),
         }
     }

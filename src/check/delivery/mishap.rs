@@ -93,7 +93,8 @@ impl fmt::Display for Misdelivery {
             ),
             Mishap::Stuck(last) => write!(
                 f,
-                ": it is stuck: it went on at {when} for the last time, and is still worked on at {last}"
+                ": it is stuck: it went on at {when} for the last time, and what was told of it last, at \
+                 {last}, got it no further"
             ),
         }
     }

@@ -79,8 +79,8 @@ fn wrong(history: &str, name: &str, line: u64, mishap: Mishap) {
     );
 }
 
-/// Nothing that was done is wrong, and so many seconds after its end this letter has got no further since this
-/// line, for ten seconds or more.
+/// Nothing that was done is wrong, and so many seconds after its end this letter has got no further since
+/// this line, for ten seconds or more.
 fn missing(quiet: u64, history: &str, (name, line): (&str, u64), mishap: Mishap) {
     let (delivery, count) = told(history);
     assert_eq!(delivery.complaint(), None, "{history}");
@@ -269,15 +269,15 @@ fn a_complaint_says_which_letter_what_and_when() {
          (step 3); it had the first at 2.000 s (step 2)",
         "letter 7 of \"orders\": it has a second effect at 4.000 s (step 4); it had the first before it was \
          acknowledged",
-        "letter 7 of \"orders\", key 2a, accepted at 1.000 s (step 1): it has its effect at 4.000 s (step 4), \
-         after letter 8, which was accepted after it and had its effect at 3.000 s (step 3)",
+        "letter 7 of \"orders\", key 2a, accepted at 1.000 s (step 1): it has its effect at 4.000 s (step \
+         4), after letter 8, which was accepted after it and had its effect at 3.000 s (step 3)",
         "letter 7 of \"orders\": somebody has it at 1.000 s (step 1), and it was never accepted",
         "letter 7 of \"orders\", accepted at 1.000 s (step 1): its sender takes an ack and forgets it at \
          2.000 s (step 2), and it has had no effect",
         "letter 7 of \"orders\", accepted at 1.000 s (step 1): it is lost: no effect, not set aside, and \
          nobody has done anything about it since 3.000 s (step 3)",
-        "letter 7 of \"orders\", accepted at 1.000 s (step 1): it is stuck: it went on at 2.000 s (step 2) for \
-         the last time, and is still worked on at 3.000 s (step 3)",
+        "letter 7 of \"orders\", accepted at 1.000 s (step 1): it is stuck: it went on at 2.000 s (step \
+         2) for the last time, and what was told of it last, at 3.000 s (step 3), got it no further",
     ];
     assert_eq!(said.map(says), expected);
 }
