@@ -2,10 +2,15 @@
 
 use crate::durable::{Durable, look, wipe};
 use netsplit::mail::{
-    Batch, Inbox, Letter, Outbox, OutboxRef, Reader, Store, StoreError, Table, Verdict,
+    Batch, Draft, Inbox, Letter, MemoryStore, Outbox, OutboxRef, Reader, Recipient, SendError,
+    Store, StoreError, Table, Verdict,
 };
 use netsplit::process::Via;
-use netsplit::{Chance, Context, Faults, Keep, Outcome, Scenario, Supervisor, child, millis, secs};
+use netsplit::trace::{Event, Mailed, WhyDead};
+use netsplit::{
+    BackOff, Chance, Context, ExitReason, Faults, Keep, Outcome, PacketKind, Scenario, StartError,
+    Supervisor, child, millis, secs,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -187,4 +192,235 @@ fn without_faults_each_letter_is_promised_and_written() {
     clean_run(&bank(Via::Datagram, 0), 1, Keep::default());
     let written = entries("b").len() as u64;
     assert!(written > LETTERS * 3 / 4 && written <= LETTERS, "{written}");
+}
+
+/// What became of letters, in its order.
+fn mailed(outcome: &Outcome) -> Vec<(u64, Mailed)> {
+    let log = outcome.log.as_ref().expect("the run kept its log");
+    let mailed = log.entries().iter().filter_map(|entry| match entry.event {
+        Event::Mail { letter, what, .. } => Some((letter.number, what)),
+        _ => None,
+    });
+    mailed.collect()
+}
+
+fn logged(scenario: &Scenario, seed: u64) -> Vec<(u64, Mailed)> {
+    let keep = Keep {
+        log: true,
+        ..Keep::default()
+    };
+    mailed(&clean_run(scenario, seed, keep))
+}
+
+/// Two nodes, of which `a` does as it is told, once its outbox runs.
+fn pair<F>(
+    outbox: impl Fn(Outbox) -> Outbox + Send + Sync + Copy + 'static,
+    does: impl Fn(Context, OutboxRef) -> F + Send + Sync + Copy + 'static,
+) -> Scenario
+where
+    F: Future<Output = ()> + 'static,
+{
+    Scenario::new("pair")
+        .node("b", |ctx: Context| async move {
+            let inbox = Inbox::<Ledger>::new("ledger", |ctx| Ok(Durable::open("b", ctx)));
+            inbox.start(&ctx).await.expect("an inbox");
+            ctx.receive().await;
+        })
+        .client("a", move |ctx: Context| async move {
+            let made = Outbox::new("outbox", |ctx| Ok(Durable::open("a", ctx)));
+            let outbox = outbox(made).start(&ctx).await.expect("an outbox");
+            does(ctx, outbox).await;
+        })
+        .finally("it ended", |_| true)
+        .horizon(secs(60))
+}
+
+const ENTRY: Entry = Entry { account: 1, nth: 1 };
+
+#[test]
+fn every_ack_twice_and_late_is_recognised_and_changes_nothing() {
+    let scenario = pair(
+        |outbox| outbox,
+        |ctx, outbox| async move {
+            for nth in 0..20 {
+                let entry = Entry { account: 1, nth };
+                let sent = outbox.send(("b", "ledger"), 1, &entry).await;
+                sent.expect("it is stored");
+            }
+            ctx.sleep(secs(50)).await;
+        },
+    );
+    let faults = Faults::calm()
+        .duplicate_kind(PacketKind::Ack, 1.0)
+        .reorder(0.5, secs(5));
+    let scenario = scenario.faults(faults);
+    let (mut stale, mut repeated) = (0, 0);
+    for seed in 0..20 {
+        let mailed = logged(&scenario, seed);
+        let count = |wanted| mailed.iter().filter(|(_, what)| *what == wanted).count();
+        assert_eq!((count(Mailed::Effected), count(Mailed::Acked)), (20, 20));
+        stale += count(Mailed::StaleAck);
+        repeated += count(Mailed::Repeated);
+        let written: Vec<u64> = entries("b").iter().map(|entry| entry.nth).collect();
+        assert_eq!(written, (0..20).collect::<Vec<_>>());
+    }
+    assert!(stale > 100, "{stale}");
+    assert!(repeated > 20, "{repeated}");
+}
+
+#[test]
+fn with_every_first_ack_lost_each_effect_is_made_once() {
+    let lost = Faults::calm().lose_kind(PacketKind::Ack, 0.8);
+    let scenario = pair(
+        |outbox| outbox.retry(BackOff::new(millis(100), millis(400))),
+        |ctx, outbox| async move {
+            for nth in 0..20 {
+                let entry = Entry { account: 1, nth };
+                let sent = outbox.send(("b", "ledger"), 1, &entry).await;
+                sent.expect("it is stored");
+            }
+            ctx.sleep(secs(50)).await;
+        },
+    );
+    let mailed = logged(&scenario.faults(lost), 3);
+    let count = |wanted| mailed.iter().filter(|(_, what)| *what == wanted).count();
+    assert_eq!((count(Mailed::Effected), count(Mailed::Acked)), (20, 20));
+    assert!(count(Mailed::Repeated) > 20, "{}", count(Mailed::Repeated));
+    assert_eq!(entries("b").len(), 20);
+}
+
+#[test]
+fn a_letter_to_nobody_is_tried_until_its_deadline_and_set_aside() {
+    let scenario = pair(
+        |outbox| outbox,
+        |ctx, outbox| async move {
+            let deadline = ctx.wall_clock() + secs(5);
+            let to_no_name = Draft::to(("b", "nobody")).deadline(deadline);
+            let by_no_key = Draft::to(Recipient::keyed("ada")).deadline(deadline);
+            outbox.post(to_no_name, &ENTRY).await.expect("it is stored");
+            outbox.post(by_no_key, &ENTRY).await.expect("it is stored");
+            ctx.sleep(secs(10)).await;
+            let dead = outbox.dead(10).await.expect("a store that works");
+            let why: Vec<WhyDead> = dead.iter().map(|mail| mail.why).collect();
+            assert_eq!(why, [WhyDead::Expired, WhyDead::Nobody]);
+            let letters = dead.iter().map(|mail| mail.letter).collect();
+            outbox.forget(letters).await.expect("a store that works");
+            assert_eq!(outbox.dead(10).await, Ok(Vec::new()));
+        },
+    );
+    let mailed = logged(&scenario, 1);
+    let tries = mailed.iter().filter(|fact| **fact == (1, Mailed::Sent));
+    assert!(tries.count() >= 4);
+    assert!(!mailed.contains(&(2, Mailed::Sent)));
+    assert!(mailed.contains(&(1, Mailed::Dead(WhyDead::Expired))));
+    assert!(mailed.contains(&(2, Mailed::Dead(WhyDead::Nobody))));
+}
+
+#[test]
+fn a_letter_by_key_goes_to_whoever_stands_for_that() {
+    let scenario = pair(
+        |outbox| outbox.route(|key| (key == "ada".into()).then(|| ("b", "ledger").into())),
+        |ctx, outbox| async move {
+            let sent = outbox.send(Recipient::keyed("ada"), "ada", &ENTRY).await;
+            sent.expect("it is stored");
+            ctx.sleep(secs(30)).await;
+        },
+    );
+    clean_run(&scenario, 1, Keep::default());
+    assert_eq!(entries("b"), [ENTRY]);
+}
+
+#[test]
+fn what_an_outbox_does_not_take_is_said_and_changes_nothing() {
+    let scenario = pair(
+        |outbox| outbox.largest(8).backlog(2).window(1),
+        |ctx, outbox| async move {
+            let large = outbox.send("nobody", 1, &"far too large".to_owned()).await;
+            let expected = SendError::TooLarge { bytes: 14, most: 8 };
+            assert_eq!(large, Err(expected));
+            let late = Draft::to("nobody").deadline(ctx.wall_clock());
+            let late = outbox.post(late, &ENTRY).await;
+            assert_eq!(late, Err(SendError::PastDeadline));
+            for _ in 0..2 {
+                let sent = outbox.send("nobody", 1, &ENTRY).await;
+                sent.expect("there is room");
+            }
+            let full = outbox.send("nobody", 1, &ENTRY).await;
+            assert_eq!(full, Err(SendError::Full { most: 2 }));
+            let gone = OutboxRef::named("another").send("nobody", 1, &ENTRY).await;
+            assert!(matches!(gone, Err(SendError::Unanswered(_))), "{gone:?}");
+        },
+    );
+    let mailed = logged(&scenario, 1);
+    let accepted = |fact: &&(u64, Mailed)| matches!(fact.1, Mailed::Accepted { .. });
+    assert_eq!(mailed.iter().filter(accepted).count(), 2);
+}
+
+#[test]
+fn a_letter_of_another_type_is_set_aside_as_unreadable_and_those_after_it_are_read() {
+    let scenario = pair(
+        |outbox| outbox,
+        |ctx, outbox| async move {
+            let text = outbox.send(("b", "ledger"), 1, &"a text".to_owned()).await;
+            text.expect("it is stored");
+            let entry = outbox.send(("b", "ledger"), 1, &ENTRY).await;
+            entry.expect("it is stored");
+            ctx.sleep(secs(30)).await;
+            let dead = outbox.dead(10).await.expect("a store that works");
+            assert_eq!(dead[0].why, WhyDead::Unreadable);
+        },
+    );
+    clean_run(&scenario, 1, Keep::default());
+    assert_eq!(entries("b"), [ENTRY]);
+}
+
+#[test]
+fn an_outbox_whose_store_was_wiped_is_another_one_and_none_of_its_letters_is_taken_for_done() {
+    let scenario = Scenario::new("wiped")
+        .node("b", |ctx: Context| async move {
+            let inbox = Inbox::<Ledger>::new("ledger", |ctx| Ok(Durable::open("b", ctx)));
+            inbox.start(&ctx).await.expect("an inbox");
+            ctx.receive().await;
+        })
+        .client("a", |ctx: Context| async move {
+            ctx.trap_exit(true);
+            for nth in 0..3 {
+                // Each time its store is an empty one.
+                let outbox = Outbox::new("outbox", |_| Ok(MemoryStore::new()));
+                let outbox = outbox.start(&ctx).await.expect("an outbox");
+                let entry = Entry { account: 1, nth };
+                let sent = outbox.send(("b", "ledger"), 1, &entry).await;
+                sent.expect("it is stored");
+                ctx.sleep(secs(10)).await;
+                let pid = ctx.whereis("outbox").expect("it lives");
+                ctx.send_exit(pid, ExitReason::Kill);
+                ctx.sleep(secs(1)).await;
+            }
+        })
+        .finally("it ended", |_| true)
+        .horizon(secs(60));
+    clean_run(&scenario, 1, Keep::default());
+    let written: Vec<u64> = entries("b").iter().map(|entry| entry.nth).collect();
+    assert_eq!(written, [0, 1, 2]);
+}
+
+#[test]
+fn a_store_that_does_not_open_is_the_reason_why_an_outbox_or_inbox_does_not_start() {
+    let newer = || StoreError::Newer {
+        store: "mail.redb".to_owned(),
+        found: 9,
+        known: 1,
+    };
+    let scenario = Scenario::new("newer")
+        .client("a", move |ctx: Context| async move {
+            ctx.trap_exit(true);
+            let open = move |_| Err::<MemoryStore, _>(newer());
+            let outbox = Outbox::new("outbox", open).start(&ctx).await;
+            let failed = StartError::Failed(ExitReason::error(newer()));
+            assert_eq!(outbox.err(), Some(failed.clone()));
+            let inbox = Inbox::<Ledger>::new("ledger", open).start(&ctx).await;
+            assert_eq!(inbox.err(), Some(failed));
+        })
+        .finally("it ended", |_| true);
+    clean_run(&scenario, 1, Keep::default());
 }
