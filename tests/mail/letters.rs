@@ -424,3 +424,66 @@ fn a_store_that_does_not_open_is_the_reason_why_an_outbox_or_inbox_does_not_star
         .finally("it ended", |_| true);
     clean_run(&scenario, 1, Keep::default());
 }
+
+/// A ledger that panics at some entries.
+struct Frail(Ledger);
+
+impl Reader for Frail {
+    type Message = Entry;
+
+    fn open(store: &dyn Store, ctx: Context) -> Result<Frail, StoreError> {
+        Ok(Frail(Ledger::open(store, ctx)?))
+    }
+
+    async fn letter(&mut self, letter: Letter<Entry>, batch: &mut Batch) -> Verdict {
+        let entry = letter.message;
+        batch.put(Table("half"), b"done", b"yes");
+        assert!(entry.account != 9, "a poison letter");
+        self.0.letter(letter, batch).await
+    }
+}
+
+#[test]
+fn a_letter_that_makes_its_reader_panic_is_set_aside_at_its_deadline_and_takes_no_other_with_it() {
+    let scenario = Scenario::new("poison")
+        .node("b", |ctx: Context<_>| async move {
+            let inbox = || Inbox::<Frail>::new("ledger", |ctx| Ok(Durable::open("b", ctx)));
+            let tree = Supervisor::one_for_one().intensity(1000, secs(1));
+            tree.child(child("ledger", inbox)).run(ctx).await
+        })
+        .client("a", |ctx: Context| async move {
+            let outbox = Outbox::new("outbox", |ctx| Ok(Durable::open("a", ctx)));
+            let outbox = outbox.start(&ctx).await.expect("an outbox");
+            let deadline = ctx.wall_clock() + secs(20);
+            let letters: Vec<Entry> = (0..20)
+                .map(|nth| Entry {
+                    account: if nth % 10 == 4 { 9 } else { 1 + nth % 2 },
+                    nth,
+                })
+                .collect();
+            let drafts = letters.iter().map(|entry| {
+                let draft = Draft::to(("b", "ledger")).key(entry.account);
+                let poison = entry.account == 9;
+                (
+                    if poison {
+                        draft.deadline(deadline)
+                    } else {
+                        draft
+                    },
+                    entry,
+                )
+            });
+            outbox.post_all(drafts).await.expect("they are stored");
+            ctx.sleep(secs(15)).await;
+            ctx.observe("others", |others: &mut usize| *others = entries("b").len());
+            ctx.sleep(secs(40)).await;
+            let dead = outbox.dead(10).await.expect("a store that works");
+            assert!(dead.iter().all(|mail| mail.why == WhyDead::Expired));
+            assert_eq!(dead.len(), 2);
+        })
+        .finally("the others were read before", |view| {
+            view.observed("others") == Some(&18_usize)
+        })
+        .horizon(secs(60));
+    clean_runs(&scenario, 10);
+}

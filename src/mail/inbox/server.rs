@@ -73,6 +73,13 @@ impl<R: Reader> GenServer for InboxServer<R> {
         Flow::Next
     }
 
+    /// Where a letter makes its reader panic, those that were read before it in its group are done all the
+    /// same: else they would be dropped with it, again and again.
+    async fn terminate(&mut self, _: &ExitReason, ctx: &mut Context<Parcel>) {
+        self.scratch.clear();
+        let _ = self.finish(ctx);
+    }
+
     fn format_status(&self) -> String {
         format!("an inbox that holds {} letters", self.core.held())
     }
@@ -142,6 +149,9 @@ impl<R: Reader> InboxServer<R> {
         {
             ctx.note(format_args!("the inbox could not commit: {error}"));
             ctx.count("mail.inbox.store_failed");
+            self.batch.clear();
+            self.told.clear();
+            self.receipts.clear();
             return Flow::Stop(ExitReason::error(error));
         }
         self.batch.clear();

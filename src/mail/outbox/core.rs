@@ -465,16 +465,22 @@ impl Core {
         }
     }
 
-    /// A recipient is up again: it is sent all that it has not acked, now.
-    pub(crate) fn again(&mut self, to: Recipient, moment: &mut Moment<'_>, batch: &mut Batch) {
+    /// A recipient is up again: it is sent what it has not acked after the shortest wait, not at once, as it may
+    /// have crashed of what it was sent.
+    pub(crate) fn again(&mut self, to: Recipient, moment: &mut Moment<'_>) {
         let Some(&at) = self.by_recipient.get(&to) else {
             return;
         };
-        let stream = &self.streams[at];
+        let stream = &mut self.streams[at];
         for place in stream.lowest..stream.untried {
-            if let Some(slot) = self.streams[at].slot(place) {
-                slot.tries = 0;
-                self.attempt(at, place, moment, batch);
+            let Some(slot) = stream.slot(place) else {
+                continue;
+            };
+            slot.tries = 0;
+            let due = moment.now + wait(&self.options, 0, moment);
+            if due < slot.due {
+                slot.due = due;
+                self.due.push(Reverse((due, at, place)));
             }
         }
     }

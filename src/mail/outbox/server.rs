@@ -140,7 +140,7 @@ impl OutboxServer {
                 }
             }),
             Asked::Again(to) => {
-                self.with_core(ctx, |core, moment, batch| core.again(to, moment, batch));
+                self.with_core(ctx, |core, moment, _| core.again(to, moment));
             }
             Asked::Dead(most, reply_to) => reply_to.reply(self.dead(most)),
             Asked::Forget(letters, reply_to) => {

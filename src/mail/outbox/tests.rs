@@ -205,7 +205,7 @@ impl World {
                 });
             }
             Packet::Again(to) => {
-                self.outbox_step(crash, |core, moment, batch| core.again(to, moment, batch));
+                self.outbox_step(crash, |core, moment, _| core.again(to, moment));
             }
             Packet::Parcel(parcel) => self.deliver_parcel(parcel, crash),
         }
@@ -580,4 +580,71 @@ fn a_stored_letter_reads_back_as_it_was() {
     record::put_letter(&mut batch, 12, &record);
     store.commit(&batch).unwrap();
     assert_eq!(record::letters(&store), Ok(vec![(12, record)]));
+}
+
+#[test]
+fn a_letter_whose_predecessor_expired_before_it_left_follows_the_one_before_that() {
+    let mut world = World::new();
+    posts(&mut world, 4);
+    world.post(0, 1, Some(50), Manner::Acks, Crash::Never);
+    posts(&mut world, 1);
+    world.now = world.now + Duration::from_millis(60);
+    world.outbox_step(Crash::Never, |_, _, _| ());
+    let dead = record::dead(&world.outbox_store, 9).unwrap();
+    assert_eq!(dead.len(), 1);
+    for _ in 0..2 {
+        let parcel = world.packets.remove(0);
+        world.deliver(parcel, Crash::Never);
+        let ack = world.packets.pop().unwrap();
+        world.deliver(ack, Crash::Never);
+    }
+    let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
+        panic!("the last was sent");
+    };
+    assert_eq!((parcel.place, parcel.after), (6, 4));
+}
+
+#[test]
+fn a_recipient_that_is_up_again_is_sent_what_it_has_not_acked_soon_but_not_at_once() {
+    let mut world = World::new();
+    posts(&mut world, 1);
+    world.packets.clear();
+    for _ in 0..6 {
+        world.now = world.now + Duration::from_secs(5);
+        world.outbox_step(Crash::Never, |_, _, _| ());
+    }
+    world.packets.clear();
+    world.outbox_step(Crash::Never, |core, moment, _| {
+        core.again(recipient(0), moment)
+    });
+    assert_eq!(world.packets.len(), 0);
+    world.now = world.now + Duration::from_millis(100);
+    world.outbox_step(Crash::Never, |_, _, _| ());
+    assert_eq!(world.packets.len(), 1);
+}
+
+#[test]
+fn a_nack_of_an_earlier_attempt_says_nothing_of_the_one_on_its_way() {
+    let mut world = World::new();
+    posts(&mut world, 1);
+    world.now = world.now + Duration::from_secs(1);
+    world.outbox_step(Crash::Never, |_, _, _| ());
+    let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
+        panic!("a second attempt was made");
+    };
+    assert_eq!(parcel.envelope.attempt, 2);
+    let nack = |attempt| Receipt {
+        letter: parcel.envelope.id,
+        attempt,
+        to: parcel.envelope.to,
+        place: parcel.place,
+        answer: Answer::Requeue,
+    };
+    for (attempt, what) in [(1, Mailed::StaleAck), (2, Mailed::Returned)] {
+        let told = world.outbox_step(Crash::Never, |core, moment, batch| {
+            core.receipt(nack(attempt), moment, batch);
+            core.effects().facts.pop().map(|fact| fact.what)
+        });
+        assert_eq!(told, Some(Some(what)));
+    }
 }
