@@ -1,13 +1,16 @@
 //! Mail that is never lost: letters that are kept until somebody has said that they are done.
 
+mod inbox;
+mod letter;
 mod memory;
-mod queue;
+mod outbox;
+pub mod queue;
 mod store;
 
-pub use memory::MemoryStore;
-pub use queue::{
-    Broker, Carried, ConsumeError, Consumer, DeadLetters, Death, DeclareError, Delivery,
-    Publication, PublishError, Queue, QueueCounts, QueueInfo, QueueSettings, Settle, SettleError,
-    Terms, ToBroker, WhenFull,
+pub use inbox::{Inbox, Reader};
+pub use letter::{
+    Answer, Body, Delivery, Envelope, Key, Letter, Parcel, Receipt, Recipient, Verdict,
 };
+pub use memory::MemoryStore;
+pub use outbox::{DeadMail, Draft, Outbox, OutboxRef, SendError, ToOutbox};
 pub use store::{Batch, Change, Store, StoreError, Table};

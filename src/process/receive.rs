@@ -47,7 +47,7 @@ impl<M: Message> Context<M> {
         }
     }
 
-    /// Takes the oldest thing out of the mailbox where that is a message; waits for nothing.
+    /// Takes the oldest thing in the mailbox where that is a message; does not wait.
     pub(crate) fn take_message(&self) -> Option<M> {
         match with(|system| system.take_first_message(self.pid()))? {
             Content::Message(_, message) => Some(message),

@@ -1,7 +1,7 @@
 //! What is asked wrongly: a typed error, counted, and nothing is lost.
 
 use super::common::{Shelf, broker, declared, publish, scene, scene_with, take};
-use netsplit::mail::{
+use netsplit::mail::queue::{
     ConsumeError, DeadLetters, DeclareError, PublishError, Queue, QueueSettings, Settle,
     SettleError, Terms, WhenFull,
 };

@@ -1,7 +1,7 @@
 //! What a broker costs: commits, and memory.
 
 use super::common::{Shelf, broker, declared, publish, scene, scene_with, take};
-use netsplit::mail::QueueSettings;
+use netsplit::mail::queue::QueueSettings;
 use netsplit::{Context, millis};
 
 #[test]

@@ -1,8 +1,7 @@
 //! What the tests of queues share: a shelf that outlives processes and nodes, and the scene of one test.
 
-use netsplit::mail::{
-    Batch, Broker, Consumer, MemoryStore, Queue, QueueSettings, Store, StoreError, Table, ToBroker,
-};
+use netsplit::mail::queue::{Broker, Consumer, Queue, QueueSettings, ToBroker};
+use netsplit::mail::{Batch, MemoryStore, Store, StoreError, Table};
 use netsplit::{Address, Context, ExitReason, Scenario};
 use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;

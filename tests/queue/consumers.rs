@@ -1,7 +1,7 @@
 //! Consumers: prefetch, settling, who else may consume.
 
 use super::common::{declared, publish, scene, take};
-use netsplit::mail::{ConsumeError, Queue, QueueSettings, WhenFull};
+use netsplit::mail::queue::{ConsumeError, Queue, QueueSettings, WhenFull};
 use netsplit::{Context, ExitReason, millis};
 
 #[test]
@@ -54,7 +54,8 @@ fn queue_nack_with_requeue_puts_a_letter_back_at_its_place() {
             (1, 2, true)
         );
         again.ack();
-        held.into_iter().for_each(netsplit::mail::Delivery::ack);
+        held.into_iter()
+            .for_each(netsplit::mail::queue::Delivery::ack);
         assert_eq!(take(&mut consumer, 2).await?, [3, 4]);
         Ok(())
     });
@@ -131,7 +132,7 @@ fn queue_gives_letters_of_a_greater_priority_first_and_each_priority_in_order() 
     scene(|_, broker| async move {
         let queue = declared(broker, "jobs", QueueSettings::new().priorities(5)).await?;
         for (number, priority) in [(0, 0), (1, 5), (2, 3), (3, 200), (4, 3), (5, 0)] {
-            let terms = netsplit::mail::Terms::new().priority(priority);
+            let terms = netsplit::mail::queue::Terms::new().priority(priority);
             queue.publish_with(terms, &number).await?;
         }
         // 200 counts as 5, the greatest.
@@ -149,7 +150,7 @@ fn queue_that_is_full_refuses_its_publisher_and_takes_letters_again_when_there_i
         let settings = QueueSettings::new().max_length(2, WhenFull::Refuse);
         let queue = declared(broker, "jobs", settings).await?;
         publish(&queue, [1, 2]).await?;
-        let full = netsplit::mail::PublishError::Full { length: 2 };
+        let full = netsplit::mail::queue::PublishError::Full { length: 2 };
         assert_eq!(queue.publish(&3).await, Err(full));
         let mut consumer = queue.consume(1).await?;
         assert_eq!(take(&mut consumer, 1).await?, [1]);

@@ -1,7 +1,7 @@
 //! Brokers, consumers and nodes that crash, and the ways between them.
 
 use super::common::{Shelf, broker, run, take};
-use netsplit::mail::{Queue, QueueSettings, ToBroker};
+use netsplit::mail::queue::{Queue, QueueSettings, ToBroker};
 use netsplit::otp::ToSupervisor;
 use netsplit::{
     Address, Context, ExitReason, Faults, Info, Scenario, Supervisor, View, child, millis, secs,

@@ -1,7 +1,7 @@
 //! Letters that die: why, where they are kept, and who is blamed.
 
 use super::common::{declared, publish, scene, take};
-use netsplit::mail::{DeadLetters, Queue, QueueSettings, Terms, WhenFull};
+use netsplit::mail::queue::{DeadLetters, Queue, QueueSettings, Terms, WhenFull};
 use netsplit::trace::WhyDead;
 use netsplit::{Context, ExitReason, Info, millis, secs};
 

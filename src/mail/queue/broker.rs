@@ -8,7 +8,7 @@ use super::wire::{Carried, Publication, ToBroker};
 use crate::mail::store::{Store, StoreError};
 use crate::otp::{Flow, GenServer, Refusal, Server, StartError, Startable, Starting};
 use crate::process::{Address, Context, ExitReason, Info, Message, MonitorRef, ReplyTo};
-use crate::trace::{LetterId, Mailed, Name, Pid};
+use crate::trace::{LetterId, Mailed, Pid};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,7 +24,8 @@ const GROUP_MOST: usize = 1_024;
 /// anew, and every letter that was with a consumer waits at its place.
 ///
 /// ```
-/// use netsplit::mail::{Broker, MemoryStore, Queue, QueueSettings};
+/// use netsplit::mail::MemoryStore;
+/// use netsplit::mail::queue::{Broker, Queue, QueueSettings};
 /// use netsplit::{Context, ExitReason, Scenario};
 ///
 /// let scenario = Scenario::new("orders")
@@ -175,7 +176,6 @@ enum Answer {
 
 /// A broker at work.
 struct Serving<S, O> {
-    origin: Name,
     store: S,
     state: State,
     turn: Turn,
@@ -201,7 +201,9 @@ where
             now: wall_ns(ctx),
             ..Turn::default()
         };
-        let opened = State::open(&store, args.bounds, &mut turn);
+        let origin =
+            || ctx.mail_origin(&format!("{}@{}/{:x}", args.name, ctx.node(), ctx.random()));
+        let opened = State::open(&store, args.bounds, origin, &mut turn);
         let mut state = opened.map_err(ExitReason::error)?;
         for (name, settings) in args.queues {
             state.declare(&name, settings, &mut turn)?;
@@ -209,7 +211,6 @@ where
         store.commit(&turn.batch).map_err(ExitReason::error)?;
         turn.batch.clear();
         Ok(Serving {
-            origin: ctx.mail_origin(&format!("{}/{}", ctx.node(), args.name)),
             store,
             state,
             turn,
@@ -264,17 +265,17 @@ impl<S: Store, O> Serving<S, O> {
     fn take(&mut self, message: ToBroker, ctx: &Context<ToBroker>) {
         match message {
             ToBroker::Publish(publication, reply_to) => self.publish(publication, reply_to),
-            ToBroker::Begin(number, attempt) => self.state.begin(number, attempt, &mut self.turn),
-            ToBroker::Settle(number, attempt, how) => {
+            ToBroker::Begin(letter, attempt) => {
+                let number = self.own(letter);
+                self.state.begin(number, attempt, &mut self.turn);
+            }
+            ToBroker::Settle(letter, attempt, how) => {
+                let number = self.own(letter);
                 // What is wrong with it is counted, and told.
                 let _ = self.state.settle(number, attempt, how, &mut self.turn);
             }
             ToBroker::SettleNow(letter, attempt, how, reply_to) => {
-                let number = if letter.origin == self.origin {
-                    letter.number
-                } else {
-                    0
-                };
+                let number = self.own(letter);
                 let settled = self.state.settle(number, attempt, how, &mut self.turn);
                 self.answers.push(Answer::Settled(reply_to, settled));
             }
@@ -300,6 +301,12 @@ impl<S: Store, O> Serving<S, O> {
         }
     }
 
+    /// The number of a letter of this store; 0, which none has, of another's.
+    fn own(&self, letter: LetterId) -> u64 {
+        let is_own = letter == self.state.letter(letter.number);
+        if is_own { letter.number } else { 0 }
+    }
+
     fn publish(
         &mut self,
         publication: Publication,
@@ -318,7 +325,7 @@ impl<S: Store, O> Serving<S, O> {
             deadline,
         };
         let number = self.state.publish(&queue, incoming, &mut self.turn);
-        let letter = number.map(|number| self.letter(number));
+        let letter = number.map(|number| self.state.letter(number));
         self.answers.push(Answer::Published(reply_to, letter));
     }
 
@@ -348,13 +355,6 @@ impl<S: Store, O> Serving<S, O> {
                 self.stirred.push(tag);
             }
             None => reply_to.reply(Err(ConsumeError::Cancelled)),
-        }
-    }
-
-    fn letter(&self, number: u64) -> LetterId {
-        LetterId {
-            origin: self.origin,
-            number,
         }
     }
 
@@ -391,7 +391,7 @@ impl<S: Store, O> Serving<S, O> {
                     attempt,
                     what,
                 } => {
-                    ctx.tell_mail(self.letter(number), attempt, mailed(what));
+                    ctx.tell_mail(self.state.letter(number), attempt, mailed(what));
                 }
                 Effect::Deliver { to, record } => {
                     if let Some(consumer) = self.consumers.get_mut(&to) {
@@ -428,10 +428,7 @@ impl<S: Store, O> Serving<S, O> {
             let (number, attempt) = (record.number, record.attempts);
             // Somebody may have settled it by hand meanwhile.
             if self.state.holds(tag, number, attempt) {
-                let letter = LetterId {
-                    origin: self.origin,
-                    number,
-                };
+                let letter = self.state.letter(number);
                 carried.push(Carried {
                     letter,
                     attempt,

@@ -248,7 +248,7 @@ impl<M: Message> Consumer<M> {
                 continue;
             };
             let (letter, attempt) = (carried.letter, carried.attempt);
-            self.broker.send(ToBroker::Begin(letter.number, attempt));
+            self.broker.send(ToBroker::Begin(letter, attempt));
             let is_dead = !carried.deaths.is_empty();
             if !is_dead {
                 own_context().tell_mail(letter, attempt, Mailed::Delivered);
@@ -309,7 +309,7 @@ impl<M> Drop for Consumer<M> {
 /// it cannot be settled twice:
 ///
 /// ```compile_fail,E0382
-/// # use netsplit::mail::Delivery;
+/// # use netsplit::mail::queue::Delivery;
 /// fn twice(delivery: Delivery<String>) {
 ///     delivery.ack();
 ///     delivery.ack(); // error[E0382]: use of moved value
@@ -397,8 +397,5 @@ impl<M> Delivery<M> {
 }
 
 fn settle(broker: Address<ToBroker>, letter: LetterId, attempt: u32, how: Settle) {
-    broker.send_as(
-        PacketKind::Ack,
-        ToBroker::Settle(letter.number, attempt, how),
-    );
+    broker.send_as(PacketKind::Ack, ToBroker::Settle(letter, attempt, how));
 }

@@ -11,7 +11,7 @@ use super::line::Line;
 use super::settings::{DeadLetters, QueueSettings, WhenFull};
 use super::stored::{self, BODIES, Counters, DEATHS, LETTERS, Place, Record, key};
 use crate::mail::store::{Batch, Store, StoreError};
-use crate::trace::WhyDead;
+use crate::trace::{LetterId, Name, WhyDead};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -120,13 +120,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The state as a store has it. What it puts into the turn must be committed before anything else.
+    /// The state as a store has it; `origin` names one that is new. What it puts into the turn must be
+    /// committed before anything else.
     pub(crate) fn open(
         store: &impl Store,
         bounds: Bounds,
+        origin: impl FnOnce() -> Name,
         turn: &mut Turn,
     ) -> Result<State, StoreError> {
-        let mut counters = Counters::read(store)?;
+        let mut counters = Counters::read(store, origin)?;
         counters.boots += 1;
         counters.put(&mut turn.batch);
         let mut state = State {
@@ -316,6 +318,14 @@ impl State {
         self.stirred.insert(queue);
         self.settle_down(turn);
         Ok(tag)
+    }
+
+    /// The id of a letter.
+    pub(crate) fn letter(&self, number: u64) -> LetterId {
+        LetterId {
+            origin: self.counters.origin,
+            number,
+        }
     }
 
     /// Whether a letter is with this consumer, at this attempt.

@@ -27,7 +27,7 @@ pub enum DeadLetters {
 /// The settings of a queue: they are given once, and a later declaration must repeat them.
 ///
 /// ```
-/// use netsplit::mail::{QueueSettings, WhenFull};
+/// use netsplit::mail::queue::{QueueSettings, WhenFull};
 /// use netsplit::secs;
 ///
 /// let settings = QueueSettings::new()

@@ -7,6 +7,7 @@
 use super::fate::Death;
 use super::settings::QueueSettings;
 use crate::mail::store::{Batch, Store, StoreError, Table};
+use crate::trace::Name;
 
 /// Name and settings of each queue, under its number.
 pub(super) const QUEUES: Table = Table("queue.queues");
@@ -207,12 +208,22 @@ pub(super) struct Counters {
     pub(super) boots: u64,
     /// The number of the next letter, and the next place.
     pub(super) next: u64,
+    /// What names its letters.
+    pub(super) origin: Name,
 }
 
 impl Counters {
-    pub(super) fn read(store: &impl Store) -> Result<Counters, StoreError> {
+    /// Reads them; `origin` names a store that is new.
+    pub(super) fn read(
+        store: &impl Store,
+        origin: impl FnOnce() -> Name,
+    ) -> Result<Counters, StoreError> {
         let Some(bytes) = store.get(COUNTERS, &[])? else {
-            return Ok(Counters { boots: 0, next: 1 });
+            return Ok(Counters {
+                boots: 0,
+                next: 1,
+                origin: origin(),
+            });
         };
         let read = postcard::take_from_bytes::<u64>(&bytes);
         let (version, rest) = read.map_err(|_| damaged("the version"))?;
@@ -223,12 +234,16 @@ impl Counters {
                 known: VERSION as u32,
             });
         }
-        let (boots, next) = postcard::from_bytes(rest).map_err(|_| damaged("the counters"))?;
-        Ok(Counters { boots, next })
+        let counters = postcard::from_bytes(rest).map_err(|_| damaged("the counters"));
+        counters.map(|(boots, next, origin)| Counters {
+            boots,
+            next,
+            origin,
+        })
     }
 
     pub(super) fn put(self, batch: &mut Batch) {
-        let counters = (VERSION, self.boots, self.next);
+        let counters = (VERSION, self.boots, self.next, self.origin);
         let bytes = postcard::to_allocvec(&counters).expect("numbers encode");
         batch.put(COUNTERS, [], bytes);
     }

@@ -4,6 +4,7 @@ use super::rules::{Bounds, Effect, Incoming, State, Turn};
 use super::settings::QueueSettings;
 use super::stored::{LETTERS, Place, Record};
 use crate::mail::{Batch, MemoryStore, Store, StoreError, Table};
+use crate::trace::Name;
 
 const BOUNDS: Bounds = Bounds {
     letter_bytes: 100,
@@ -12,7 +13,7 @@ const BOUNDS: Bounds = Bounds {
 
 fn open(store: &mut MemoryStore) -> Result<State, StoreError> {
     let mut turn = Turn::default();
-    let state = State::open(store, BOUNDS, &mut turn)?;
+    let state = State::open(store, BOUNDS, || Name::new("queues"), &mut turn)?;
     store.commit(&turn.batch)?;
     Ok(state)
 }

@@ -41,10 +41,10 @@ pub enum ToBroker {
     Next(u64, ReplyTo<Result<Vec<Carried>, ConsumeError>>),
     /// A consumer is no more.
     Cancel(u64),
-    /// The processing of a letter begins: its number, and the attempt.
-    Begin(u64, u32),
+    /// The processing of a letter begins, at this attempt.
+    Begin(LetterId, u32),
     /// An attempt at a letter is settled, and nobody waits to hear of it.
-    Settle(u64, u32, Settle),
+    Settle(LetterId, u32, Settle),
     /// The same, and somebody does.
     SettleNow(LetterId, u32, Settle, ReplyTo<Result<(), SettleError>>),
     /// How it stands with a queue; nothing where there is none.

@@ -348,7 +348,7 @@ impl Both {
             window,
         };
         let (store, mut turn) = (MemoryStore::new(), Turn::default());
-        let mut state = State::open(&store, bounds, &mut turn).unwrap();
+        let mut state = State::open(&store, bounds, || Name::new("queues"), &mut turn).unwrap();
         for (queue, name) in QUEUES.iter().enumerate().skip(1) {
             state.declare(name, settings(queue), &mut turn).unwrap();
         }
@@ -380,7 +380,13 @@ impl Both {
     }
 
     fn reopen(&mut self) {
-        self.state = State::open(&self.store, self.bounds, &mut self.turn).unwrap();
+        self.state = State::open(
+            &self.store,
+            self.bounds,
+            || Name::new("queues"),
+            &mut self.turn,
+        )
+        .unwrap();
         self.state.tick(&mut self.turn);
         self.model.crash();
     }
