@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const EFFECTS: Table = Table("effects");
+/// What is put here is of letters that are not acked.
+const DROPPED: Table = Table("dropped");
 
 /// The `nth` entry of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +41,10 @@ impl Reader for Ledger {
 
     async fn letter(&mut self, letter: Letter<Entry>, batch: &mut Batch) -> Verdict {
         match self.ctx.random_below(20) {
-            0 => return letter.requeue(),
+            0 => {
+                batch.put(DROPPED, b"requeued", b"yes");
+                return letter.requeue();
+            }
             1 => self.ctx.sleep(millis(300)).await,
             _ => {}
         }
@@ -75,6 +80,9 @@ fn entries(store: &str) -> Vec<Entry> {
 
 /// Each entry is there once, those of an account in their order, and all that were promised.
 fn verdict(promised: &[Entry]) -> Result<(), String> {
+    if look("b", |store| store.len(DROPPED)) != Ok(0) {
+        return Err("a letter that was not acked has changed something".to_owned());
+    }
     let entries = entries("b");
     let mut last = BTreeMap::new();
     for entry in &entries {

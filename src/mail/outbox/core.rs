@@ -465,8 +465,8 @@ impl Core {
         }
     }
 
-    /// A recipient is up again: it is sent what it has not acked after the shortest wait, not at once, as it may
-    /// have crashed of what it was sent.
+    /// A recipient is up again: it is sent what it has not acked after the shortest wait, not at once, as it
+    /// may have crashed of what it was sent.
     pub(crate) fn again(&mut self, to: Recipient, moment: &mut Moment<'_>) {
         let Some(&at) = self.by_recipient.get(&to) else {
             return;
