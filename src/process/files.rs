@@ -26,6 +26,8 @@ pub enum FileOp<'a> {
         path: &'a str,
         /// Whether it is made where there is none.
         create: bool,
+        /// Whether nobody else of the node may have it open so at the same time.
+        alone: bool,
     },
     /// Gives an open file back.
     Close(FileId),
@@ -190,7 +192,16 @@ impl Files {
         let create = false;
         opened(
             path,
-            done("open", path, FileOp::Open { path, create }).await?,
+            done(
+                "open",
+                path,
+                FileOp::Open {
+                    path,
+                    create,
+                    alone: false,
+                },
+            )
+            .await?,
         )
     }
 
@@ -202,7 +213,16 @@ impl Files {
         let create = true;
         opened(
             path,
-            done("create", path, FileOp::Open { path, create }).await?,
+            done(
+                "create",
+                path,
+                FileOp::Open {
+                    path,
+                    create,
+                    alone: false,
+                },
+            )
+            .await?,
         )
     }
 
@@ -253,12 +273,21 @@ impl Files {
         done("sync", directory, op).await.map(drop)
     }
 
-    /// Opens a file for a library that does not wait; with `create`, makes it where there is none.
+    /// Opens a file for a library that does not wait, and for nobody else of this node meanwhile; with `create`,
+    /// makes it where there is none.
     ///
     /// # Errors
-    /// [`FileError`]: there is no such file, the disk is full, or failed.
+    /// [`FileError`]: there is no such file, it is locked, the disk is full, or failed.
     pub fn open_blocking(self, path: &str, create: bool) -> Result<BlockingFile, FileError> {
-        let answer = done_now("open", path, FileOp::Open { path, create })?;
+        let answer = done_now(
+            "open",
+            path,
+            FileOp::Open {
+                path,
+                create,
+                alone: true,
+            },
+        )?;
         opened(path, answer).map(BlockingFile)
     }
 }

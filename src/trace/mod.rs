@@ -6,7 +6,7 @@
 mod books;
 mod digest;
 mod event;
-mod files;
+mod file;
 mod ids;
 mod log;
 mod supervision;
@@ -14,9 +14,8 @@ mod supervision;
 pub use books::{Books, BooksError, Fate, Totals};
 pub use digest::{Checkpoint, Digest, DigestValue};
 pub(crate) use event::emit;
-
 pub use event::{Broken, DeadReason, Event, Limit, Reason};
-pub use files::FileReason;
+pub use file::{DiskFault, FileReason};
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
 pub use log::{Entry, Log};
