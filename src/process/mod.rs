@@ -18,6 +18,7 @@ mod letters;
 mod local;
 mod machine;
 mod mailbox;
+mod mailing;
 mod message;
 mod monitor;
 mod node;

@@ -17,8 +17,8 @@
 //! ```
 
 use crate::trace::{
-    DeadReason, Entry, Event, Log, MessageId, Names, NodeId, Pid, Reason, Supervision, TextId,
-    node_name, set_names,
+    DeadReason, Entry, Event, LetterId, Log, Mailed, MessageId, Names, NodeId, OrderKey, Pid,
+    Reason, Supervision, TextId, node_name, set_names,
 };
 use rustc_hash::FxHashMap;
 use std::time::Duration;
@@ -285,6 +285,12 @@ impl<'a> Reader<'a> {
             Event::Bound { limit, most } => format!("the run reaches its bound of {most} {limit}"),
             Event::Note { text, .. } => format!("notes{}", self.text(text, ": ")),
             Event::Supervision { by, what } => self.what_of_supervision(by, what),
+            Event::Mail {
+                letter,
+                attempt,
+                what,
+                ..
+            } => self.what_of_letter(letter, attempt, what),
             _ => self.what_of_faults(event),
         }
     }
@@ -392,6 +398,34 @@ impl<'a> Reader<'a> {
                 format!("gives up at its {}: too many restarts", child(number))
             }
             Supervision::ShutsDown => "shuts down: its significant children have ended".to_owned(),
+        }
+    }
+
+    /// What becomes of a letter.
+    fn what_of_letter(&self, letter: LetterId, attempt: u16, what: Mailed) -> String {
+        let LetterId { origin, number } = letter;
+        let letter = match self.log.name_of(origin.as_u64()) {
+            Some(name) => format!("letter {number} of \"{name}\""),
+            None => letter.to_string(),
+        };
+        let attempt = match attempt {
+            0 => String::new(),
+            attempt => format!(", attempt {attempt}"),
+        };
+        match what {
+            Mailed::Accepted {
+                key: OrderKey::NONE,
+            } => format!("accepts {letter}"),
+            Mailed::Accepted { key } => format!("accepts {letter}, in the order of key {key}"),
+            Mailed::Sent => format!("sends {letter}{attempt}"),
+            Mailed::Delivered => format!("is handed {letter}{attempt}"),
+            Mailed::Effected => format!("has done {letter}{attempt}"),
+            Mailed::Consumed => format!("says that it is done with {letter}{attempt}"),
+            Mailed::Repeated => format!("has done {letter} before, and it came again{attempt}"),
+            Mailed::Acked => format!("takes the ack of {letter}{attempt}"),
+            Mailed::StaleAck => format!("takes no notice of an ack of {letter}{attempt}"),
+            Mailed::Returned => format!("gives back {letter}{attempt}"),
+            Mailed::Dead(why) => format!("sets aside {letter}{attempt}: {why}"),
         }
     }
 

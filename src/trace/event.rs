@@ -1,6 +1,7 @@
 //! The closed list of events: everything that can happen in a run, as plain data.
 
 use super::ids::{MessageId, Name, NodeId, PacketKind, Pid, TextId};
+use super::mail::{LetterId, Mailed};
 use super::supervision::Supervision;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -257,6 +258,14 @@ pub enum Event {
     Overloaded { pid: Pid, len: u32 },
     /// It is down to its low one.
     Relieved { pid: Pid, len: u32 },
+    /// Something becomes of a letter, at its how-manieth attempt, which stops at 65,535; 0 where it is none
+    /// of one.
+    Mail {
+        by: Pid,
+        letter: LetterId,
+        attempt: u16,
+        what: Mailed,
+    },
     /// A user's note.
     Note { pid: Pid, text: TextId },
 }
@@ -389,6 +398,22 @@ impl Event {
             Event::Overloaded { pid, len } => words!(48, u64::from(len), pid.as_u64()),
             Event::Relieved { pid, len } => words!(49, u64::from(len), pid.as_u64()),
             Event::Struck { pid, for_ns, .. } => words!(50, 0, pid.as_u64(), for_ns),
+            Event::Mail {
+                by,
+                letter,
+                attempt,
+                what,
+            } => {
+                let [what, key] = what.words();
+                // A key is spread over its letter's number: there is no fifth word.
+                words!(
+                    51,
+                    what | u64::from(attempt) << 16,
+                    by.as_u64(),
+                    letter.origin.as_u64(),
+                    letter.number ^ key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                )
+            }
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -442,7 +467,8 @@ impl Event {
             Event::Suspended { pid, .. }
             | Event::Released { pid }
             | Event::Struck { pid, .. }
-            | Event::Supervision { by: pid, .. } => Some(pid),
+            | Event::Supervision { by: pid, .. }
+            | Event::Mail { by: pid, .. } => Some(pid),
             Event::NodeUp { .. }
             | Event::NodeDown { .. }
             | Event::Fault { .. }
@@ -520,5 +546,15 @@ impl fmt::Display for Limit {
             Limit::Incarnations => "incarnations of one node",
             Limit::Agenda => "timers and packets waiting at once",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_no_larger_than_five_words() {
+        assert_eq!(size_of::<Event>(), 40);
     }
 }

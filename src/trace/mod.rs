@@ -9,6 +9,7 @@ mod event;
 mod file;
 mod ids;
 mod log;
+mod mail;
 mod supervision;
 
 pub use books::{Books, BooksError, Fate, Totals};
@@ -19,6 +20,7 @@ pub use file::{DiskFault, FileReason};
 pub(crate) use ids::set_names;
 pub use ids::{MessageId, Name, Names, NodeId, PacketKind, Pid, TextId, node_name};
 pub use log::{Entry, Log};
+pub use mail::{LetterId, Mailed, OrderKey, WhyDead};
 pub use supervision::{Restart, Strategy, Supervision};
 
 use std::fmt;

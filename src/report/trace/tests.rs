@@ -1,7 +1,7 @@
 //! The legend of the trace and what is printed cannot drift apart.
 
 use super::*;
-use crate::trace::{Broken, DeadReason, Limit, Name, PacketKind, Restart, Strategy};
+use crate::trace::{Broken, DeadReason, Limit, Name, PacketKind, Restart, Strategy, WhyDead};
 
 const LEGEND: &str = include_str!("../../../docs/TRACE.md");
 
@@ -71,10 +71,22 @@ fn sort(event: &Event) -> usize {
         Event::Overloaded { .. } => 57,
         Event::Relieved { .. } => 58,
         Event::Struck { .. } => 59,
+        Event::Mail { what, .. } => match what {
+            Mailed::Accepted { .. } => 61,
+            Mailed::Sent => 62,
+            Mailed::Delivered => 63,
+            Mailed::Effected => 64,
+            Mailed::Consumed => 65,
+            Mailed::Repeated => 66,
+            Mailed::Acked => 67,
+            Mailed::StaleAck => 68,
+            Mailed::Returned => 69,
+            Mailed::Dead(_) => 70,
+        },
     }
 }
 
-const SORTS: usize = 61;
+const SORTS: usize = 71;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -120,6 +132,40 @@ fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
 
 fn names() -> Names {
     vec!["shop".to_owned(), "bank".to_owned()].into()
+}
+
+/// An example of each thing that becomes of a letter.
+fn mail(by: Pid, origin: Name) -> impl Iterator<Item = Event> {
+    let tells = move |attempt, what| Event::Mail {
+        by,
+        letter: LetterId { origin, number: 7 },
+        attempt,
+        what,
+    };
+    let dead = [
+        WhyDead::Rejected,
+        WhyDead::TooOften,
+        WhyDead::Expired,
+        WhyDead::Overflow,
+        WhyDead::Nobody,
+        WhyDead::TooLarge,
+        WhyDead::Unreadable,
+    ];
+    let attempted = [
+        Mailed::Sent,
+        Mailed::Delivered,
+        Mailed::Effected,
+        Mailed::Consumed,
+        Mailed::Repeated,
+        Mailed::Acked,
+        Mailed::StaleAck,
+        Mailed::Returned,
+    ];
+    let accepted = [0, 0x2a].map(|key| tells(0, Mailed::accepted(key)));
+    let attempted = attempted.into_iter().chain(dead.map(Mailed::Dead));
+    accepted
+        .into_iter()
+        .chain(attempted.map(move |what| tells(2, what)))
 }
 
 /// A log with an example of each sort of event, and of each form that its line can take.
@@ -375,10 +421,13 @@ fn examples() -> Log {
         why,
     });
     let ledger = log.intern("ledger".into());
+    let orders = Name::new("orders");
+    log.name(orders, "orders");
     let events = events
         .into_iter()
         .chain(downs)
-        .chain(supervision(root, till, ledger));
+        .chain(supervision(root, till, ledger))
+        .chain(mail(root, orders));
     for (step, event) in (1..).zip(events) {
         let at_ns = 1_000_217_311;
         log.push(Entry { at_ns, step, event });
@@ -407,6 +456,20 @@ fn every_line_stands_in_the_legend() {
         seen[sort(&entry.event)] = true;
     }
     assert!(seen.iter().all(|seen| *seen), "{seen:?}");
+}
+
+#[test]
+fn a_letter_of_an_origin_without_a_text_has_its_number() {
+    let mut log = Log::default();
+    let event = mail(Pid::NOBODY, Name::new("orders")).next().expect("one");
+    log.push(Entry {
+        at_ns: 0,
+        step: 1,
+        event,
+    });
+    let line = line(&log, &names(), 0).expect("an entry");
+    let number = Name::new("orders").as_u64();
+    assert_eq!(said(&line), format!("accepts letter 7 of {number:016x}"));
 }
 
 #[test]
