@@ -44,6 +44,10 @@ impl RedbStore {
             path: path.to_owned(),
         };
         store.check_version()?;
+        // A new file has no name for good before its directory is synced; an old one may be new.
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let synced = files.sync_directory_blocking(directory);
+        synced.map_err(|error| of_file(path, &error))?;
         Ok(store)
     }
 

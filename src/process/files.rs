@@ -136,6 +136,8 @@ pub struct FileAsker {
     pub who: Lineage,
     /// The how-manieth operation of that process it is.
     pub nth: u32,
+    /// Whether it goes on before the time of the operation has passed.
+    pub is_blocking: bool,
 }
 
 /// The files of the node on which the current process runs.
@@ -292,6 +294,17 @@ impl Files {
     }
 }
 
+impl Files {
+    /// As [`Files::sync_directory`], for a library that does not wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sync_directory_blocking(self, directory: &str) -> Result<(), FileError> {
+        let op = FileOp::SyncDirectory(directory);
+        done_now("sync", directory, op).map(drop)
+    }
+}
+
 impl File {
     /// Its path, as it was when it was opened.
     #[must_use]
@@ -433,7 +446,7 @@ impl Drop for File {
     fn drop(&mut self) {
         try_with(|system| {
             if system.budget > 0 {
-                let _ = system.file(FileOp::Close(self.id));
+                let _ = system.file(FileOp::Close(self.id), true);
             }
             Some(())
         });
@@ -463,7 +476,7 @@ fn number(answer: &FileAnswer) -> u64 {
 
 /// Asks, and waits until it is done.
 async fn done(what: &'static str, path: &str, op: FileOp<'_>) -> Result<FileAnswer, FileError> {
-    let Some(FileDone { result, takes }) = act(|system, _| system.file(op)) else {
+    let Some(FileDone { result, takes }) = act(|system, _| system.file(op, false)) else {
         // It has ended, or its node has.
         return pending().await;
     };
@@ -495,7 +508,7 @@ async fn done(what: &'static str, path: &str, op: FileOp<'_>) -> Result<FileAnsw
 /// Asks; the time that it takes passes at the process's next wait.
 fn done_now(what: &'static str, path: &str, op: FileOp<'_>) -> Result<FileAnswer, FileError> {
     let done = act(|system, _| {
-        let done = system.file(op);
+        let done = system.file(op, true);
         system.owed_ns = match done.takes {
             Takes::Nanos(nanos) => system.owed_ns.saturating_add(nanos),
             Takes::Hangs => HANGS,
@@ -529,12 +542,13 @@ const HANGS: u64 = u64::MAX;
 
 impl System {
     /// The current process asks the disk of its node.
-    fn file(&mut self, op: FileOp<'_>) -> FileDone {
+    fn file(&mut self, op: FileOp<'_>, is_blocking: bool) -> FileDone {
         let Current { slot, pid, .. } = self.current;
         let mut asker = FileAsker {
             pid,
             who: Lineage::RUN,
             nth: 0,
+            is_blocking,
         };
         if let Some(task) = self.kernel.tasks.get_mut(slot) {
             let extra = task.data.extra();

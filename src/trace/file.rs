@@ -75,6 +75,15 @@ pub enum DiskFault {
 impl DiskFault {
     /// How many there are.
     pub const COUNT: usize = 6;
+    /// All of them.
+    pub const ALL: [DiskFault; DiskFault::COUNT] = [
+        DiskFault::ReadError,
+        DiskFault::WriteError,
+        DiskFault::SyncError,
+        DiskFault::Rot,
+        DiskFault::Misdirect,
+        DiskFault::Stall,
+    ];
 
     /// What it is called.
     #[must_use]
