@@ -54,15 +54,17 @@
 //! # Floors
 //!
 //! Modules import only those above them: [`choice`] (chance), [`trace`] (what happened), [`kernel`]
-//! (time, executor), [`process`] (actors), [`net`] (the network as a model), [`otp`] (behaviours), [`mail`]
-//! (what is never lost), [`mod@check`] (what must hold of a history), [`sim`] (the world), [`explore`]
-//! (many runs), [`report`] (showing them), [`cli`] (the edge).
+//! (time, executor), [`process`] (actors), [`net`] (the network as a model), [`disk`]
+//! (a disk as a model), [`otp`] (behaviours), [`mail`] (what is never lost), [`mod@check`] (what must hold of
+//! a history), [`sim`] (the world), [`explore`] (many runs), [`report`] (showing them), [`cli`] (the edge).
 
 #[cfg(feature = "sim")]
 pub mod check;
 pub mod choice;
 #[cfg(feature = "sim")]
 pub mod cli;
+#[cfg(feature = "sim")]
+pub mod disk;
 #[cfg(feature = "sim")]
 pub mod explore;
 pub mod kernel;

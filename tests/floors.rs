@@ -10,8 +10,9 @@ use std::fs;
 use std::path::Path;
 
 /// Models take now and draws, and return effects: of `trace` they know ids and codes, no events.
-const MODEL: &str = "choice kernel::time trace::Broken trace::DeadReason trace::Limit trace::MessageId \
-    trace::NodeId trace::PacketKind trace::Pid trace::Reason trace::TextId";
+const MODEL: &str = "choice kernel::time trace::Broken trace::DeadReason trace::DiskFault \
+    trace::FileReason trace::Limit trace::MessageId trace::NodeId trace::PacketKind trace::Pid \
+    trace::Reason trace::TextId";
 
 /// The floors from the top down (see `docs/ARCHITECTURE.md`), and what each may import: `*` is all
 /// that stands above it.
@@ -45,7 +46,7 @@ const FILE_LINES_MAX: usize = 700;
 /// Columns in a line. The style asks for 100, which rustfmt keeps where it can; here it ends.
 const LINE_COLUMNS_MAX: usize = 110;
 /// Floors that stand empty as yet.
-const NOT_BUILT: &[&str] = &["disk"];
+const NOT_BUILT: &[&str] = &[];
 /// Fewer files under `src/` mean that the walk went wrong: one a floor, and the root.
 const SOURCE_FILES_MIN: usize = 14;
 

@@ -17,6 +17,6 @@ mod tape;
 pub use chooser::{Candidate, Chooser, Class, NOWHERE};
 pub use distribution::{Distribution, DistributionError, Rate, RateError};
 pub use oracle::{Choice, Oracle, PutOff, Question, Recorded, Shape};
-pub use site::{Kind, Lineage, Lineages, Site, Sort, valid_name};
+pub use site::{Kind, Lineage, Lineages, Site, Sort, valid_name, valid_path};
 pub use source::{Stream, keyed};
 pub use tape::{Base, Drift, DriftKind, Edit, Tape, TapeError, TapeOracle};

@@ -321,6 +321,14 @@ impl Choice {
         from.way(to)
     }
 
+    /// The lineage of a file of a node, or of a boot.
+    pub fn file(&mut self, owner: Lineage, path: &str) -> Lineage {
+        if let Some(asked) = self.asked.as_mut() {
+            asked.names.file(owner, path);
+        }
+        owner.file(path)
+    }
+
     /// The lineage of a process's `n`-th child.
     #[inline]
     pub fn child(&mut self, parent: Lineage, n: u32) -> Lineage {

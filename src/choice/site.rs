@@ -123,18 +123,44 @@ kinds! {
     InitHangs = 37, "init-hangs", Adversary;
     /// For how many nanoseconds a process's n-th terminate hangs.
     SlowTerminate = 38, "slow-terminate", Adversary;
+    /// How much longer than the least, in nanoseconds, a process's n-th operation on its node's disk takes.
+    DiskLatency = 39, "disk-latency", Adversary;
+    /// Whether that operation fails: 0 not; else how. A write: 1 nothing of it is there, 2 its first half; a
+    /// sync: what was unsynced is gone at the next crash (1), or at once (2).
+    DiskError = 40, "disk-error", Adversary;
+    /// Which bit of what that operation reads rots, counted from 1; 0: none.
+    Rot = 41, "rot", Adversary;
+    /// To which sector of the file what that operation writes goes astray, counted from 1; 0: to none.
+    Misdirect = 42, "misdirect", Adversary;
+    /// For how many nanoseconds that operation stalls.
+    DiskStall = 43, "disk-stall", Adversary;
+    /// What the n-th crash keeps of what was not synced: 0 all, 1 nothing, 2 the first changes, 3 some
+    /// changes, 4 some sectors. Asked for each file, and for the entries of directories.
+    CrashKeeps = 44, "crash-keeps", Adversary;
+    /// How many of the last changes it loses; of a file, where it keeps the first changes; else how many
+    /// changes of its length.
+    CrashLoses = 45, "crash-loses", Adversary;
+    /// Which sectors of a write it loses, the first as the lowest bit; of an entry, whether it does.
+    CrashTears = 46, "crash-tears", Adversary;
+    /// By how many sectors the file is shorter than the last write that counts would have made it.
+    CrashShortens = 47, "crash-shortens", Adversary;
+    /// A copy's rank among those of one datum: the first may be hurt.
+    CopyRank = 48, "copy-rank", Adversary;
 }
 
 /// Who draws, named by cause: a node, a boot of it, or a process by its line of descent.
 ///
 /// Written `parent` (the node), `parent#0` (its first boot, and that boot's root process),
 /// `parent#0/2/1` (the first child of the root's second child), `parent->child` (the node itself, where it
-/// sets up, closes or watches its connection to another). Never by a slot in memory.
+/// sets up, closes or watches its connection to another), `parent:mail/outbox` (a file of it). Never by a
+/// slot in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Lineage(u64);
 
 /// Between the ends of a connection.
 const WAY: &str = "->";
+/// Between a node and a file of it.
+const FILE: char = ':';
 
 impl Lineage {
     /// The run itself.
@@ -168,6 +194,12 @@ impl Lineage {
         Lineage(xxh3_64_with_seed(&to.0.to_le_bytes(), self.0 ^ 0x3A7))
     }
 
+    /// A file of this node, or of this boot of it.
+    #[must_use]
+    pub fn file(self, path: &str) -> Lineage {
+        Lineage(xxh3_64_with_seed(path.as_bytes(), self.0 ^ 0xF11E))
+    }
+
     /// The number that stands for it.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
@@ -179,6 +211,10 @@ impl Lineage {
     pub fn parse(text: &str) -> Option<Lineage> {
         if text == "run" {
             return Some(Lineage::RUN);
+        }
+        if let Some((owner, path)) = text.split_once(FILE) {
+            let owner = Lineage::parse(owner).filter(|_| valid_path(path))?;
+            return Some(owner.file(path));
         }
         // A name may end with a `-`.
         if let Some((from, to)) = text.rsplit_once(WAY) {
@@ -211,6 +247,15 @@ pub fn valid_name(name: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
+/// Whether `path` may name a file: 1 to 255 characters; parts with `/` between them, of which each is made
+/// of letters, digits, `_`, `-` and `.`, and is neither `.` nor `..`.
+#[must_use]
+pub fn valid_path(path: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_part = |part: &str| !["", ".", ".."].contains(&part) && part.chars().all(is_letter);
+    path.len() <= 255 && path.split('/').all(is_part)
+}
+
 /// The address of one draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Site {
@@ -237,6 +282,7 @@ enum Origin {
     Boot(Lineage, u32),
     Child(Lineage, u32),
     Way(Lineage, Lineage),
+    File(Lineage, String),
 }
 
 /// The names behind lineages, kept only while draws are recorded or a log is.
@@ -263,6 +309,12 @@ impl Lineages {
     /// Notes the way from one node to another.
     pub fn way(&mut self, from: Lineage, to: Lineage) {
         self.0.insert(from.way(to), Origin::Way(from, to));
+    }
+
+    /// Notes a file of a node, or of a boot.
+    pub fn file(&mut self, owner: Lineage, path: &str) {
+        let origin = Origin::File(owner, path.to_owned());
+        self.0.insert(owner.file(path), origin);
     }
 
     /// The ends of a way.
@@ -295,6 +347,9 @@ impl Lineages {
                 }
                 Some(Origin::Way(from, to)) => {
                     return format!("{}{WAY}{}", self.text(*from), self.text(*to));
+                }
+                Some(Origin::File(owner, path)) => {
+                    return format!("{}{FILE}{path}", self.text(*owner));
                 }
                 Some(Origin::Boot(up, n) | Origin::Child(up, n)) => {
                     steps.push(*n);
@@ -332,7 +387,11 @@ mod tests {
         let back = Lineage::node("a-").way(node);
         names.way(Lineage::node("a-"), node);
         assert_eq!(names.text(back), "a-->parent");
+        names.file(node.boot(2), "mail/out.redb");
+        let file = node.boot(2).file("mail/out.redb");
+        assert_eq!(names.text(file), "parent#2:mail/out.redb");
         for lineage in [
+            file,
             node,
             node.boot(2),
             node.boot(2).child(7),
@@ -347,7 +406,9 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_lineage_is_refused() {
-        for text in ["", "a#", "a#x", "a#1/", "a b", "a#1/-2", "?"] {
+        for text in [
+            "", "a#", "a#x", "a#1/", "a b", "a#1/-2", "?", "a:", "a:b//c", "a:../b", "a:b c",
+        ] {
             assert_eq!(Lineage::parse(text), None, "{text}");
         }
     }

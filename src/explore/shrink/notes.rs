@@ -203,8 +203,46 @@ impl Story<'_> {
                     "of what is due at {at}, that of {cause} comes later"
                 ))
             }
+            Kind::DiskLatency
+            | Kind::DiskError
+            | Kind::Rot
+            | Kind::Misdirect
+            | Kind::DiskStall
+            | Kind::CrashKeeps
+            | Kind::CrashLoses
+            | Kind::CrashTears
+            | Kind::CrashShortens
+            | Kind::CopyRank => self.disk(draw),
             Kind::Program => None,
         }
+    }
+
+    /// What a draw about a disk does: to an operation of a process, or to a file in a crash.
+    fn disk(&self, draw: &Recorded) -> Option<String> {
+        let Site { kind, who, nth } = draw.site;
+        let (outcome, time) = (draw.outcome, Duration::from_nanos(draw.outcome));
+        let who = match self.pids.get(&who) {
+            Some(pid) => pid.to_string(),
+            None => self.outcome.lineages.text(who),
+        };
+        let operation = format!("operation {nth} of {who} on its disk");
+        let change = nth & 0xFFFF_FFFF;
+        if outcome == 0 {
+            return None;
+        }
+        Some(match (kind, outcome) {
+            (Kind::DiskLatency, _) => format!("{operation} takes {time:?} more than the least"),
+            (Kind::DiskStall, _) => format!("{operation} stalls for {time:?}"),
+            (Kind::DiskError, _) => format!("{operation} fails"),
+            (Kind::Rot, _) => format!("bit {} of what {operation} reads rots", outcome - 1),
+            (Kind::Misdirect, _) => format!("{operation} writes to sector {}", outcome - 1),
+            (Kind::CrashKeeps, 1) => format!("the crash keeps nothing unsynced of {who}"),
+            (Kind::CrashKeeps, _) => format!("the crash keeps a part of what is unsynced of {who}"),
+            (Kind::CrashLoses, _) => format!("{outcome} of the last changes of {who} are lost"),
+            (Kind::CrashTears, _) => format!("change {change} of {who} is lost, or torn"),
+            (Kind::CrashShortens, _) => format!("{who} is {outcome} sectors shorter"),
+            _ => format!("{who} is less likely to be hurt"),
+        })
     }
 
     fn find(&self, wanted: impl Fn(&Entry) -> bool) -> Option<&Entry> {
