@@ -1,6 +1,7 @@
 //! The legend of the trace and what is printed cannot drift apart.
 
 use super::*;
+use crate::trace::DiskFault;
 use crate::trace::{Broken, DeadReason, Limit, Name, PacketKind, Restart, Strategy, WhyDead};
 
 const LEGEND: &str = include_str!("../../../docs/TRACE.md");
