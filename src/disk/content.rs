@@ -32,8 +32,11 @@ impl Change {
 
     /// The sectors into which it wrote.
     fn sectors(&self, sector: usize) -> std::ops::Range<usize> {
-        let end = self.at + self.written;
-        self.at / sector..end.div_ceil(sector).max(self.at / sector)
+        let first = self.at / sector;
+        match self.written {
+            0 => first..first,
+            written => first..(self.at + written).div_ceil(sector),
+        }
     }
 }
 
@@ -239,7 +242,7 @@ impl Content {
             let change = self.changes[number];
             for (nth, place) in change.sectors(sector).enumerate() {
                 let from = place * sector;
-                let is_seen = from < cut && from < lost_cuts[number];
+                let is_seen = from < lost_cuts[number];
                 if is_seen && !(kept.is_lost)(number, nth) && found.insert(place) {
                     let end = (from + sector).min(self.bytes.len()).min(cut);
                     let mut version = self.bytes[from.min(end)..end].to_vec();

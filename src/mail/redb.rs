@@ -19,8 +19,8 @@ const ABOUT: TableDefinition<'_, &str, u32> = TableDefinition::new("netsplit");
 
 /// A [`Store`] in one file, which redb keeps: what was committed is there after every crash.
 ///
-/// It runs on the disk of its process's node, be that simulated or real. One process of a node has it open at a
-/// time. After an error it must be opened anew.
+/// It runs on the disk of its process's node, be that simulated or real. One process of a node has it
+/// open at a time. After an error it must be opened anew.
 pub struct RedbStore {
     database: Database,
     path: String,
@@ -232,8 +232,8 @@ fn of_redb(path: &str, error: redb::Error) -> StoreError {
     }
 }
 
-/// An error of the disk under redb: that of the file, where it came from there; else what redb itself has found
-/// in the file.
+/// An error of the disk under redb: that of the file, where it came from there; else what redb itself has
+/// found in the file.
 fn of_io(path: &str, error: &io::Error) -> StoreError {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {

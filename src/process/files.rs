@@ -142,8 +142,9 @@ pub struct FileAsker {
 
 /// The files of the node on which the current process runs.
 ///
-/// An operation takes effect when it is first waited for, and its time passes then: whoever drops that wait has
-/// done it nevertheless. Nothing is durable before [`File::sync`] has said so, nor is a new name before
+/// An operation takes effect when it is first waited for, and its time passes then: whoever drops that
+/// wait has done it nevertheless. Nothing is durable before [`File::sync`] has said so, nor is a new name
+/// before
 /// [`Files::sync_directory`].
 ///
 /// ```
@@ -275,8 +276,8 @@ impl Files {
         done("sync", directory, op).await.map(drop)
     }
 
-    /// Opens a file for a library that does not wait, and for nobody else of this node meanwhile; with `create`,
-    /// makes it where there is none.
+    /// Opens a file for a library that does not wait, and for nobody else of this node meanwhile; with
+    /// `create`, makes it where there is none.
     ///
     /// # Errors
     /// [`FileError`]: there is no such file, it is locked, the disk is full, or failed.
@@ -373,8 +374,9 @@ impl File {
     /// What was written stays, whatever comes.
     ///
     /// # Errors
-    /// [`FileError`]: the disk failed. What was written since the last sync may be gone then, though it can still
-    /// be read, and a further sync may say that all is well: begin anew from what is known to be there.
+    /// [`FileError`]: the disk failed. What was written since the last sync may be gone then, though it
+    /// can still be read, and a further sync may say that all is well: begin anew from what is known to
+    /// be there.
     pub async fn sync(&self) -> Result<(), FileError> {
         done("sync", &self.path, FileOp::Sync(self.id))
             .await

@@ -6,11 +6,12 @@ use super::system::with;
 use crate::trace::{Event, LetterId, Mailed, Name};
 
 impl<M: Message> Context<M> {
-    /// The name of an outbox or a queue, as its letters have it. Where a log is kept, that knows the text.
+    /// The name of an outbox or a queue, as its letters have it. Logs and complaints know its
+    /// text from here.
     #[must_use]
     pub fn mail_origin(&self, text: &str) -> Name {
         let name = Name::new(text);
-        with(|system| system.kernel.trace.name(name, text));
+        with(|system| system.kernel.trace.mail_name(name, text));
         name
     }
 

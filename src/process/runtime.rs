@@ -180,7 +180,8 @@ impl Runtime {
         })
     }
 
-    /// A disk that hung goes on: what this process has asked of it ([`Takes::Hangs`](super::Takes::Hangs)) is done.
+    /// A disk that hung goes on: what this process has asked of it
+    /// ([`Takes::Hangs`](super::Takes::Hangs)) is done.
     pub fn files_go_on(&mut self, pid: Pid) {
         self.enter(|| with(|system| system.files_go_on(pid)));
     }

@@ -379,8 +379,8 @@ impl Faults {
         self
     }
 
-    /// Operations on the disks of nodes suffer this so often, of those that can: `0.01` is one in a hundred. What
-    /// each does, [`DiskFault`] says. Default: never.
+    /// Operations on the disks of nodes suffer this so often, of those that can: `0.01` is one in a
+    /// hundred. What each does, [`DiskFault`] says. Default: never.
     #[must_use]
     pub fn disk(mut self, fault: DiskFault, rate: f64) -> Faults {
         self.disk[fault as usize] = rate;

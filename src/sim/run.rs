@@ -11,7 +11,7 @@ use super::tracing::listening;
 use super::waits::Waits;
 use super::watch::Watch;
 use super::world::{Due, World};
-use crate::check::Supervisors;
+use crate::check::{Delivery, Supervisors};
 use crate::choice::{Choice, Chooser, Lineage, Oracle, Tape};
 use crate::disk;
 use crate::kernel::{Beat, Bounds, Reached, Time, run_user};
@@ -90,6 +90,7 @@ pub(crate) struct Run<'a> {
     /// Faults have stopped: what is still planned does not begin.
     pub(super) is_quiet: bool,
     supervisors: Rc<RefCell<Supervisors>>,
+    delivery: Rc<RefCell<Delivery>>,
     watch: Watch<'a>,
     violation: Option<Violation>,
     error: Option<RunError>,
@@ -114,6 +115,9 @@ thread_local! {
 
 /// The property that supervisors keep OTP's rules.
 const SUPERVISION: &str = "supervision";
+
+/// The property that mail keeps its promises.
+const DELIVERY: &str = "mail is delivered";
 
 /// The property that a script's own assertions stand for.
 pub(crate) const SCRIPT: &str = "the script runs to its end";
@@ -158,6 +162,8 @@ impl Cluster {
         let supervisors = Rc::<RefCell<Supervisors>>::default();
         let mut trace = Trace::new();
         trace.watched_by(Box::new(supervisors.clone()));
+        let delivery = Rc::<RefCell<Delivery>>::default();
+        trace.mail_watched_by(Box::new(delivery.clone()));
         if keep.log {
             trace.keep_log();
         }
@@ -170,7 +176,7 @@ impl Cluster {
         model.set_faults(rates.packets.clone());
         let connections = Connections::new(self.settings);
         let disk_faults = rates.disk.clone();
-        let world = World::new(
+        let mut world = World::new(
             model,
             connections,
             rates,
@@ -178,6 +184,7 @@ impl Cluster {
             self.nodes.len(),
             Disks::new(self.disk.clone(), disk_faults),
         );
+        world.delivery = delivery.clone();
         let (names, bounds) = (self.names.clone(), self.bounds.clone());
         let mut runtime = Runtime::new(names, choice, trace, bounds, Box::new(world));
         runtime.watch(self.beat(seed));
@@ -190,6 +197,7 @@ impl Cluster {
                     injected: 0,
                     is_quiet: false,
                     supervisors,
+                    delivery,
                     watch: Watch::new(&self.properties, healed(self.calm, self.faults_end)),
                     violation: None,
                     error: None,
@@ -234,9 +242,12 @@ impl Run<'_> {
         }
         match &self.cluster.script {
             None => {
-                if let Still::Quiet(true) = self.go(self.cluster.horizon, None) {
+                let horizon = self.cluster.horizon;
+                if let Still::Quiet(true) = self.go(horizon, None) {
                     self.error = unknown_wait();
                 }
+                // The clock stands where something happened last.
+                with(|system| system.world().0.nothing_before = horizon);
             }
             Some(script) => {
                 let ended = run_user(|| script(&mut Sim::new(self)));
@@ -252,7 +263,7 @@ impl Run<'_> {
         self.look();
         with(|system| system.kernel.trace.show_rest());
         if !self.is_over() {
-            let violation = self.roots_ended().or_else(|| self.wrong_supervisor());
+            let violation = self.roots_ended().or_else(|| self.broken_rule());
             let violation = violation.or_else(|| self.watch.at_end());
             self.violation = violation;
         }
@@ -284,7 +295,7 @@ impl Run<'_> {
                 Ok(Stepped::Polled) => {}
             }
             if self.violation.is_none() {
-                let wrong = self.wrong_supervisor();
+                let wrong = self.broken_rule();
                 self.violation = wrong.or_else(|| self.watch.after_step());
             }
             if let Some(is_so) = &mut is_so
@@ -420,6 +431,23 @@ impl Run<'_> {
             }
         }
         violation
+    }
+
+    /// What every run is checked for, whatever its scenario looks at.
+    fn broken_rule(&self) -> Option<Violation> {
+        self.wrong_supervisor().or_else(|| self.misdelivery())
+    }
+
+    /// Mail that has not kept a promise.
+    fn misdelivery(&self) -> Option<Violation> {
+        let delivery = self.delivery.borrow();
+        delivery.complaint().map(|complaint| Violation {
+            property: DELIVERY.to_owned(),
+            detail: complaint.to_string(),
+            at: complaint.when.at,
+            step: complaint.when.step,
+            waits: Waits::default(),
+        })
     }
 
     /// A supervisor that has not kept OTP's rules.

@@ -264,7 +264,8 @@ impl Scenario {
         self.changed()
     }
 
-    /// How large the disk of each node is, and how fast. Default: no bound, and as fast as a solid-state disk.
+    /// How large the disk of each node is, and how fast. Default: no bound, and as fast as a solid-state
+    /// disk.
     #[must_use]
     pub fn disk(mut self, settings: disk::Settings) -> Scenario {
         self.disk = settings;

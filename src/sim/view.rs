@@ -1,6 +1,7 @@
 //! What a property can see of a run. Looking changes nothing.
 
 use super::observe::Snapshot;
+use crate::check::Misdelivery;
 use crate::kernel::Time;
 use crate::otp::{Desk, GenStatem, Machine};
 use crate::process::{Target, Waiting, with};
@@ -8,6 +9,7 @@ use crate::trace::{DeadReason, Name, NodeId, Pid, Totals};
 use rustc_hash::FxHashMap;
 use std::any::Any;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What can be seen of a run at one moment: the observers' board, servers between their messages, the
 /// books, the clock.
@@ -66,6 +68,59 @@ impl View {
     #[must_use]
     pub fn dead_letters(&self, why: DeadReason) -> u64 {
         with(|system| system.kernel.trace.books.dead(why))
+    }
+
+    /// How many letters were accepted so far and are not done with: neither acknowledged by their receivers
+    /// nor set aside with a reason. It waits for progress: `eventually("all mail is through", …)`.
+    #[must_use]
+    pub fn waiting_letters(&self) -> usize {
+        with(|system| {
+            system.kernel.trace.show_rest();
+            system.world().0.delivery.borrow().waiting()
+        })
+    }
+
+    /// Whether all mail is through that should be: no letter is without an effect and a reason, or keeps its
+    /// sender waiting for an ack, that has got no further for as long as `within`, of which no fault kept it.
+    /// For the end of a run; how long a letter may take there, the scenario knows.
+    ///
+    /// What must hold at any time of a run needs no property: the run is violated as `mail is delivered`.
+    ///
+    /// # Errors
+    /// The letter that has waited longest, [lost](crate::check::Mishap::Lost) or
+    /// [stuck](crate::check::Mishap::Stuck).
+    ///
+    /// ```
+    /// use netsplit::trace::{LetterId, Mailed};
+    /// use netsplit::{Context, Scenario, secs};
+    ///
+    /// let scenario = Scenario::new("forgetful")
+    ///     .client("shop", |ctx: Context| async move {
+    ///         let letter = LetterId { origin: ctx.mail_origin("orders"), number: 1 };
+    ///         ctx.tell_mail(letter, 0, Mailed::accepted(0));
+    ///         ctx.tell_mail(letter, 1, Mailed::Sent);
+    ///     })
+    ///     .horizon(secs(60))
+    ///     .finally("no letter is lost", |view| view.mail_is_through(secs(10)));
+    /// let violation = scenario.run(7).unwrap().violation.unwrap();
+    /// assert_eq!(
+    ///     violation.detail,
+    ///     "letter 1 of \"orders\", accepted at 0.000 s (step 1): it is lost: no effect, not set aside, and \
+    ///      nobody has done anything about it since 0.000 s (step 1)"
+    /// );
+    /// ```
+    pub fn mail_is_through(&self, within: Duration) -> Result<(), Misdelivery> {
+        let now = self.now();
+        with(|system| {
+            system.kernel.trace.show_rest();
+            let (world, _) = system.world();
+            let now = now.max(world.nothing_before);
+            world
+                .delivery
+                .borrow()
+                .unfinished(now, within)
+                .map_or(Ok(()), Err)
+        })
     }
 
     /// The node of this name.

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::disks::Disks;
 use super::faults::Rates;
 use super::plan::Plan;
+use crate::check::Delivery;
 use crate::choice::{Choice, Class, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::{Drawn, Key, Time};
 use crate::net::{
@@ -17,7 +18,9 @@ use crate::process::{
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId};
 use rustc_hash::FxHashMap;
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What one of the host's entries in the agenda means.
@@ -104,6 +107,10 @@ pub(crate) struct World {
     pub(crate) downs: Vec<Down>,
     pub(crate) blows: Blows,
     pub(crate) disks: Disks,
+    /// Nothing happens any more before this moment, at the end of a run.
+    pub(crate) nothing_before: Time,
+    /// The letters of the run, as its events tell of them.
+    pub(crate) delivery: Rc<RefCell<Delivery>>,
 }
 
 /// How a node goes down, and comes back.
@@ -205,6 +212,8 @@ impl World {
             downs: vec![Down::default(); machines],
             blows: Blows::default(),
             disks,
+            nothing_before: Time::ZERO,
+            delivery: Rc::default(),
         }
     }
 

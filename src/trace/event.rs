@@ -241,8 +241,8 @@ pub enum Event {
     Struck { pid: Pid, for_ns: u64, text: TextId },
     /// A fault befalls what a process asks of its disk.
     DiskStruck { pid: Pid, fault: DiskFault },
-    /// A crash has taken what was not synced: so many files are not as they were, so many changes of names are
-    /// gone.
+    /// A crash has taken what was not synced: so many files are not as they were, so many changes of
+    /// names are gone.
     DiskLost {
         node: NodeId,
         files: u32,
@@ -451,6 +451,12 @@ impl Event {
                 | Event::Crash { .. }
                 | Event::Halt { .. }
         )
+    }
+
+    /// Whether it tells what becomes of letters, or that nothing keeps them any more.
+    #[inline(always)]
+    pub(crate) const fn is_of_mail(&self) -> bool {
+        matches!(self, Event::Mail { .. } | Event::Quiet)
     }
 
     /// The process of which a reader should think first, where there is one.

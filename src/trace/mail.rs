@@ -67,7 +67,8 @@ impl fmt::Debug for OrderKey {
 /// One thing that becomes of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mailed {
-    /// It is stored, and that is a promise: it is not lost from now on.
+    /// It is stored, and that is a promise: it is not lost from now on. Told again of what is found in a
+    /// store after a reboot: the crash may have come between the two. That changes nothing for who knows it.
     Accepted {
         /// Letters of one origin and one key keep their order.
         key: OrderKey,
@@ -81,7 +82,8 @@ pub enum Mailed {
     /// A consumer's code has said that it is done with it, and nobody knows what that did. Unlike an effect
     /// this may come again: a queue hands out again what it has not heard of.
     Consumed,
-    /// It came again after its effect, and was recognised.
+    /// It came again after its effect, and was recognised. Told before the ack is sent that answers it: a
+    /// crash may have come between the effect and its telling.
     Repeated,
     /// Its sender has taken the ack, and forgets it.
     Acked,

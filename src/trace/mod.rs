@@ -28,12 +28,14 @@ use std::fmt;
 /// So many events are shown to a watcher at a time.
 const UNSEEN: usize = 128;
 
-/// Who looks at events while a run goes on, without a log: at those that tell which processes, names and
-/// supervisors there are, from the first [`Supervision::Begins`] on. It changes nothing of the run, and sees
-/// an event some time after it happened.
+/// Who looks at events while a run goes on, without a log. It changes nothing of the run, and sees an event
+/// some time after it happened.
 pub trait Watcher: fmt::Debug {
     /// An event of this moment, in nanoseconds, and of this step of the run.
     fn see(&mut self, now_ns: u64, step: u64, event: &Event);
+
+    /// The text of a name, where it wants to know.
+    fn name(&mut self, _name: Name, _text: &str) {}
 }
 
 /// Everything that is kept of a run while it goes on.
@@ -45,8 +47,9 @@ pub struct Trace {
     watcher: Option<Box<dyn Watcher>>,
     /// There is a supervisor, and a watcher.
     watches: bool,
-    /// What the watcher has not yet seen: it sees many events at a time, since its code and that of the run
-    /// would push each other out of the processor's cache.
+    mail_watcher: Option<Box<dyn Watcher>>,
+    /// What the watchers have not yet seen: they see many events at a time, since their code and that of the
+    /// run would push each other out of the processor's cache.
     unseen: Vec<Entry>,
     /// One line per copy of a message, in numbers.
     pub books: Books,
@@ -71,9 +74,15 @@ impl Trace {
         self.payloads.get_or_insert_default();
     }
 
-    /// Shows events to a watcher: see there which.
+    /// Shows a watcher the events that tell which processes, names and supervisors there are, from the first
+    /// [`Supervision::Begins`] on.
     pub fn watched_by(&mut self, watcher: Box<dyn Watcher>) {
         self.watcher = Some(watcher);
+    }
+
+    /// Shows a watcher what becomes of letters, and [`Event::Quiet`].
+    pub fn mail_watched_by(&mut self, watcher: Box<dyn Watcher>) {
+        self.mail_watcher = Some(watcher);
     }
 
     /// A message found no receiver: noted, and entered in the books of `node`.
@@ -136,11 +145,19 @@ impl Trace {
         if event.is_of_lives() && (self.watches || matches!(event, Event::Supervision { .. })) {
             self.show(event);
         }
+        if event.is_of_mail() && self.mail_watcher.is_some() {
+            self.keep_unseen(event);
+        }
     }
 
     #[inline(never)]
     fn show(&mut self, event: Event) {
         self.watches = self.watcher.is_some();
+        self.keep_unseen(event);
+    }
+
+    #[inline(never)]
+    fn keep_unseen(&mut self, event: Event) {
         let entry = self.entry(event);
         self.unseen.push(entry);
         if self.unseen.len() >= UNSEEN {
@@ -148,15 +165,18 @@ impl Trace {
         }
     }
 
-    /// Shows the watcher what it has not yet seen.
+    /// Shows the watchers what they have not yet seen.
     #[cold]
     pub fn show_rest(&mut self) {
-        if let Some(watcher) = self.watcher.as_mut() {
-            for Entry { at_ns, step, event } in self.unseen.drain(..) {
+        for Entry { at_ns, step, event } in self.unseen.drain(..) {
+            let watcher = match event.is_of_mail() {
+                true => &mut self.mail_watcher,
+                false => &mut self.watcher,
+            };
+            if let Some(watcher) = watcher {
                 watcher.see(at_ns, step, &event);
             }
         }
-        self.unseen.clear();
     }
 
     fn entry(&self, event: Event) -> Entry {
@@ -200,6 +220,14 @@ impl Trace {
     pub fn name(&mut self, name: Name, text: &str) {
         if let Some(log) = self.log.as_mut() {
             log.name(name, text);
+        }
+    }
+
+    /// Keeps the text of an outbox's or a queue's name, where a log is kept or mail is watched.
+    pub fn mail_name(&mut self, name: Name, text: &str) {
+        self.name(name, text);
+        if let Some(watcher) = self.mail_watcher.as_mut() {
+            watcher.name(name, text);
         }
     }
 

@@ -75,8 +75,8 @@ fn note(ctx: &Context, change: impl FnOnce(&mut Known) + 'static) {
     ctx.observe("known", change);
 }
 
-/// Opens the store, and looks whether it is as it must be: all batches up to one that is not older than the last
-/// that was committed, whole, and nothing else.
+/// Opens the store, and looks whether it is as it must be: all batches up to one that is not older than
+/// the last that was committed, whole, and nothing else.
 fn open(ctx: &Context) -> Result<(RedbStore, u64), StoreError> {
     let store = RedbStore::open(ctx.files(), PATH)?;
     let (last, held) = (last(&store)?, held(&store)?);

@@ -6,16 +6,19 @@ use std::path::Path;
 
 const ARCHITECTURE: &str = include_str!("../../docs/ARCHITECTURE.md");
 /// They stand for their folder, or beside what they test.
-const WITHOUT_ROW: [&str; 3] = ["lib.rs", "mod.rs", "tests.rs"];
+const WITHOUT_ROW: [&str; 4] = ["lib.rs", "mod.rs", "tests.rs", "tests"];
 
 /// The Rust files of a folder, by their paths below `src`.
 fn files(folder: &Path, below: &str, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).expect("a folder of the source") {
         let entry = entry.expect("the folder can be read");
         let name = entry.file_name().to_string_lossy().into_owned();
+        if WITHOUT_ROW.contains(&name.as_str()) {
+            continue;
+        }
         if entry.path().is_dir() {
             files(&entry.path(), &format!("{below}{name}/"), found);
-        } else if name.ends_with(".rs") && !WITHOUT_ROW.contains(&name.as_str()) {
+        } else if name.ends_with(".rs") {
             found.insert(format!("{below}{name}"));
         }
     }

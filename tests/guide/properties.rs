@@ -1,6 +1,7 @@
 //! The code of `docs/guide/properties.md`.
 
 use super::pages::PROPERTIES;
+use netsplit::trace::{LetterId, Mailed};
 use netsplit::{
     Address, Context, Distribution, ExitReason, Faults, Network, Path, ReplyTo, Scenario, View,
     check, millis, secs,
@@ -137,6 +138,50 @@ fn what_a_view_shows() {
         books.sent == books.received + books.in_flight
     });
     assert_eq!(scenario.run(1).expect("it can be run").violation, None);
+}
+
+/// The block of text on mail that does not keep its promise.
+fn what_is_said_of_mail() -> String {
+    let blocks = PROPERTIES.blocks("text").into_iter();
+    let mut said = blocks.filter(|block| block.starts_with("letter "));
+    said.next().expect("a block of text").trim_end().to_owned()
+}
+
+/// A shop that sends an order, and a till that takes it down twice: it remembers no id.
+async fn shop(ctx: Context) {
+    let origin = ctx.mail_origin("orders");
+    let order = LetterId { origin, number: 1 };
+    ctx.tell_mail(order, 0, Mailed::accepted(0));
+    let till = Address::<LetterId>::named("till", "till");
+    for attempt in 1..=2 {
+        ctx.tell_mail(order, attempt, Mailed::Sent);
+        till.send(order);
+        ctx.sleep(secs(1)).await;
+    }
+}
+
+async fn till(ctx: Context<LetterId>) {
+    ctx.register("till").expect("a free name");
+    loop {
+        let order = ctx.receive_message().await;
+        ctx.tell_mail(order, 0, Mailed::Delivered);
+        ctx.count("sold");
+        ctx.tell_mail(order, 0, Mailed::Effected);
+    }
+}
+
+#[test]
+fn an_order_that_is_taken_down_twice_is_told() {
+    let five_ms = Path::new(Distribution::Constant(millis(5)));
+    let scenario = Scenario::new("orders")
+        .network(Network::new(five_ms))
+        .node("till", till)
+        .client("shop", shop)
+        .finally("no letter is lost", |view| view.mail_is_through(secs(10)));
+    let outcome = scenario.run(1).expect("a scenario that can be run");
+    let violation = outcome.violation.expect("it is sold twice");
+    assert_eq!(violation.property, "mail is delivered");
+    assert_eq!(violation.detail, what_is_said_of_mail());
 }
 
 #[test]

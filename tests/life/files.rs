@@ -1,12 +1,12 @@
-//! How processes wait for the disk of their node: a runtime in one hand, and a disk that takes as long as it is
-//! told, or hangs.
+//! How processes wait for the disk of their node: a runtime in one hand, and a disk that takes as long as
+//! it is told, or hangs.
 
 use netsplit::choice::Choice;
 use netsplit::process::{
     Core, FileAnswer, FileAsker, FileDone, FileId, FileOp, Host, Packet, Runtime, Takes, Wait,
 };
 use netsplit::trace::{Broken, FileReason, NodeId, Pid, Trace};
-use netsplit::{Bounds, Context, Time, millis};
+use netsplit::{Bounds, Context, Info, Time, millis};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -221,7 +221,7 @@ fn a_process_that_ends_while_it_waits_for_its_disk_is_gone_at_once() {
         let child = child.pid().expect("by pid");
         let monitor = ctx.monitor(child);
         ctx.send_exit(child, netsplit::ExitReason::Kill);
-        let is_it = |info: &netsplit::Info| matches!(info, netsplit::Info::Down { monitor: m, .. } if *m == monitor);
+        let is_it = |info: &Info| matches!(info, Info::Down { monitor: m, .. } if *m == monitor);
         ctx.receive_info(is_it).await;
         say(&ctx, "gone");
     });

@@ -1,0 +1,216 @@
+//! The letters of one outbox or queue.
+
+use super::done::Done;
+use super::mishap::{Mishap, Moment};
+use crate::kernel::time::Time;
+use crate::trace::{Mailed, OrderKey};
+use rustc_hash::FxHashMap;
+
+/// How far a letter has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Accepted,
+    Sent,
+    Delivered,
+    /// It has had its effect, or a consumer said so.
+    Effected,
+}
+
+/// A letter that was accepted, and is not done with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Letter {
+    pub(super) key: OrderKey,
+    pub(super) accepted: Moment,
+    /// The how-manieth that its origin has accepted.
+    place: u64,
+    stage: Stage,
+    /// When it came to its stage.
+    since: Moment,
+    /// When something was told of it last.
+    told: Moment,
+}
+
+/// The letters of one key of which some have had no effect and were not set aside.
+#[derive(Clone, Copy, Debug, Default)]
+struct InOrder {
+    /// How many.
+    open: usize,
+    /// Place and number of the one that was accepted last of those that had an effect, and when it had it.
+    last: Option<(u64, u64, Moment)>,
+}
+
+/// What is wrong with a letter, and what is known of that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wrong {
+    pub(super) of: Option<Letter>,
+    pub(super) mishap: Mishap,
+    pub(super) when: Moment,
+}
+
+/// The letters of one outbox or queue.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    pub(super) text: Option<String>,
+    letters: FxHashMap<u64, Letter>,
+    done: Done,
+    keys: FxHashMap<OrderKey, InOrder>,
+    /// How many it has accepted.
+    accepted: u64,
+}
+
+impl Origin {
+    /// How many letters were accepted and are not done with.
+    pub(super) fn waiting(&self) -> usize {
+        self.letters.len()
+    }
+
+    pub(super) fn tell(&mut self, when: Moment, number: u64, what: Mailed) -> Result<(), Wrong> {
+        let Some(letter) = self.letters.get_mut(&number) else {
+            return self.tell_of_other(when, number, what);
+        };
+        letter.told = when;
+        let reaches = match what {
+            // Told again, after a reboot.
+            Mailed::Accepted { .. } | Mailed::StaleAck | Mailed::Returned => return Ok(()),
+            Mailed::Sent => Stage::Sent,
+            Mailed::Delivered => Stage::Delivered,
+            Mailed::Effected | Mailed::Consumed | Mailed::Repeated => Stage::Effected,
+            Mailed::Acked | Mailed::Dead(_) => return self.is_done(when, number, what),
+        };
+        let before = *letter;
+        if letter.stage < reaches {
+            letter.stage = reaches;
+            letter.since = when;
+        }
+        match (what, before.stage) {
+            (Mailed::Effected, Stage::Effected) => Err(Wrong {
+                of: Some(before),
+                mishap: Mishap::DuplicatedEffect(Some(before.since)),
+                when,
+            }),
+            (Mailed::Effected, _) => self.has_effect(when, number, before),
+            (Mailed::Repeated | Mailed::Consumed, stage) if stage < Stage::Effected => {
+                self.leaves_order(before.key);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Something was told of a letter that is not known, or is done with.
+    fn tell_of_other(&mut self, when: Moment, number: u64, what: Mailed) -> Result<(), Wrong> {
+        let effected = self.done.effected(number);
+        let mishap = match (what, effected) {
+            (Mailed::Accepted { key }, None) => {
+                self.accepts(when, number, key);
+                return Ok(());
+            }
+            // Nothing was promised.
+            (Mailed::Sent | Mailed::StaleAck | Mailed::Returned | Mailed::Dead(_), None) => {
+                return Ok(());
+            }
+            (_, None) => Mishap::FromNowhere,
+            (Mailed::Effected, Some(true)) => Mishap::DuplicatedEffect(None),
+            // It was set aside, and that was too late.
+            (Mailed::Effected | Mailed::Consumed | Mailed::Repeated, Some(false)) => {
+                self.done.insert(number, true);
+                return Ok(());
+            }
+            (_, Some(_)) => return Ok(()),
+        };
+        Err(Wrong {
+            of: None,
+            mishap,
+            when,
+        })
+    }
+
+    fn accepts(&mut self, when: Moment, number: u64, key: OrderKey) {
+        let letter = Letter {
+            key,
+            accepted: when,
+            place: self.accepted,
+            stage: Stage::Accepted,
+            since: when,
+            told: when,
+        };
+        self.accepted += 1;
+        self.letters.insert(number, letter);
+        if key != OrderKey::NONE {
+            self.keys.entry(key).or_default().open += 1;
+        }
+    }
+
+    /// A letter has its effect: those of its key that were accepted after it may not have had theirs.
+    fn has_effect(&mut self, when: Moment, number: u64, letter: Letter) -> Result<(), Wrong> {
+        if letter.key == OrderKey::NONE {
+            return Ok(());
+        }
+        let order = self.keys.entry(letter.key).or_default();
+        match order.last {
+            Some((place, later, then)) if place > letter.place => {
+                return Err(Wrong {
+                    of: Some(letter),
+                    mishap: Mishap::Reordered(later, then),
+                    when,
+                });
+            }
+            _ => order.last = Some((letter.place, number, when)),
+        }
+        self.leaves_order(letter.key);
+        Ok(())
+    }
+
+    /// One letter of this key less may still have an effect.
+    fn leaves_order(&mut self, key: OrderKey) {
+        if let Some(order) = self.keys.get_mut(&key) {
+            order.open -= 1;
+            if order.open == 0 {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    /// The sender takes an ack of a letter, or the letter is set aside.
+    fn is_done(&mut self, when: Moment, number: u64, what: Mailed) -> Result<(), Wrong> {
+        let Some(letter) = self.letters.remove(&number) else {
+            return Ok(());
+        };
+        let effected = letter.stage == Stage::Effected;
+        if what == Mailed::Acked && !effected {
+            return Err(Wrong {
+                of: Some(letter),
+                mishap: Mishap::AckedWithoutEffect,
+                when,
+            });
+        }
+        if !effected {
+            self.leaves_order(letter.key);
+        }
+        self.done.insert(number, effected);
+        Ok(())
+    }
+
+    /// The letter that has waited longest, where it came to its stage at this moment or before.
+    pub(super) fn unfinished(&self, due: Time) -> Option<(u64, Wrong)> {
+        let late = self.letters.iter().filter(|(_, l)| l.since.at <= due);
+        let (number, letter) = late.min_by_key(|(number, letter)| (letter.since, **number))?;
+        let is_lost = letter.stage < Stage::Effected && letter.told.at <= due;
+        let mishap = match is_lost {
+            true => Mishap::Lost(letter.told),
+            false => Mishap::Stuck(letter.told),
+        };
+        let wrong = Wrong {
+            of: Some(*letter),
+            mishap,
+            when: letter.since,
+        };
+        Some((*number, wrong))
+    }
+
+    /// How many entries its memory has.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.letters.len() + self.keys.len() + self.done.entries()
+    }
+}
