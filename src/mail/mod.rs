@@ -1,11 +1,19 @@
 //! Mail that is never lost: letters that are kept until somebody has said that they are done.
 
+mod inbox;
+mod letter;
 mod memory;
+mod outbox;
 #[cfg(feature = "redb")]
 mod redb;
 mod store;
 
+pub use inbox::{Inbox, Reader};
+pub use letter::{
+    Answer, Body, Delivery, Envelope, Key, Letter, Parcel, Receipt, Recipient, Verdict,
+};
 pub use memory::MemoryStore;
+pub use outbox::{DeadMail, Draft, Outbox, OutboxRef, SendError, ToOutbox};
 #[cfg(feature = "redb")]
 pub use redb::RedbStore;
 pub use store::{Batch, Change, Store, StoreError, Table};

@@ -143,6 +143,9 @@ impl World {
 
     /// A machine goes down at once: what was not synced is there or not, as is drawn.
     pub(super) fn crash_disk(&mut self, core: &mut Core<'_>, node: NodeId, boot: Lineage) {
+        if self.disks.spared.contains(&node) {
+            return self.disks.close(node);
+        }
         let now = core.now();
         if let Some(own) = self.disks.used(node) {
             own.locked.clear();

@@ -211,6 +211,12 @@ impl Origin {
     /// How many entries its memory has.
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
-        self.letters.len() + self.keys.len() + self.done.entries()
+        self.letters.len() + self.keys() + self.done.entries()
+    }
+
+    /// Of how many keys it knows an order.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> usize {
+        self.keys.len()
     }
 }

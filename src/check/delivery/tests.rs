@@ -332,3 +332,14 @@ fn what_is_kept_grows_with_the_letters_in_flight_and_not_with_those_that_are_don
     let complaint = delivery.complaint().expect("it had an effect long ago");
     assert_eq!(complaint.mishap, Mishap::DuplicatedEffect(None));
 }
+
+#[test]
+fn keys_are_forgotten_with_the_last_letter_that_may_still_have_an_effect() {
+    for end in ["effected", "consumed", "repeated", "dead"] {
+        let history = format!("a1 accepted 5\n a2 accepted 5\n a1 {end}\n a2 {end}");
+        let (delivery, _) = told(&history);
+        assert_eq!(delivery.complaint(), None, "{end}");
+        let origin = &delivery.origins[&letter("a1").origin];
+        assert_eq!(origin.keys(), 0, "{end}");
+    }
+}

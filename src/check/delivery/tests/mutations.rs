@@ -1,10 +1,12 @@
 //! Drawn histories in which all goes well, and what is found when one thing of them is changed.
 
+use super::super::done::Done;
 use super::super::{Delivery, Misdelivery, Mishap, Moment};
 use crate::kernel::time::Time;
 use crate::trace::{LetterId, Mailed, Name, OrderKey, WhyDead};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A letter of the history: its origin is 0 or 1.
@@ -194,6 +196,22 @@ fn found(history: &History, id: Id, at: usize, mishap: Mishap) -> Result<(), Tes
 }
 
 proptest! {
+    #[test]
+    fn what_is_done_is_known_as_a_map_would_know_it(
+        letters in vec((0..400_u64, any::<bool>()), 0..200),
+    ) {
+        let (mut done, mut map) = (Done::default(), BTreeMap::new());
+        // A whole row but one, then all of it, in some order.
+        let rows = (64..127).chain(0..64).chain(127..200).map(|number| (number, true));
+        for (number, effected) in rows.chain(letters) {
+            done.insert(number, effected);
+            *map.entry(number).or_insert(false) |= effected;
+            for number in [number, number ^ 1, number + 64, 127] {
+                prop_assert_eq!(done.effected(number), map.get(&number).copied());
+            }
+        }
+    }
+
     #[test]
     fn a_good_history_is_never_refused_and_leaves_nothing_open(history in good()) {
         prop_assert_eq!(complaint(&history), None);
