@@ -4,6 +4,7 @@ mod inbox;
 mod letter;
 mod memory;
 mod outbox;
+pub mod queue;
 #[cfg(feature = "redb")]
 mod redb;
 mod store;
