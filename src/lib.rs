@@ -88,6 +88,8 @@ mod guide {
     mod supervision {}
     #[doc = include_str!("../docs/guide/inside.md")]
     mod inside {}
+    #[doc = include_str!("../docs/guide/letters.md")]
+    mod letters {}
     #[doc = include_str!("../docs/guide/mailboxes.md")]
     mod mailboxes {}
     #[doc = include_str!("../docs/guide/state-machines.md")]

@@ -8,6 +8,7 @@
 mod chaos;
 mod cluster;
 mod local;
+mod mail;
 mod meter;
 mod supervision;
 
@@ -38,6 +39,7 @@ const WORKLOADS: &[Workload] = &[
     ("W9panic", 100_000, supervision::panics),
     ("W3memgs", 100_000, supervision::idle),
     ("tree", 100_000, supervision::tree),
+    ("mail_memory", 1_000_000, mail::memory),
     ("chaos", 1_000, chaos::seeds),
     ("nodes10", 6_000, cluster::nodes10),
     ("nodes1000", 60, cluster::nodes1000),

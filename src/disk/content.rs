@@ -223,10 +223,9 @@ impl Content {
         self.changes[change].sectors(sector).len()
     }
 
-    /// A crash keeps this; it is durable then.
+    /// A crash keeps this; it is durable then. Numbers begin anew: no sync is under way.
     pub(super) fn crash(&mut self, sector: usize, kept: &Kept<'_>) {
         let then = std::mem::take(self);
-        self.durable = then.changed();
         self.bytes = then.left(sector, kept);
     }
 

@@ -55,7 +55,7 @@ impl Disk {
         true
     }
 
-    /// How long a file is, in bytes.
+    /// How long a file is, in bytes, as the last operation on this disk found it.
     ///
     /// # Errors
     /// It is not open.
@@ -150,6 +150,7 @@ impl Disk {
         file: FileHandle,
         bytes: &[u8],
     ) -> Served<u64> {
+        self.settle(asker.now);
         let at = self.len(file).unwrap_or(0);
         let served = self.write_at(choice, asker, file, at, bytes);
         Served {

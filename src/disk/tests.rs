@@ -356,6 +356,39 @@ fn a_name_is_durable_when_its_directory_is_synced() {
 }
 
 #[test]
+fn what_changes_in_a_directory_while_its_sync_is_under_way_is_not_durable_by_that() {
+    let nothing = vec![(Kind::CrashKeeps, "a#0", 0, 1)];
+    let mut bench = Bench::with(taped(nothing), Settings::default());
+    bench.open("1");
+    bench.asker.is_blocking = false;
+    let takes_ns = bench.sync_directory("").takes_ns.unwrap();
+    bench.open("2");
+    bench.asker.now = Time::from_nanos(takes_ns);
+    bench.crash();
+    assert_eq!(bench.disk.paths().collect::<Vec<_>>(), ["1"]);
+}
+
+#[test]
+fn a_sync_under_way_is_not_about_the_file_that_takes_the_place_of_its_own() {
+    let nothing = vec![(Kind::CrashKeeps, "a#0:b", 0, 1)];
+    let mut bench = Bench::with(taped(nothing), Settings::default());
+    let file = bench.open("a");
+    bench.append(file, b"x").result.unwrap();
+    bench.asker.is_blocking = false;
+    let takes_ns = bench.sync(file).takes_ns.unwrap();
+    bench.asker.is_blocking = true;
+    bench.disk.close(file);
+    bench.remove("a").unwrap();
+    bench.sync_directory("").result.unwrap();
+    let file = bench.open("b");
+    bench.sync_directory("").result.unwrap();
+    bench.append(file, b"y").result.unwrap();
+    bench.asker.now = Time::from_nanos(takes_ns);
+    bench.crash();
+    assert_eq!(bench.disk.contents("b"), Some(&b""[..]));
+}
+
+#[test]
 fn the_same_draws_give_the_same_crash() {
     let run = |seed| {
         let mut bench = Bench::seeded(seed);

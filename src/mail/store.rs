@@ -1,5 +1,6 @@
 //! Where mail is kept: tables of bytes, changed in transactions.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -62,8 +63,8 @@ impl Batch {
         });
     }
 
-    /// Adds the changes of another batch after its own: a group that is committed at once.
-    pub fn append(&mut self, mut other: Batch) {
+    /// Moves the changes of another batch after its own, for a group that is committed at once.
+    pub fn append(&mut self, other: &mut Batch) {
         self.changes.append(&mut other.changes);
     }
 
@@ -122,7 +123,7 @@ pub trait Store: fmt::Debug + 'static {
 }
 
 /// What a store could not do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum StoreError {
     /// What lies on the disk is no store, or is damaged. Restore it from a copy, or begin with an empty disk.
     #[error("the store {store} is damaged: {detail}")]

@@ -94,7 +94,8 @@ impl<M: Message> Address<M> {
         Address::to(Target::at(node, name))
     }
 
-    fn to(target: Target) -> Address<M> {
+    /// Whoever this is, or holds this name.
+    pub(crate) fn to(target: Target) -> Address<M> {
         Address {
             target,
             message: PhantomData,

@@ -47,6 +47,14 @@ impl<M: Message> Context<M> {
         }
     }
 
+    /// Takes the oldest thing in the mailbox where that is a message; does not wait.
+    pub(crate) fn take_message(&self) -> Option<M> {
+        match with(|system| system.take_first_message(self.pid()))? {
+            Content::Message(_, message) => Some(message),
+            _ => None,
+        }
+    }
+
     /// Takes the oldest message for which `wanted` holds; everything else stays, in its order.
     pub async fn receive_where(&self, mut wanted: impl FnMut(&M) -> bool) -> M {
         let mut wants_it = |content: &Content<M>| match content {

@@ -15,6 +15,8 @@ enum Step {
     Truncate(usize),
     Sync,
     FailingSync,
+    /// A sync that is done after all steps.
+    LateSync,
 }
 
 /// A file as it was after each change, and what the disk held before the first.
@@ -24,6 +26,8 @@ struct Naive {
     states: Vec<Vec<u8>>,
     /// What the change to each state but the first wrote.
     written: Vec<std::ops::Range<usize>>,
+    /// About how many changes the last sync is that is under way.
+    late: usize,
 }
 
 impl Naive {
@@ -32,6 +36,7 @@ impl Naive {
             stored: Vec::new(),
             states: vec![Vec::new()],
             written: Vec::new(),
+            late: 0,
         }
     }
 
@@ -65,6 +70,19 @@ impl Naive {
             self.stored = assembled(&sectors, self.lengths(all)[0]);
         }
         (self.states, self.written) = (vec![self.live()], Vec::new());
+        self.late = 0;
+    }
+
+    /// The sync that is under way is over.
+    fn settle(&mut self) {
+        let late = self.late;
+        let mut then = self.clone();
+        then.states.truncate(late + 1);
+        then.written.truncate(late);
+        then.sync(true);
+        self.stored = then.stored;
+        self.states.drain(..late);
+        self.written.drain(..late);
     }
 
     /// Where the truncations among these changes have cut.
@@ -178,9 +196,20 @@ fn take(seed: u64, steps: &[Step]) -> (Bench, Naive) {
                 // Lost at the next crash, not at once: that is easy.
                 fail_sync(&mut bench, file);
             }
+            Step::LateSync => {
+                naive.late = naive.written.len();
+                bench.asker.is_blocking = false;
+                bench.sync(file).result.unwrap();
+                bench.asker.is_blocking = true;
+            }
         }
         assert_eq!(bench.disk.contents("a").unwrap(), naive.live());
     }
+    bench.asker.now = Time::from_nanos(1 << 40);
+    bench
+        .disk
+        .set_condition(bench.asker.now, Condition::default());
+    naive.settle();
     (bench, naive)
 }
 
@@ -198,6 +227,7 @@ fn a_step() -> impl Strategy<Value = Step> {
         3 => (0..18usize).prop_map(Step::Truncate),
         1 => Just(Step::Sync),
         1 => Just(Step::FailingSync),
+        1 => Just(Step::LateSync),
     ]
 }
 
@@ -239,8 +269,9 @@ proptest! {
 
 #[test]
 fn every_outcome_that_a_disk_could_hold_comes_in_some_seed() {
-    use Step::{FailingSync, Sync, Truncate, Write};
-    let cases: [&[Step]; 7] = [
+    use Step::{FailingSync, LateSync, Sync, Truncate, Write};
+    let cases: [&[Step]; 8] = [
+        &[Write(0, 8), Write(2, 4), LateSync, Write(1, 6), Write(4, 3)],
         &[Write(0, 8), Sync, Write(0, 8)],
         &[Write(0, 8), Sync, Write(0, 8), Write(2, 4)],
         &[Write(0, 3), Write(3, 8)],
@@ -276,6 +307,40 @@ fn every_outcome_that_a_disk_could_hold_comes_in_some_seed() {
         }
         assert_eq!(seen, outcomes, "{steps:?}");
     }
+}
+
+#[test]
+fn the_last_of_the_first_changes_that_a_crash_keeps_may_be_torn() {
+    let draws = vec![
+        (Kind::CrashKeeps, "a#0:a", 0, 2),
+        (Kind::CrashLoses, "a#0:a", 0, 1),
+        (Kind::CrashTears, "a#0:a", 1, 0b10),
+    ];
+    let mut bench = Bench::with(taped(draws), Settings::default());
+    let file = bench.durable("a", &[1; 2048]);
+    for (number, at) in [(2, 0), (3, 512), (4, 0)] {
+        bench.write(file, at, &[number; 1024]).result.unwrap();
+    }
+    bench.crash();
+    let sectors = bench.disk.contents("a").unwrap().chunks(512);
+    assert_eq!(
+        sectors.map(|sector| sector[0]).collect::<Vec<_>>(),
+        [2, 3, 1, 1]
+    );
+}
+
+#[test]
+fn each_crash_of_a_disk_draws_for_itself() {
+    let second = 1 << 32;
+    let draws = vec![(Kind::CrashKeeps, "a#0:a", second, 1)];
+    let mut bench = Bench::with(taped(draws), Settings::default());
+    let file = bench.durable("a", b"1");
+    bench.append(file, b"2").result.unwrap();
+    assert_eq!(bench.crash(), Lost::default());
+    let file = bench.find("a").unwrap();
+    bench.append(file, b"3").result.unwrap();
+    assert_eq!(bench.crash().files, 1);
+    assert_eq!(bench.disk.contents("a"), Some(&b"12"[..]));
 }
 
 #[test]
@@ -449,6 +514,7 @@ proptest! {
             let left = names_on(&bench.disk);
             prop_assert!(outcomes.contains(&left), "{left:?} of {outcomes:?}");
             prop_assert_eq!(bench.disk.used(), left.len() as u64);
+            prop_assert_eq!(bench.disk.files.iter().flatten().count(), left.len());
             bench.crash();
             prop_assert_eq!(names_on(&bench.disk), left);
         }
@@ -461,7 +527,23 @@ proptest! {
 #[test]
 fn every_change_of_names_that_may_be_lost_is_lost_in_some_seed() {
     use Renaming::{Make, Remove, Rename, SyncDirectory};
-    let cases: [&[Renaming]; 4] = [
+    let cases: [&[Renaming]; 6] = [
+        &[
+            Make(0),
+            SyncDirectory(0),
+            Rename(0, 1),
+            Rename(1, 3),
+            SyncDirectory(1),
+        ],
+        &[
+            Make(0),
+            SyncDirectory(0),
+            Remove(0),
+            Make(0),
+            Rename(0, 2),
+            SyncDirectory(1),
+            Make(3),
+        ],
         &[
             Make(0),
             Make(1),

@@ -75,6 +75,45 @@ fn what_a_failed_sync_was_about_may_be_gone_at_once() {
     );
 }
 
+/// A sync that fails and takes all that is unsynced with it, when its time is over; how long it takes.
+fn failing_late() -> (Bench, FileHandle, u64) {
+    let draws = vec![
+        (Kind::DiskError, "a#0", 6, 2),
+        (Kind::DiskLatency, "a#0", 8, 1_000_000),
+        (Kind::CrashKeeps, "a#0:a", 0, 1),
+    ];
+    let mut bench = Bench::with(taped(draws), Settings::default());
+    let file = bench.durable("a", b"1");
+    bench.append(file, b"2").result.unwrap();
+    bench.asker.is_blocking = false;
+    let takes_ns = bench.sync(file).takes_ns.unwrap();
+    (bench, file, takes_ns)
+}
+
+#[test]
+fn a_failing_sync_takes_nothing_from_what_was_written_after_a_crash() {
+    let (mut bench, _, takes_ns) = failing_late();
+    bench.crash();
+    let file = bench.find("a").unwrap();
+    bench.append(file, b"3").result.unwrap();
+    bench.asker.now = Time::from_nanos(takes_ns);
+    assert_eq!(bench.read(file, 0, 2).unwrap(), b"13");
+}
+
+#[test]
+fn a_sync_is_not_about_what_was_written_after_it_began_though_one_before_it_has_failed() {
+    let (mut bench, file, takes_ns) = failing_late();
+    bench.append(file, b"3").result.unwrap();
+    let longer_ns = bench.sync(file).takes_ns.unwrap();
+    assert!(longer_ns > takes_ns);
+    bench.asker.now = Time::from_nanos(takes_ns);
+    bench.append(file, b"4").result.unwrap();
+    assert_eq!(bench.disk.contents("a"), Some(&b"14"[..]));
+    bench.asker.now = Time::from_nanos(longer_ns);
+    bench.crash();
+    assert_eq!(bench.disk.contents("a"), Some(&b"1"[..]));
+}
+
 #[test]
 fn what_is_written_after_a_failed_sync_is_durable_by_the_next() {
     let fails = vec![(Kind::DiskError, "a#0", 6, 1)];

@@ -21,11 +21,16 @@ impl BackOff {
 
     /// How long to wait before the try after so many in a row.
     pub(crate) fn wait<M: Message>(&self, ctx: &Context<M>, tries: u32) -> Duration {
+        self.drawn(tries, &mut |below| ctx.random_below(below))
+    }
+
+    /// The same, where `draw` gives a number below its argument.
+    pub(crate) fn drawn(&self, tries: u32, draw: &mut dyn FnMut(u64) -> u64) -> Duration {
         let doubled = 1_u32.checked_shl(tries.min(31)).unwrap_or(u32::MAX);
         let full = self.first.saturating_mul(doubled).min(self.most);
         let half = full / 2;
         let drawn = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX - 1);
-        half + Duration::from_nanos(ctx.random_below(drawn + 1))
+        half + Duration::from_nanos(draw(drawn + 1))
     }
 
     /// How long a child must have lived for its failures to be forgotten.

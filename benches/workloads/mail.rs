@@ -1,0 +1,70 @@
+//! Letters from an outbox to an inbox.
+
+use crate::meter::Measured;
+use crate::{measure, scenario};
+use netsplit::mail::{
+    Batch, Draft, Inbox, Letter, MemoryStore, Outbox, Reader, Store, StoreError, Table, Verdict,
+};
+use netsplit::{Context, secs};
+
+const TOTALS: Table = Table("totals");
+/// How many letters are handed in at once.
+const GROUP: u64 = 100;
+
+/// Adds up what it reads.
+struct Adder {
+    total: u64,
+    ctx: Context,
+}
+
+impl Reader for Adder {
+    type Message = u64;
+
+    fn open(_: &dyn Store, ctx: Context) -> Result<Adder, StoreError> {
+        Ok(Adder { total: 0, ctx })
+    }
+
+    async fn letter(&mut self, letter: Letter<u64>, batch: &mut Batch) -> Verdict {
+        self.total += letter.message;
+        batch.put(TOTALS, b"all", self.total.to_le_bytes());
+        self.ctx.count("read");
+        letter.ack()
+    }
+}
+
+/// `mail_memory`: `n` letters of ten keys, handed in a hundred at a time, stored in memory at both ends, over
+/// datagrams; the unit is a letter that is read, committed and acked.
+pub(crate) fn memory(n: u64) -> Measured {
+    let scenario = scenario("mail_memory")
+        .node("b", |ctx: Context| async move {
+            let inbox = Inbox::<Adder>::new("adder", |_| Ok(MemoryStore::new()));
+            inbox.start(&ctx).await.expect("an inbox");
+            ctx.receive().await;
+        })
+        .client("a", move |ctx: Context| async move {
+            let outbox = Outbox::new("outbox", |_| Ok(MemoryStore::new()));
+            let outbox = outbox.backlog(usize::MAX).start(&ctx).await;
+            let outbox = outbox.expect("an outbox");
+            let (mut handed_in, mut letters) = (0, Vec::new());
+            while handed_in < n {
+                letters.clear();
+                letters.extend(handed_in..n.min(handed_in + GROUP));
+                let drafts = letters.iter().map(|number| {
+                    let draft = Draft::to(("b", "adder")).key(1 + number % 10);
+                    (draft, number)
+                });
+                let taken = outbox.post_all(drafts).await.expect("room for letters");
+                handed_in += taken.len() as u64;
+                // The outbox sends no more than its window before it hears of them.
+                ctx.sleep(netsplit::micros(100)).await;
+            }
+            ctx.sleep(secs(60)).await;
+            assert!(outbox.dead(1).await.expect("a store").is_empty());
+        });
+    let all_read = move |outcome: &netsplit::Outcome| {
+        let read = *outcome.counters.get("read").unwrap_or(&0);
+        assert_eq!(read, n, "each letter is read once");
+        read
+    };
+    measure(scenario, all_read)
+}

@@ -1,0 +1,4 @@
+//! Mail: letters over bad networks, between nodes that crash.
+
+mod durable;
+mod letters;
