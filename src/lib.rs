@@ -92,6 +92,8 @@ mod guide {
     mod letters {}
     #[doc = include_str!("../docs/guide/mailboxes.md")]
     mod mailboxes {}
+    #[doc = include_str!("../docs/guide/queues.md")]
+    mod queues {}
     #[doc = include_str!("../docs/guide/state-machines.md")]
     mod state_machines {}
 }

@@ -4,6 +4,7 @@ mod inbox;
 mod letter;
 mod memory;
 mod outbox;
+pub mod queue;
 mod store;
 
 pub use inbox::{Inbox, Reader};
