@@ -49,7 +49,7 @@
 //! # Features
 //!
 //! `cli` (default): the command line, which brings clap and indicatif. `sim`, which it needs: scenarios,
-//! [`check()`], sweeps. Without both: the actors alone, for a host that drives a [`process::Runtime`].
+//! [`check()`], sweeps. `redb` (default): a store of mail in a file. Without all: the actors alone, for a host that drives a [`process::Runtime`].
 //!
 //! # Floors
 //!
@@ -88,6 +88,8 @@ mod guide {
     mod supervision {}
     #[doc = include_str!("../docs/guide/inside.md")]
     mod inside {}
+    #[doc = include_str!("../docs/guide/files.md")]
+    mod files {}
     #[doc = include_str!("../docs/guide/letters.md")]
     mod letters {}
     #[doc = include_str!("../docs/guide/mailboxes.md")]
