@@ -10,7 +10,7 @@ mod tests;
 pub use mishap::{Misdelivery, Mishap, Moment};
 
 use crate::kernel::time::{Time, nanos};
-use crate::trace::{Event, LetterId, Log, Mailed, Name, OrderKey, Watcher};
+use crate::trace::{Event, LetterId, Log, Mailed, Name, Watcher};
 use origin::{Origin, Wrong};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
@@ -73,7 +73,7 @@ impl Delivery {
         self.complaint.as_ref()
     }
 
-    /// How many letters were accepted and are not done with: neither acknowledged nor set aside.
+    /// How many letters were accepted, and have neither had an effect nor were set aside.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.origins.values().map(Origin::waiting).sum()
@@ -96,8 +96,9 @@ impl Delivery {
     }
 
     /// The letter that has waited longest of those that should be done with by now: that have got no
-    /// further for as long as `within`, of which no fault kept them. It is [lost](Mishap::Lost) where in all
-    /// that time nobody did anything about it, and has had no effect; otherwise it is [stuck](Mishap::Stuck).
+    /// further for as long as `within`, of which no fault kept them. It is [lost](Mishap::Lost) where it has
+    /// had no effect, and nobody did anything about it in all that time; it is [stuck](Mishap::Stuck) where
+    /// somebody did, be it that it has no effect, or that its sender has not learned of that.
     ///
     /// Going on is to be accepted, sent, handed over or effected, each for the first time.
     #[must_use]
@@ -121,12 +122,11 @@ impl Delivery {
 }
 
 fn complaint(origin: &Origin, letter: LetterId, wrong: Wrong) -> Misdelivery {
-    let known = wrong.of;
     Misdelivery {
         letter,
         origin: origin.text.clone(),
-        key: known.map_or(OrderKey::NONE, |letter| letter.key),
-        accepted: known.map(|letter| letter.accepted),
+        key: wrong.key,
+        accepted: wrong.accepted,
         mishap: wrong.mishap,
         when: wrong.when,
     }

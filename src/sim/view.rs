@@ -70,8 +70,8 @@ impl View {
         with(|system| system.kernel.trace.books.dead(why))
     }
 
-    /// How many letters were accepted so far and are not done with: neither acknowledged by their receivers
-    /// nor set aside with a reason. It waits for progress: `eventually("all mail is through", …)`.
+    /// How many letters were accepted so far, and have neither had an effect nor were set aside with a
+    /// reason. For progress: `eventually("all mail is through", …)`.
     #[must_use]
     pub fn waiting_letters(&self) -> usize {
         with(|system| {
@@ -80,8 +80,8 @@ impl View {
         })
     }
 
-    /// Whether all mail is through that should be: no letter is without an effect and a reason, or keeps its
-    /// sender waiting for an ack, that has got no further for as long as `within`, of which no fault kept it.
+    /// Whether all mail is through that should be: no letter has got no further for as long as `within`, of
+    /// which no fault kept it, and has no effect and no reason, or a sender who still tries.
     /// For the end of a run; how long a letter may take there, the scenario knows.
     ///
     /// What must hold at any time of a run needs no property: the run is violated as `mail is delivered`.

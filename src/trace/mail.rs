@@ -91,7 +91,8 @@ pub enum Mailed {
     StaleAck,
     /// Its receiver has given it back, to be delivered again.
     Returned,
-    /// It was set aside, for this reason. Nobody may call it lost.
+    /// It was set aside, for this reason. Nobody may call it lost. Told again of what is found set aside in a
+    /// store after a reboot.
     Dead(WhyDead),
 }
 

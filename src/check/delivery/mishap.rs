@@ -43,14 +43,14 @@ pub enum Mishap {
     DuplicatedEffect(Option<Moment>),
     /// It has its effect after a letter of its key that was accepted later: this one, then.
     Reordered(u64, Moment),
-    /// It comes to a receiver, or is acknowledged, and was never accepted.
+    /// It comes to a receiver, or is acknowledged, and was never accepted nor sent.
     FromNowhere,
     /// Its sender forgets it, and it has had no effect and was not set aside.
     AckedWithoutEffect,
     /// It has had no effect and was not set aside, and since then nobody does anything about it.
     Lost(Moment),
-    /// It is worked on, last then, and gets no further: it has no effect, or its sender does not learn of
-    /// that.
+    /// It is worked on, last then, and gets no further: it has no effect, or its sender does not learn that
+    /// it has one.
     Stuck(Moment),
 }
 
@@ -81,7 +81,10 @@ impl fmt::Display for Misdelivery {
                  its effect at {then}"
             ),
             Mishap::FromNowhere => {
-                write!(f, ": somebody has it at {when}, and it was never accepted")
+                write!(
+                    f,
+                    ": somebody has it at {when}, and it was neither accepted nor sent"
+                )
             }
             Mishap::AckedWithoutEffect => write!(
                 f,

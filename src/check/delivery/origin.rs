@@ -16,11 +16,13 @@ enum Stage {
     Effected,
 }
 
-/// A letter that was accepted, and is not done with.
+/// A letter that is not done with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Letter {
-    pub(super) key: OrderKey,
-    pub(super) accepted: Moment,
+struct Letter {
+    key: OrderKey,
+    /// None for one that was sent, and of which nobody has told that it was accepted: a crash came between,
+    /// and nothing is promised.
+    accepted: Option<Moment>,
     /// The how-manieth that its origin has accepted.
     place: u64,
     stage: Stage,
@@ -42,9 +44,21 @@ struct InOrder {
 /// What is wrong with a letter, and what is known of that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wrong {
-    pub(super) of: Option<Letter>,
+    pub(super) key: OrderKey,
+    pub(super) accepted: Option<Moment>,
     pub(super) mishap: Mishap,
     pub(super) when: Moment,
+}
+
+impl Wrong {
+    fn of(letter: &Letter, mishap: Mishap, when: Moment) -> Wrong {
+        Wrong {
+            key: letter.key,
+            accepted: letter.accepted,
+            mishap,
+            when,
+        }
+    }
 }
 
 /// The letters of one outbox or queue.
@@ -56,12 +70,14 @@ pub(super) struct Origin {
     keys: FxHashMap<OrderKey, InOrder>,
     /// How many it has accepted.
     accepted: u64,
+    /// How many of them have had no effect and were not set aside.
+    waiting: usize,
 }
 
 impl Origin {
-    /// How many letters were accepted and are not done with.
+    /// How many letters were accepted, have had no effect and were not set aside.
     pub(super) fn waiting(&self) -> usize {
-        self.letters.len()
+        self.waiting
     }
 
     pub(super) fn tell(&mut self, when: Moment, number: u64, what: Mailed) -> Result<(), Wrong> {
@@ -70,6 +86,10 @@ impl Origin {
         };
         letter.told = when;
         let reaches = match what {
+            Mailed::Accepted { key } if letter.accepted.is_none() => {
+                self.accepts(when, number, key);
+                return Ok(());
+            }
             // Told again, after a reboot.
             Mailed::Accepted { .. } | Mailed::StaleAck | Mailed::Returned => return Ok(()),
             Mailed::Sent => Stage::Sent,
@@ -83,14 +103,13 @@ impl Origin {
             letter.since = when;
         }
         match (what, before.stage) {
-            (Mailed::Effected, Stage::Effected) => Err(Wrong {
-                of: Some(before),
-                mishap: Mishap::DuplicatedEffect(Some(before.since)),
-                when,
-            }),
+            (Mailed::Effected, Stage::Effected) => {
+                let mishap = Mishap::DuplicatedEffect(Some(before.since));
+                Err(Wrong::of(&before, mishap, when))
+            }
             (Mailed::Effected, _) => self.has_effect(when, number, before),
             (Mailed::Repeated | Mailed::Consumed, stage) if stage < Stage::Effected => {
-                self.leaves_order(before.key);
+                self.settles(before);
                 Ok(())
             }
             _ => Ok(()),
@@ -105,8 +124,12 @@ impl Origin {
                 self.accepts(when, number, key);
                 return Ok(());
             }
+            (Mailed::Sent, None) => {
+                self.sends(when, number);
+                return Ok(());
+            }
             // Nothing was promised.
-            (Mailed::Sent | Mailed::StaleAck | Mailed::Returned | Mailed::Dead(_), None) => {
+            (Mailed::StaleAck | Mailed::Returned | Mailed::Dead(_), None) => {
                 return Ok(());
             }
             (_, None) => Mishap::FromNowhere,
@@ -119,54 +142,63 @@ impl Origin {
             (_, Some(_)) => return Ok(()),
         };
         Err(Wrong {
-            of: None,
+            key: OrderKey::NONE,
+            accepted: None,
             mishap,
             when,
         })
     }
 
     fn accepts(&mut self, when: Moment, number: u64, key: OrderKey) {
-        let letter = Letter {
-            key,
-            accepted: when,
-            place: self.accepted,
-            stage: Stage::Accepted,
-            since: when,
-            told: when,
+        self.sends(when, number);
+        let Some(letter) = self.letters.get_mut(&number) else {
+            return;
         };
+        letter.accepted = Some(when);
+        if letter.stage == Stage::Effected {
+            return;
+        }
+        (letter.key, letter.place) = (key, self.accepted);
         self.accepted += 1;
-        self.letters.insert(number, letter);
+        self.waiting += 1;
         if key != OrderKey::NONE {
             self.keys.entry(key).or_default().open += 1;
         }
     }
 
+    /// A letter is known, where it was not before.
+    fn sends(&mut self, when: Moment, number: u64) {
+        self.letters.entry(number).or_insert(Letter {
+            key: OrderKey::NONE,
+            accepted: None,
+            place: 0,
+            stage: Stage::Accepted,
+            since: when,
+            told: when,
+        });
+    }
+
     /// A letter has its effect: those of its key that were accepted after it may not have had theirs.
     fn has_effect(&mut self, when: Moment, number: u64, letter: Letter) -> Result<(), Wrong> {
-        if letter.key == OrderKey::NONE {
-            return Ok(());
-        }
-        let order = self.keys.entry(letter.key).or_default();
-        match order.last {
-            Some((place, later, then)) if place > letter.place => {
-                return Err(Wrong {
-                    of: Some(letter),
-                    mishap: Mishap::Reordered(later, then),
-                    when,
-                });
+        if let Some(order) = self.keys.get_mut(&letter.key) {
+            match order.last {
+                Some((place, later, then)) if place > letter.place => {
+                    return Err(Wrong::of(&letter, Mishap::Reordered(later, then), when));
+                }
+                _ => order.last = Some((letter.place, number, when)),
             }
-            _ => order.last = Some((letter.place, number, when)),
         }
-        self.leaves_order(letter.key);
+        self.settles(letter);
         Ok(())
     }
 
-    /// One letter of this key less may still have an effect.
-    fn leaves_order(&mut self, key: OrderKey) {
-        if let Some(order) = self.keys.get_mut(&key) {
+    /// A letter has had its effect, or was set aside: one less of its key may still have an effect.
+    fn settles(&mut self, letter: Letter) {
+        self.waiting -= usize::from(letter.accepted.is_some());
+        if let Some(order) = self.keys.get_mut(&letter.key) {
             order.open -= 1;
             if order.open == 0 {
-                self.keys.remove(&key);
+                self.keys.remove(&letter.key);
             }
         }
     }
@@ -178,34 +210,29 @@ impl Origin {
         };
         let effected = letter.stage == Stage::Effected;
         if what == Mailed::Acked && !effected {
-            return Err(Wrong {
-                of: Some(letter),
-                mishap: Mishap::AckedWithoutEffect,
-                when,
-            });
+            return Err(Wrong::of(&letter, Mishap::AckedWithoutEffect, when));
         }
         if !effected {
-            self.leaves_order(letter.key);
+            self.settles(letter);
         }
         self.done.insert(number, effected);
         Ok(())
     }
 
-    /// The letter that has waited longest, where it came to its stage at this moment or before.
+    /// The letter that has waited longest, where it came to its stage at this moment or before. Of one that
+    /// has had its effect and is not worked on, the sender may know that: a crash came before it told.
     pub(super) fn unfinished(&self, due: Time) -> Option<(u64, Wrong)> {
-        let late = self.letters.iter().filter(|(_, l)| l.since.at <= due);
+        let is_late = |letter: &Letter| {
+            let goes_on = letter.stage < Stage::Effected || letter.told.at > due;
+            letter.accepted.is_some() && letter.since.at <= due && goes_on
+        };
+        let late = self.letters.iter().filter(|(_, letter)| is_late(letter));
         let (number, letter) = late.min_by_key(|(number, letter)| (letter.since, **number))?;
-        let is_lost = letter.stage < Stage::Effected && letter.told.at <= due;
-        let mishap = match is_lost {
+        let mishap = match letter.told.at <= due {
             true => Mishap::Lost(letter.told),
             false => Mishap::Stuck(letter.told),
         };
-        let wrong = Wrong {
-            of: Some(*letter),
-            mishap,
-            when: letter.since,
-        };
-        Some((*number, wrong))
+        Some((*number, Wrong::of(letter, mishap, letter.since)))
     }
 
     /// How many entries its memory has.

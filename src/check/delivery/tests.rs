@@ -197,6 +197,29 @@ fn a_letter_from_nowhere_is_found() {
 }
 
 #[test]
+fn a_letter_that_was_sent_is_from_somewhere_and_nothing_is_promised_of_it() {
+    // A crash came between the commit and its telling.
+    good("a1 sent\n a1 delivered\n a1 effected\n a1 acked");
+    good("a1 sent\n a1 delivered");
+    good(
+        "a1 sent\n a1 effected\n a1 accepted 5\n a2 accepted 5\n a2 effected\n a2 acked\n a1 acked",
+    );
+    // What never is, is not for it either.
+    let twice = "a1 sent\n a1 effected\n a1 effected";
+    wrong(twice, "a1", 3, Mishap::DuplicatedEffect(Some(moment(2))));
+    wrong("a1 sent\n a1 acked", "a1", 2, Mishap::AckedWithoutEffect);
+    // Told after all, it is promised from then on, and has its order.
+    missing(
+        10,
+        "a1 sent\n a1 accepted",
+        ("a1", 1),
+        Mishap::Lost(moment(2)),
+    );
+    let two = "a1 sent\n a1 accepted 5\n a2 accepted 5\n a2 effected\n a1 effected";
+    wrong(two, "a1", 5, Mishap::Reordered(2, moment(4)));
+}
+
+#[test]
 fn an_ack_without_an_effect_is_found() {
     let of_one = "a1 accepted\n a1 sent\n a1 delivered\n a1 acked";
     wrong(of_one, "a1", 4, Mishap::AckedWithoutEffect);
@@ -222,8 +245,14 @@ fn a_letter_that_gets_no_further_is_stuck() {
     );
     missing(9, &poison, ("a1", 2), Mishap::Stuck(moment(21)));
     missing(10, &poison, ("a1", 2), Mishap::Lost(moment(21)));
-    let unheard = "a1 accepted\n a1 effected\n a1 repeated";
-    missing(50, unheard, ("a1", 2), Mishap::Stuck(moment(3)));
+    // Its sender has not heard of its effect, and tries on.
+    let unheard = format!("a1 accepted\n a1 effected\n{}", " a1 sent\n".repeat(20));
+    missing(9, &unheard, ("a1", 2), Mishap::Stuck(moment(22)));
+    // It does not try on: it may have heard, and a crash came before it told.
+    let (delivery, count) = told(&unheard);
+    let within = Duration::from_secs(10);
+    assert_eq!(delivery.unfinished(seconds(count + 10), within), None);
+    assert_eq!(delivery.waiting(), 0);
 }
 
 #[test]
@@ -246,9 +275,11 @@ fn a_complaint_says_which_letter_what_and_when() {
     let says = |history: &str| {
         let (mut delivery, count) = told(history);
         delivery.name(Name::new("a"), "orders");
-        let (now, within) = (seconds(count + 10), Duration::from_secs(10));
+        let within = Duration::from_secs(1);
         let complaint = delivery.complaint().cloned();
-        let complaint = complaint.or_else(|| delivery.unfinished(now, within));
+        let complaint = complaint
+            .or_else(|| delivery.unfinished(seconds(count), within))
+            .or_else(|| delivery.unfinished(seconds(count + 1), within));
         let complaint = Misdelivery {
             origin: Some("orders".to_owned()),
             ..complaint.expect("something is wrong")
@@ -261,7 +292,7 @@ fn a_complaint_says_which_letter_what_and_when() {
         "a7 accepted 42\n a8 accepted 42\n a8 effected\n a7 effected",
         "a7 delivered",
         "a7 accepted\n a7 acked",
-        "a7 accepted\n a7 sent\n a7 sent",
+        "a7 accepted\n a7 sent",
         "a7 accepted\n a7 effected\n a7 sent",
     ];
     let expected = [
@@ -271,11 +302,11 @@ fn a_complaint_says_which_letter_what_and_when() {
          acknowledged",
         "letter 7 of \"orders\", key 2a, accepted at 1.000 s (step 1): it has its effect at 4.000 s (step \
          4), after letter 8, which was accepted after it and had its effect at 3.000 s (step 3)",
-        "letter 7 of \"orders\": somebody has it at 1.000 s (step 1), and it was never accepted",
+        "letter 7 of \"orders\": somebody has it at 1.000 s (step 1), and it was neither accepted nor sent",
         "letter 7 of \"orders\", accepted at 1.000 s (step 1): its sender takes an ack and forgets it at \
          2.000 s (step 2), and it has had no effect",
         "letter 7 of \"orders\", accepted at 1.000 s (step 1): it is lost: no effect, not set aside, and \
-         nobody has done anything about it since 3.000 s (step 3)",
+         nobody has done anything about it since 2.000 s (step 2)",
         "letter 7 of \"orders\", accepted at 1.000 s (step 1): it is stuck: it went on at 2.000 s (step \
          2) for the last time, and what was told of it last, at 3.000 s (step 3), got it no further",
     ];
