@@ -5,6 +5,8 @@ mod letter;
 mod memory;
 mod outbox;
 pub mod queue;
+#[cfg(feature = "redb")]
+mod redb;
 mod store;
 
 pub use inbox::{Inbox, Reader};
@@ -13,4 +15,6 @@ pub use letter::{
 };
 pub use memory::MemoryStore;
 pub use outbox::{DeadMail, Draft, Outbox, OutboxRef, SendError, ToOutbox};
+#[cfg(feature = "redb")]
+pub use redb::RedbStore;
 pub use store::{Batch, Change, Store, StoreError, Table};

@@ -195,6 +195,14 @@ pub(crate) struct Suspended {
     pub(crate) line: bool,
     /// For room in the mailboxes of these.
     pub(crate) rooms: Vec<Pid>,
+    /// For its disk.
+    pub(crate) disk: bool,
+}
+
+impl Suspended {
+    fn is_free(&self) -> bool {
+        !self.line && !self.disk && self.rooms.is_empty()
+    }
 }
 
 /// What becomes of a message at a bounded mailbox.
@@ -466,7 +474,7 @@ impl System {
         };
         let line = task.is_suspended();
         let held = task.data.extra().suspended.get_or_insert_default();
-        held.line |= line && held.rooms.is_empty();
+        held.line |= line && held.is_free();
         held.rooms.push(of);
         self.kernel.suspend(slot);
         self.kernel.trace.emit(Event::Held { pid, of });
@@ -485,13 +493,17 @@ impl System {
             return;
         };
         held.rooms.retain(|room| *room != of);
-        let free = held.rooms.is_empty() && !held.line;
         self.kernel.trace.emit(Event::Admitted { pid, of });
-        if free {
-            if let Some(process) = self.process(slot) {
-                process.extra().suspended = None;
-                process.wants = 0;
-            }
+        self.free(slot);
+    }
+
+    /// A suspended process is polled again, where it waits for nothing more.
+    pub(crate) fn free(&mut self, slot: u32) {
+        if let Some(process) = self.process(slot)
+            && let Some(extra) = process.extra.as_mut()
+            && extra.suspended.take_if(|held| held.is_free()).is_some()
+        {
+            process.wants = 0;
             self.kernel.release(slot);
         }
     }
@@ -530,6 +542,6 @@ impl Process {
             return true;
         };
         held.line = false;
-        held.rooms.is_empty()
+        held.is_free()
     }
 }

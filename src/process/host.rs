@@ -1,6 +1,7 @@
 //! The seam: what a node's processes ask of the world outside, and what it hands in.
 
 use super::blow::{Blow, Passing};
+use super::files::{FileAsker, FileDone, FileOp, Takes};
 use super::letters::bury_letter;
 use super::message::{Labeled, encode};
 use super::node::NodeState;
@@ -8,7 +9,9 @@ use super::system::Process;
 use super::target::Target;
 use crate::choice::{Choice, Lineage};
 use crate::kernel::{Drawn, Due, Kernel, Key, Reached, Time, What};
-use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId, PacketKind, Pid, Trace};
+use crate::trace::{
+    Broken, DeadReason, Event, FileReason, MessageId, NodeId, PacketKind, Pid, Trace,
+};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 
@@ -160,6 +163,15 @@ pub trait Host: Any {
 
     /// The node of this name.
     fn node(&self, name: &str) -> Option<NodeId>;
+
+    /// Does an operation on a file of the asker's node. Default: it has no disk.
+    fn file(&mut self, core: Core<'_>, asker: FileAsker, op: FileOp<'_>) -> FileDone {
+        let _ = (core, asker, op);
+        FileDone {
+            result: Err(FileReason::NoDisk),
+            takes: Takes::Nanos(0),
+        }
+    }
 
     /// Whether faults may befall processes where they pass ([`Host::befalls`]): asked once, when a runtime is
     /// made. Default: no.

@@ -12,6 +12,7 @@ mod distribution;
 mod ending;
 mod exit;
 mod few;
+mod files;
 mod host;
 mod letters;
 mod local;
@@ -42,6 +43,9 @@ pub use blow::{Blow, Moment, Passing};
 pub use bound::{MailboxBound, Overflow, TrySendError};
 pub use context::{Context, Never};
 pub use exit::{CallError, ExitReason, IntoExit};
+pub use files::{
+    BlockingFile, File, FileAnswer, FileAsker, FileDone, FileError, FileId, FileOp, Files, Takes,
+};
 pub use host::{Carries, Core, Host, Packet, PacketError, Via};
 pub use letters::DeadLetter;
 pub use mailbox::{Info, MonitorRef, Received};

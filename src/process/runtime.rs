@@ -180,6 +180,12 @@ impl Runtime {
         })
     }
 
+    /// A disk that hung goes on: what this process has asked of it
+    /// ([`Takes::Hangs`](super::Takes::Hangs)) is done.
+    pub fn files_go_on(&mut self, pid: Pid) {
+        self.enter(|| with(|system| system.files_go_on(pid)));
+    }
+
     /// When it has something to do next: now, where a process is ready; never, where nothing is to come but
     /// from outside.
     #[must_use]

@@ -75,12 +75,13 @@ impl Extra {
             behaviour,
             steps,
             strike,
+            files,
             bounded,
             suspended,
             foreign,
         } = self;
         (*children, *steps, *strike, *unsettled) = (0, 0, 0, false);
-        (*links, *monitors, *name) = Default::default();
+        (*links, *monitors, *name, *files) = Default::default();
         (*stream, *behaviour, *bounded, *suspended) = Default::default();
         aliases.clear();
         delayed.clear();

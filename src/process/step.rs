@@ -276,6 +276,9 @@ impl System {
             // Its node crashes, and the process with it.
             _ => self.graveyard.push(Remains::Body(body)),
         }
+        if self.owed_ns > 0 {
+            self.pay_disk(slot, pid);
+        }
         self.settle_poll();
     }
 
@@ -283,6 +286,7 @@ impl System {
     fn end_last(&mut self, slot: u32, ended: Result<ExitReason, Panicked>) {
         let pid = self.end_poll();
         self.current = Current::NONE;
+        self.owed_ns = 0;
         if self.tripped.is_none() {
             let reason = ended.unwrap_or_else(|panicked| {
                 self.note_panic(pid, &panicked);

@@ -8,6 +8,7 @@ use super::bound::{Bounded, Suspended};
 use super::ending::{End, EndKey};
 use super::exit::ExitReason;
 use super::few::Few;
+use super::files::Asked;
 use super::host::{Core, Host, Packet};
 use super::mailbox::{AnyMailbox, Info, MonitorRef};
 use super::node::NodeState;
@@ -47,6 +48,7 @@ pub(crate) mod wants {
     pub(crate) const MAIL: u8 = 1;
     pub(crate) const REPLY: u8 = 2;
     pub(crate) const TIME: u8 = 4;
+    pub(crate) const DISK: u8 = 8;
 }
 
 /// A process, beside its future.
@@ -94,6 +96,7 @@ pub(crate) struct Extra {
     pub(crate) steps: u32,
     /// A fault ends it as it takes its so-manieth message from now on; 0: none does.
     pub(crate) strike: u32,
+    pub(crate) files: Asked,
     /// What a mailbox with a bound keeps beside its queue.
     pub(crate) bounded: Option<Box<Bounded>>,
     /// What it waits for, where that is room in mailboxes.
@@ -251,6 +254,8 @@ pub(crate) struct System {
     pub(crate) spares: Spares,
     /// The call whose question is being put into a mailbox; 0 where what is put there is none.
     pub(crate) asking: u32,
+    /// How many nanoseconds the process that is polled owes to its disk.
+    pub(crate) owed_ns: u64,
     pub(crate) error: Option<Reached>,
     pub(crate) beat: Option<Arc<Beat>>,
     /// Root processes that ended by a panic or an error: their node, and the reason.
@@ -374,6 +379,7 @@ impl System {
             packets: Vec::new(),
             spares: Spares::default(),
             asking: 0,
+            owed_ns: 0,
             error: None,
             beat: None,
             ended_roots: Vec::new(),

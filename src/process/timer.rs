@@ -13,16 +13,16 @@ use std::time::Duration;
 
 /// A message that a timer will send.
 pub(crate) struct Delayed {
-    to: Target,
+    pub(super) to: Target,
     /// When it was to fire; it may be later.
-    at: Time,
-    key: Option<Key>,
+    pub(super) at: Time,
+    pub(super) key: Option<Key>,
     /// The message's id: who set the timer, and that process's count.
-    id: MessageId,
-    who: Lineage,
+    pub(super) id: MessageId,
+    pub(super) who: Lineage,
     /// The how-manieth timer of that process.
-    nth: u32,
-    send: Send,
+    pub(super) nth: u32,
+    pub(super) send: Send,
 }
 
 pub(crate) type Send = Box<dyn FnOnce(MessageId, Lineage)>;

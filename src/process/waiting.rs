@@ -50,6 +50,8 @@ pub enum Wait {
         /// Of whom.
         of: Called,
     },
+    /// Its disk, which is at work for it, or hangs.
+    Disk,
     /// Something in its mailbox; or, of what is there already, something else.
     Mail,
     /// A timer of its own: a sleep, or the end of a timeout.
@@ -99,6 +101,7 @@ impl System {
             let (pid, wanted, mailbox) = (process.pid, process.wants, process.mail as usize);
             let (calls, unset) = (process.calls(), process.unset());
             let (rooms, line) = (process.rooms(), process.waits_for_line());
+            let disk = process.waits_for_disk();
             let mut waits = Vec::new();
             if suspended {
                 let room = |of| Wait::Room {
@@ -106,6 +109,7 @@ impl System {
                 };
                 waits.extend(rooms.into_iter().map(room));
                 waits.extend(line.then_some(Wait::Writable));
+                waits.extend(disk.then_some(Wait::Disk));
             } else if ready {
                 waits.push(Wait::Turn { stalled });
             } else {
@@ -122,6 +126,9 @@ impl System {
                 }
                 if wanted & wants::MAIL != 0 {
                     waits.push(Wait::Mail);
+                }
+                if wanted & wants::DISK != 0 {
+                    waits.push(Wait::Disk);
                 }
                 if wanted & wants::TIME != 0 {
                     let due = timers.get(&slot).copied().into_iter().chain(unset).min();
@@ -231,7 +238,14 @@ impl Process {
             .extra
             .as_ref()
             .and_then(|extra| extra.suspended.as_ref());
-        held.is_none_or(|held| held.line || held.rooms.is_empty())
+        held.is_none_or(|held| held.line || (held.rooms.is_empty() && !held.disk))
+    }
+
+    /// Whether it waits for its disk, where it is suspended.
+    fn waits_for_disk(&self) -> bool {
+        let extra = self.extra.as_ref();
+        let held = extra.and_then(|extra| extra.suspended.as_ref());
+        held.is_some_and(|held| held.disk)
     }
 
     /// When the first of the timeouts of its calls is over for which no timer is set yet.
@@ -307,6 +321,7 @@ impl fmt::Display for Wait {
             }
             Wait::Writable => f.write_str("a connection that takes more"),
             Wait::Room { of } => write!(f, "room in the mailbox of {of}"),
+            Wait::Disk => f.write_str("its disk"),
             Wait::Mail => f.write_str("mail"),
             Wait::Timer { due: Some(due) } => write!(f, "a timer due at {due}"),
             Wait::Timer { due: None } => f.write_str("a timer"),

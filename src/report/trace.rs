@@ -324,6 +324,11 @@ impl<'a> Reader<'a> {
                 format!("a fault without effect{}", self.text(text, ": "))
             }
             Event::Struck { text, .. } => format!("is struck{}", self.text(text, ": ")),
+            Event::DiskStruck { fault, .. } => format!("its disk: {fault}"),
+            Event::DiskLost { files, entries, .. } => format!(
+                "its disk has lost what was not synced: {files} files are not as they were, \
+                 {entries} changes of names are gone"
+            ),
             Event::Stopping { .. } => "is asked to stop".to_owned(),
             Event::Halt { .. } => "stops".to_owned(),
             Event::Outdated { newer, .. } => {

@@ -3,9 +3,10 @@
 use super::fault::Fault;
 use super::process_rates::{OfProcesses, ProcessRates};
 use crate::choice::{Choice, Kind, Rate, RateError};
+use crate::disk::DiskFaults;
 use crate::kernel::nanos;
 use crate::net::{PacketFault, PacketFaults, RuleError};
-use crate::trace::PacketKind;
+use crate::trace::{DiskFault, PacketKind};
 use std::fmt;
 use std::time::Duration;
 
@@ -114,6 +115,8 @@ pub struct Faults {
     timers_late: Duration,
     drift_ppm: u32,
     pub(super) processes: OfProcesses,
+    disk: [f64; DiskFault::COUNT],
+    disk_stall: Duration,
     swarm: bool,
     spared: Vec<String>,
     packets: Vec<PacketFault>,
@@ -192,6 +195,8 @@ impl Faults {
             timers_late: Duration::ZERO,
             drift_ppm: 0,
             processes: OfProcesses::CALM,
+            disk: [0.0; DiskFault::COUNT],
+            disk_stall: Duration::from_millis(100),
             swarm: false,
             spared: Vec::new(),
             packets: Vec::new(),
@@ -374,6 +379,22 @@ impl Faults {
         self
     }
 
+    /// Operations on the disks of nodes suffer this so often, of those that can: `0.01` is one in a
+    /// hundred. What each does, [`DiskFault`] says. Default: never.
+    #[must_use]
+    pub fn disk(mut self, fault: DiskFault, rate: f64) -> Faults {
+        self.disk[fault as usize] = rate;
+        self
+    }
+
+    /// Operations on the disks of nodes take this much longer at most, so often. Default: never.
+    #[must_use]
+    pub fn slow_disks(mut self, rate: f64, most: Duration) -> Faults {
+        self.disk[DiskFault::Stall as usize] = rate;
+        self.disk_stall = most;
+        self
+    }
+
     /// Timers fire up to `most` later than they were set for.
     #[must_use]
     pub fn late_timers(mut self, most: Duration) -> Faults {
@@ -461,8 +482,25 @@ impl Faults {
             timers_late_ns: nanos(self.timers_late),
             drift_ppb: u64::from(self.drift_ppm) * 1000,
             processes: self.processes.rates()?,
+            disk: self.disk_faults()?,
             swarm: self.swarm,
         })
+    }
+}
+
+impl Faults {
+    fn disk_faults(&self) -> Result<DiskFaults, FaultError> {
+        let mut faults = DiskFaults::default();
+        for fault in DiskFault::ALL {
+            let rate = Rate::new(self.disk[fault as usize]);
+            let rate = rate.map_err(|error| FaultError::Rate(fault.text(), error))?;
+            faults = faults.with(fault, rate);
+        }
+        faults.stall_ns = nanos(self.disk_stall);
+        if self.disk[DiskFault::Stall as usize] > 0.0 && faults.stall_ns == 0 {
+            return Err(FaultError::Zero(DiskFault::Stall.text()));
+        }
+        Ok(faults)
     }
 }
 
@@ -522,6 +560,7 @@ pub(crate) struct Rates {
     pub(crate) timers_late_ns: u64,
     pub(crate) drift_ppb: u64,
     pub(crate) processes: ProcessRates,
+    pub(crate) disk: DiskFaults,
     pub(crate) swarm: bool,
 }
 
@@ -559,6 +598,12 @@ impl fmt::Display for Faults {
         if self.reorder > 0.0 {
             let share = percent(self.reorder);
             parts.push(format!("hold back {share} % up to {:?}", self.hold));
+        }
+        for fault in DiskFault::ALL {
+            let rate = self.disk[fault as usize];
+            if rate > 0.0 {
+                parts.push(format!("{fault} on {} % of disk operations", percent(rate)));
+            }
         }
         for class in Class::ALL {
             let Some((every, lasts)) = self.often[class as usize] else {

@@ -4,6 +4,7 @@
 
 mod blows;
 mod clock;
+mod disks;
 mod fault;
 mod faults;
 mod nemesis;

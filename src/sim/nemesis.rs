@@ -246,6 +246,10 @@ impl Run<'_> {
             system.node_ends(node.index(), event);
             system.forget_faults(node);
             let (world, mut core) = system.world();
+            match leaves {
+                Leaves::Orderly => world.disks.close(node),
+                Leaves::Abruptly | Leaves::Silently => world.crash_disk(&mut core, node, boot),
+            }
             world.leave(&mut core, node, leaves);
             if reboots {
                 let at = core.now().plus_nanos(down_ns);
@@ -350,6 +354,7 @@ impl Run<'_> {
             let owner = state.lineage.boot(state.boots);
             let (world, mut core) = system.world();
             world.add_machine(Some(old), owner);
+            world.disks.hand_over(old, newer);
             world.blows.moved(old, newer);
             world
                 .network
@@ -397,7 +402,10 @@ impl Run<'_> {
             system.kernel.trace.emit(Event::Quiet);
             let (world, mut core) = system.world();
             world.quiet(&mut core);
+            let now = core.now();
+            let freed = world.disks.quiet(now);
             let active = world.active.clone();
+            freed.into_iter().for_each(|pid| system.files_go_on(pid));
             system.no_more_blows();
             active
         });

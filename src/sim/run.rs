@@ -1,5 +1,6 @@
 //! One run: the cluster booted, stepped to its horizon, looked at, and taken down.
 
+use super::disks::Disks;
 use super::faults::Rates;
 use super::observe::{Observation, Observer};
 use super::outcome::{Outcome, RunError, Violation, print_pid};
@@ -12,6 +13,7 @@ use super::watch::Watch;
 use super::world::{Due, World};
 use crate::check::{Delivery, Supervisors};
 use crate::choice::{Choice, Chooser, Lineage, Oracle, Tape};
+use crate::disk;
 use crate::kernel::{Beat, Bounds, Reached, Time, run_user};
 use crate::net::{Connections, Model, Settings};
 use crate::process::{ExitReason, Runtime, StepError, Stepped, System, bury, step, tell, with};
@@ -66,6 +68,7 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     pub(crate) model: Model,
     pub(crate) settings: Settings,
+    pub(crate) disk: disk::Settings,
     pub(crate) rates: Rates,
     pub(crate) by_hand: Vec<Planned>,
     pub(crate) calm: bool,
@@ -172,12 +175,14 @@ impl Cluster {
         let mut model = self.model.clone();
         model.set_faults(rates.packets.clone());
         let connections = Connections::new(self.settings);
+        let disk_faults = rates.disk.clone();
         let mut world = World::new(
             model,
             connections,
             rates,
             self.ids.clone(),
             self.nodes.len(),
+            Disks::new(self.disk.clone(), disk_faults),
         );
         world.delivery = delivery.clone();
         let (names, bounds) = (self.names.clone(), self.bounds.clone());
@@ -388,7 +393,11 @@ impl Run<'_> {
         let Node { boot, spared, .. } = self.node(node);
         let spared = *spared;
         if spared {
-            with(|system| system.world().0.blows.spare(node));
+            with(|system| {
+                let (world, _) = system.world();
+                world.blows.spare(node);
+                world.disks.spare(node);
+            });
         }
         match boot(node) {
             Ok(_) if spared => {}

@@ -9,6 +9,7 @@ use super::run::{Boot, Chance, Cluster, Keep, Node, healed};
 use super::script::{Script, Sim};
 use super::view::View;
 use crate::choice::{DistributionError, Lineage, valid_name};
+use crate::disk;
 use crate::kernel::{Bounds, Time};
 use crate::net::{Model, Network};
 use crate::process::{self, Context, IntoExit, Message};
@@ -42,6 +43,9 @@ pub enum ScenarioError {
          `eventually`, `finally` or `sometimes`"
     )]
     NoProperties,
+    /// Its disks make no sense.
+    #[error(transparent)]
+    Disk(#[from] disk::SettingsError),
     /// A node's name does not do.
     #[error(
         "`{0}` cannot name a node: use 1 to 64 letters, digits, `_`, `-` or `.`, the \
@@ -141,6 +145,7 @@ pub struct Scenario {
     form: Form,
     nodes: Vec<Node>,
     network: Network,
+    disk: disk::Settings,
     faults: Faults,
     properties: Vec<Property>,
     horizon: Duration,
@@ -176,6 +181,7 @@ impl Scenario {
             form: Form::Sound,
             nodes: Vec::new(),
             network: Network::default(),
+            disk: disk::Settings::default(),
             faults: Faults::calm(),
             properties: Vec::new(),
             horizon: Duration::from_secs(60),
@@ -255,6 +261,14 @@ impl Scenario {
     #[must_use]
     pub fn network(mut self, network: Network) -> Scenario {
         self.network = network;
+        self.changed()
+    }
+
+    /// How large the disk of each node is, and how fast. Default: no bound, and as fast as a solid-state
+    /// disk.
+    #[must_use]
+    pub fn disk(mut self, settings: disk::Settings) -> Scenario {
+        self.disk = settings;
         self.changed()
     }
 
@@ -500,6 +514,7 @@ impl Scenario {
         {
             return Err(ScenarioError::SparedNode(name.clone()));
         }
+        self.disk.validate()?;
         let faults_end = horizon - quiet;
         let by_hand = self.planned(&ids, faults_end)?;
         let model = self.model(&ids, &rates, faults_end)?;
@@ -514,6 +529,7 @@ impl Scenario {
             nodes,
             model,
             settings: self.network.settings(),
+            disk: self.disk.clone(),
             rates,
             by_hand,
             script: self.script.clone(),

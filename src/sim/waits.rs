@@ -39,7 +39,7 @@ impl Waits {
 fn weight(wait: &Wait) -> u8 {
     match wait {
         Wait::Answer { .. } | Wait::End { .. } => 0,
-        Wait::Writable | Wait::Room { .. } => 1,
+        Wait::Writable | Wait::Room { .. } | Wait::Disk => 1,
         Wait::Turn { .. } => 2,
         Wait::Timer { .. } => 3,
         Wait::Mail => 4,

@@ -2,6 +2,7 @@
 
 use super::blows::Blows;
 use super::clock::Clock;
+use super::disks::Disks;
 use super::faults::Rates;
 use super::plan::Plan;
 use crate::check::Delivery;
@@ -11,7 +12,9 @@ use crate::net::{
     Carried, Connections, Effect, Head, Late, Leaves, Load, Model, PacketFaults, Passage, Passed,
     Surroundings, Waiter,
 };
-use crate::process::{Blow, Core, Host, News, Packet, Passing, System, Via};
+use crate::process::{
+    Blow, Core, FileAsker, FileDone, FileOp, Host, News, Packet, Passing, System, Via,
+};
 use crate::trace::{Broken, DeadReason, Event, MessageId, NodeId};
 use rustc_hash::FxHashMap;
 use std::any::Any;
@@ -103,6 +106,7 @@ pub(crate) struct World {
     /// How each node goes down, and comes back.
     pub(crate) downs: Vec<Down>,
     pub(crate) blows: Blows,
+    pub(crate) disks: Disks,
     /// Nothing happens any more before this moment, at the end of a run.
     pub(crate) nothing_before: Time,
     /// The letters of the run, as its events tell of them.
@@ -190,6 +194,7 @@ impl World {
         rates: Rates,
         ids: Arc<FxHashMap<String, NodeId>>,
         machines: usize,
+        disks: Disks,
     ) -> World {
         World {
             network,
@@ -206,6 +211,7 @@ impl World {
             active: BTreeSet::new(),
             downs: vec![Down::default(); machines],
             blows: Blows::default(),
+            disks,
             nothing_before: Time::ZERO,
             delivery: Rc::default(),
         }
@@ -595,6 +601,10 @@ impl Host for World {
 
     fn node(&self, name: &str) -> Option<NodeId> {
         self.ids.get(name).copied()
+    }
+
+    fn file(&mut self, core: Core<'_>, asker: FileAsker, op: FileOp<'_>) -> FileDone {
+        self.ask_disk(core, asker, op)
     }
 
     fn befalls(&mut self, mut core: Core<'_>, passing: &Passing<'_>) -> Option<Blow> {

@@ -1,5 +1,6 @@
 //! The closed list of events: everything that can happen in a run, as plain data.
 
+use super::file::DiskFault;
 use super::ids::{MessageId, Name, NodeId, PacketKind, Pid, TextId};
 use super::mail::{LetterId, Mailed};
 use super::supervision::Supervision;
@@ -238,6 +239,15 @@ pub enum Event {
     },
     /// A fault strikes a process where it is; `for_ns`: it is held up for so long.
     Struck { pid: Pid, for_ns: u64, text: TextId },
+    /// A fault befalls what a process asks of its disk.
+    DiskStruck { pid: Pid, fault: DiskFault },
+    /// A crash has taken what was not synced: so many files are not as they were, so many changes of
+    /// names are gone.
+    DiskLost {
+        node: NodeId,
+        files: u32,
+        entries: u32,
+    },
     /// A node was asked to stop.
     Stopping { node: NodeId },
     /// A node that was asked to stop has stopped.
@@ -414,6 +424,15 @@ impl Event {
                     letter.number ^ key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
                 )
             }
+            Event::DiskStruck { pid, fault } => words!(52, fault as u64, pid.as_u64()),
+            Event::DiskLost {
+                node,
+                files,
+                entries,
+            } => {
+                let lost = u64::from(files) | u64::from(entries) << 32;
+                words!(53, u64::from(node.0), lost)
+            }
             Event::Note { .. } => ([0; 4], 0),
         }
     }
@@ -473,6 +492,7 @@ impl Event {
             Event::Suspended { pid, .. }
             | Event::Released { pid }
             | Event::Struck { pid, .. }
+            | Event::DiskStruck { pid, .. }
             | Event::Supervision { by: pid, .. }
             | Event::Mail { by: pid, .. } => Some(pid),
             Event::NodeUp { .. }
@@ -480,6 +500,7 @@ impl Event {
             | Event::Fault { .. }
             | Event::FaultOver { .. }
             | Event::NoEffect { .. }
+            | Event::DiskLost { .. }
             | Event::Stopping { .. }
             | Event::Halt { .. }
             | Event::Outdated { .. }

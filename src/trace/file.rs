@@ -23,6 +23,8 @@ pub enum FileReason {
     Stopped = 6,
     /// This node has no disk.
     NoDisk = 7,
+    /// Somebody else of the node has it open, and for nobody else.
+    Locked = 8,
 }
 
 impl FileReason {
@@ -38,6 +40,7 @@ impl FileReason {
             FileReason::BadPath => "this is no path of a file",
             FileReason::Stopped => "the process is at its end",
             FileReason::NoDisk => "the node has no disk",
+            FileReason::Locked => "somebody else has it open, and for nobody else",
         }
     }
 }
@@ -72,6 +75,15 @@ pub enum DiskFault {
 impl DiskFault {
     /// How many there are.
     pub const COUNT: usize = 6;
+    /// All of them.
+    pub const ALL: [DiskFault; DiskFault::COUNT] = [
+        DiskFault::ReadError,
+        DiskFault::WriteError,
+        DiskFault::SyncError,
+        DiskFault::Rot,
+        DiskFault::Misdirect,
+        DiskFault::Stall,
+    ];
 
     /// What it is called.
     #[must_use]

@@ -5,6 +5,7 @@
 //! word.
 
 mod bank;
+mod files;
 mod host;
 mod packets;
 mod wire;

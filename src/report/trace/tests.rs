@@ -1,6 +1,7 @@
 //! The legend of the trace and what is printed cannot drift apart.
 
 use super::*;
+use crate::trace::DiskFault;
 use crate::trace::{Broken, DeadReason, Limit, Name, PacketKind, Restart, Strategy, WhyDead};
 
 const LEGEND: &str = include_str!("../../../docs/TRACE.md");
@@ -71,6 +72,8 @@ fn sort(event: &Event) -> usize {
         Event::Overloaded { .. } => 57,
         Event::Relieved { .. } => 58,
         Event::Struck { .. } => 59,
+        Event::DiskStruck { .. } => 71,
+        Event::DiskLost { .. } => 72,
         Event::Mail { what, .. } => match what {
             Mailed::Accepted { .. } => 61,
             Mailed::Sent => 62,
@@ -86,7 +89,7 @@ fn sort(event: &Event) -> usize {
     }
 }
 
-const SORTS: usize = 71;
+const SORTS: usize = 73;
 
 /// An example of each thing that a supervisor does.
 fn supervision(by: Pid, pid: Pid, id: TextId) -> impl Iterator<Item = Event> {
@@ -391,6 +394,15 @@ fn examples() -> Log {
             pid: till,
             for_ns: 2_000_000_000,
             text: hangs,
+        },
+        Event::DiskStruck {
+            pid: till,
+            fault: DiskFault::SyncError,
+        },
+        Event::DiskLost {
+            node: bank,
+            files: 2,
+            entries: 1,
         },
         Event::NoEffect {
             number: 1,
