@@ -10,6 +10,7 @@ mod cluster;
 mod local;
 mod mail;
 mod meter;
+mod queues;
 mod supervision;
 
 use meter::{Clock, Measured};
@@ -40,6 +41,7 @@ const WORKLOADS: &[Workload] = &[
     ("W3memgs", 100_000, supervision::idle),
     ("tree", 100_000, supervision::tree),
     ("mail_memory", 1_000_000, mail::memory),
+    ("queue", 100_000, queues::letters),
     ("chaos", 1_000, chaos::seeds),
     ("nodes10", 6_000, cluster::nodes10),
     ("nodes1000", 60, cluster::nodes1000),
