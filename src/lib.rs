@@ -49,7 +49,8 @@
 //! # Features
 //!
 //! `cli` (default): the command line, which brings clap and indicatif. `sim`, which it needs: scenarios,
-//! [`check()`], sweeps. `redb` (default): a store of mail in a file. Without all: the actors alone, for a host that drives a [`process::Runtime`].
+//! [`check()`], sweeps. `redb` (default): a store of mail in a file. Without all: the actors alone, for a
+//! host that drives a [`process::Runtime`].
 //!
 //! # Floors
 //!
