@@ -8,6 +8,7 @@ mod bad_input;
 mod chaos;
 mod clocks;
 mod cuts;
+mod disks;
 mod drawn;
 mod nodes;
 mod packets;
