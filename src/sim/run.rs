@@ -324,7 +324,9 @@ impl Run<'_> {
             for budget in &cluster.budgets {
                 for (on, path) in budget.spared(core.choice()) {
                     let node = all.iter().find(|(_, lineage)| *lineage == on);
-                    node.map(|(node, _)| world.disks.spare_file(*node, path));
+                    if let Some((node, _)) = node {
+                        world.disks.spare_file(*node, path);
+                    }
                 }
             }
             let (rates, end) = (&world.rates, cluster.faults_end);

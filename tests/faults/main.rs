@@ -7,6 +7,7 @@
 mod bad_input;
 mod chaos;
 mod clocks;
+mod copies;
 mod cuts;
 mod disks;
 mod drawn;
