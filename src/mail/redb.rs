@@ -21,6 +21,10 @@ const ABOUT: TableDefinition<'_, &str, u32> = TableDefinition::new("netsplit");
 ///
 /// It runs on the disk of its process's node, be that simulated or real. One process of a node has it
 /// open at a time. After an error it must be opened anew.
+///
+/// A sync that fails leaves a file of which nobody can tell what is on the disk: what was not synced can be
+/// read and is not there, and no later sync brings it there. Such a store is set aside under another name
+/// (`….unsynced`) until it is opened again, which writes all of it anew.
 pub struct RedbStore {
     database: Database,
     path: String,
@@ -33,16 +37,16 @@ impl RedbStore {
     /// [`StoreError`]: what is there is no store, is damaged, newer than this program, or open elsewhere; or
     /// the disk failed.
     pub fn open(files: Files, path: &str) -> Result<RedbStore, StoreError> {
-        let file = files.open_blocking(path, true);
-        let file = file.map_err(|error| of_file(path, &error))?;
-        let backend = Backend { file };
-        let database = Builder::new()
-            .set_cache_size(CACHE)
-            .create_with_backend(backend);
-        let store = RedbStore {
-            database: database.map_err(|error| of_database(path, error))?,
-            path: path.to_owned(),
+        let found = open_whole(files, path).map_err(|error| of_file(path, &error))?;
+        let file = match found {
+            Some(file) => file,
+            None => RedbStore::make(files, path)?,
         };
+        let backend = Backend {
+            file,
+            set_aside: Some((files, path.to_owned())),
+        };
+        let store = RedbStore::of(backend, path)?;
         store.check_version()?;
         // A new file has no name for good before its directory is synced; an old one may be new.
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
@@ -51,21 +55,51 @@ impl RedbStore {
         Ok(store)
     }
 
-    /// Notes the version in a new store; refuses one that is newer.
+    fn of(backend: Backend, path: &str) -> Result<RedbStore, StoreError> {
+        let database = Builder::new()
+            .set_cache_size(CACHE)
+            .create_with_backend(backend);
+        Ok(RedbStore {
+            database: database.map_err(|error| of_database(path, error))?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Makes an empty store. It gets its name when all of it is on the disk: redb does not know what it has
+    /// begun to make before a crash from what is damaged.
+    fn make(files: Files, path: &str) -> Result<BlockingFile, StoreError> {
+        let failed = |error: FileError| of_file(path, &error);
+        let new = format!("{path}.new");
+        let file = files.open_blocking(&new, true).map_err(failed)?;
+        file.truncate(0).map_err(failed)?;
+        let set_aside = None;
+        let store = RedbStore::of(Backend { file, set_aside }, path)?;
+        store.write(|transaction| {
+            transaction.open_table(ABOUT)?.insert("version", VERSION)?;
+            Ok(())
+        })?;
+        let closed = store.database.close();
+        closed.map_err(|error| of_database(path, error))?;
+        files.rename_blocking(&new, path).map_err(failed)?;
+        files.open_blocking(path, false).map_err(failed)
+    }
+
+    /// Refuses a store that is newer than this program, or none of ours.
     fn check_version(&self) -> Result<(), StoreError> {
+        let store = self.path.clone();
         let found = self.read(ABOUT, None, |about| {
             Ok(about.get("version")?.map(|version| version.value()))
         })?;
         match found {
             Some(found) if found > VERSION => Err(StoreError::Newer {
-                store: self.path.clone(),
+                store,
                 found,
                 known: VERSION,
             }),
             Some(_) => Ok(()),
-            None => self.write(|transaction| {
-                transaction.open_table(ABOUT)?.insert("version", VERSION)?;
-                Ok(())
+            None => Err(StoreError::Damaged {
+                store,
+                detail: "it is a database of another program: it names no version".to_owned(),
             }),
         }
     }
@@ -173,10 +207,52 @@ impl fmt::Debug for RedbStore {
     }
 }
 
+/// How much of a file is written anew at a time, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// The name of a store of which a sync has failed.
+fn aside(path: &str) -> String {
+    format!("{path}.unsynced")
+}
+
+/// Opens the file of a store, where there is one. Where a sync of it has failed, all of it is written anew
+/// first.
+fn open_whole(files: Files, path: &str) -> Result<Option<BlockingFile>, FileError> {
+    match opened(files, path)? {
+        Some(file) if !file.is_empty()? => return Ok(Some(file)),
+        _ => {}
+    }
+    let aside = aside(path);
+    let Some(file) = opened(files, &aside)? else {
+        return Ok(None);
+    };
+    let mut piece = Vec::new();
+    let (len, mut at) = (file.len()?, 0);
+    while at < len {
+        piece.resize(PIECE.min((len - at) as usize), 0);
+        file.read_at(at, &mut piece)?;
+        file.write_at(at, &piece)?;
+        at += piece.len() as u64;
+    }
+    file.sync()?;
+    files.rename_blocking(&aside, path)?;
+    drop(file);
+    opened(files, path)
+}
+
+fn opened(files: Files, path: &str) -> Result<Option<BlockingFile>, FileError> {
+    match files.open_blocking(path, false) {
+        Err(error) if error.reason == FileReason::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// A file of the node, as redb wants it.
 #[derive(Debug)]
 struct Backend {
     file: BlockingFile,
+    /// What is set aside where a sync fails, under this name.
+    set_aside: Option<(Files, String)>,
 }
 
 impl StorageBackend for Backend {
@@ -193,7 +269,12 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync().map_err(io::Error::other)
+        let synced = self.file.sync();
+        // Not where its process has ended: nothing has failed then, and nothing is renamed.
+        if let (Err(_), Some((files, path))) = (&synced, &self.set_aside) {
+            let _ = files.rename_blocking(path, &aside(path));
+        }
+        synced.map_err(io::Error::other)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
