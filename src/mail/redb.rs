@@ -1,6 +1,7 @@
 //! A store in a file, by redb.
 
 use super::store::{Batch, Store, StoreError, Table};
+use crate::kernel::{Panicked, run_user};
 use crate::process::{BlockingFile, FileError, Files};
 use crate::trace::FileReason;
 use redb::{
@@ -10,6 +11,8 @@ use redb::{
 use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// How much a store keeps of its file in memory, in bytes.
 const CACHE: usize = 4 << 20;
@@ -25,8 +28,13 @@ const ABOUT: TableDefinition<'_, &str, u32> = TableDefinition::new("netsplit");
 /// A sync that fails leaves a file of which nobody can tell what is on the disk: what was not synced can be
 /// read and is not there, and no later sync brings it there. Such a store is set aside under another name
 /// (`….unsynced`) until it is opened again, which writes all of it anew.
+///
+/// A file that is not as it was written is [`StoreError::Damaged`]: all of it is checked when it is opened, and
+/// what is read later is held against what was there before. One thing cannot be told: after a crash, the last
+/// commit that is damaged looks as one that the crash tore, and is taken back.
 pub struct RedbStore {
-    database: Database,
+    /// There until it is dropped.
+    database: Option<Database>,
     path: String,
 }
 
@@ -42,10 +50,7 @@ impl RedbStore {
             Some(file) => file,
             None => RedbStore::make(files, path)?,
         };
-        let backend = Backend {
-            file,
-            set_aside: Some((files, path.to_owned())),
-        };
+        let backend = Backend::new(file, Some((files, path.to_owned())));
         let store = RedbStore::of(backend, path)?;
         store.check_version()?;
         // A new file has no name for good before its directory is synced; an old one may be new.
@@ -56,11 +61,15 @@ impl RedbStore {
     }
 
     fn of(backend: Backend, path: &str) -> Result<RedbStore, StoreError> {
-        let database = Builder::new()
-            .set_cache_size(CACHE)
-            .create_with_backend(backend);
+        let opened = run_user(|| {
+            Builder::new()
+                .set_cache_size(CACHE)
+                .set_check_integrity_on_open(true)
+                .create_with_backend(backend)
+        });
+        let database = opened.map_err(|panicked| given_up(path, &panicked))?;
         Ok(RedbStore {
-            database: database.map_err(|error| of_database(path, error))?,
+            database: Some(database.map_err(|error| of_database(path, error))?),
             path: path.to_owned(),
         })
     }
@@ -73,12 +82,12 @@ impl RedbStore {
         let file = files.open_blocking(&new, true).map_err(failed)?;
         file.truncate(0).map_err(failed)?;
         let set_aside = None;
-        let store = RedbStore::of(Backend { file, set_aside }, path)?;
+        let mut store = RedbStore::of(Backend::new(file, set_aside), path)?;
         store.write(|transaction| {
             transaction.open_table(ABOUT)?.insert("version", VERSION)?;
             Ok(())
         })?;
-        let closed = store.database.close();
+        let closed = store.database.take().map_or(Ok(()), Database::close);
         closed.map_err(|error| of_database(path, error))?;
         files.rename_blocking(&new, path).map_err(failed)?;
         files.open_blocking(path, false).map_err(failed)
@@ -117,15 +126,14 @@ impl RedbStore {
         K: redb::Key + 'static,
         V: redb::Value + 'static,
     {
-        let found = || -> Result<R, redb::Error> {
-            let transaction = self.database.begin_read()?;
+        self.guarded(|database| {
+            let transaction = database.begin_read()?;
             match transaction.open_table(table) {
                 Ok(table) => read(&table),
                 Err(TableError::TableDoesNotExist(_)) => Ok(none),
                 Err(error) => Err(error.into()),
             }
-        };
-        found().map_err(|error| of_redb(&self.path, error))
+        })
     }
 
     /// Makes changes in one transaction, durable when this returns.
@@ -133,13 +141,42 @@ impl RedbStore {
         &self,
         change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StoreError> {
-        let made = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+        self.guarded(|database| {
+            let transaction = database.begin_write()?;
             change(&transaction)?;
             transaction.commit()?;
             Ok(())
+        })
+    }
+
+    /// Does it with the database. Where redb comes upon what cannot be in a store that is whole, it panics.
+    fn guarded<R>(
+        &self,
+        what: impl FnOnce(&Database) -> Result<R, redb::Error>,
+    ) -> Result<R, StoreError> {
+        let Some(database) = &self.database else {
+            return Err(of_redb(&self.path, redb::Error::DatabaseClosed));
         };
-        made().map_err(|error| of_redb(&self.path, error))
+        match run_user(|| what(database)) {
+            Ok(done) => done.map_err(|error| of_redb(&self.path, error)),
+            Err(panicked) => Err(given_up(&self.path, &panicked)),
+        }
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        // It writes a last time, and one that is damaged may panic at that, too.
+        let _ = run_user(|| drop(database));
+    }
+}
+
+#[cold]
+fn given_up(path: &str, panicked: &Panicked) -> StoreError {
+    StoreError::Damaged {
+        store: path.to_owned(),
+        detail: format!("redb has given it up: {}", panicked.message),
     }
 }
 
@@ -253,6 +290,37 @@ struct Backend {
     file: BlockingFile,
     /// What is set aside where a sync fails, under this name.
     set_aside: Option<(Files, String)>,
+    /// Of each page the hash of what was last written to it or read from it; 0 where that is not known.
+    seen: Mutex<Vec<u64>>,
+}
+
+/// How large the pages are whose hashes are kept, in bytes: redb's.
+const PAGE: usize = 4096;
+
+impl Backend {
+    fn new(file: BlockingFile, set_aside: Option<(Files, String)>) -> Backend {
+        Backend {
+            file,
+            set_aside,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pages of which these bytes are a part, each with its hash where all of it is there.
+fn pages(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (usize, Option<u64>)> {
+    let offset = offset as usize;
+    let (first, end) = (offset / PAGE, (offset + bytes.len()).div_ceil(PAGE));
+    (first..end).map(move |page| {
+        let from = (page * PAGE).checked_sub(offset);
+        let whole = from.and_then(|from| bytes.get(from..from + PAGE));
+        // 0 says that it is not known.
+        (page, whole.map(|whole| xxh3_64(whole).max(1)))
+    })
 }
 
 impl StorageBackend for Backend {
@@ -261,10 +329,24 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_at(offset, out).map_err(io::Error::other)
+        self.file.read_at(offset, out).map_err(io::Error::other)?;
+        let mut seen = self.seen();
+        for (page, hash) in pages(offset, out) {
+            let Some(hash) = hash else { continue };
+            if seen.len() <= page {
+                seen.resize(page + 1, 0);
+            }
+            if seen[page] != 0 && seen[page] != hash {
+                let what = format!("page {page} is not what was written there");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            seen[page] = hash;
+        }
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.seen().truncate(len as usize / PAGE);
         self.file.truncate(len).map_err(io::Error::other)
     }
 
@@ -278,6 +360,14 @@ impl StorageBackend for Backend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut seen = self.seen();
+        for (page, hash) in pages(offset, data) {
+            if seen.len() <= page {
+                seen.resize(page + 1, 0);
+            }
+            seen[page] = hash.unwrap_or(0);
+        }
+        drop(seen);
         self.file.write_at(offset, data).map_err(io::Error::other)
     }
 }
@@ -286,6 +376,11 @@ fn of_file(path: &str, error: &FileError) -> StoreError {
     match error.reason {
         FileReason::Full => StoreError::Full(path.to_owned()),
         FileReason::Locked => StoreError::Locked(path.to_owned()),
+        // It is shorter than what stands in it says.
+        FileReason::OutOfRange => StoreError::Damaged {
+            store: path.to_owned(),
+            detail: error.to_string(),
+        },
         _ => StoreError::Disk {
             store: path.to_owned(),
             detail: error.to_string(),

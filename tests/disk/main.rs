@@ -1,5 +1,6 @@
 //! A real database on the simulated disk: what redb has committed is there after every reboot.
 
+mod bad_input;
 mod ledger;
 mod mutants;
 

@@ -20,10 +20,19 @@ enum Syncs {
     ButSaysNothingWhereItFails,
 }
 
+/// A file as redb wants it.
 #[derive(Debug)]
-struct Backend {
+pub(crate) struct Backend {
     file: BlockingFile,
     syncs: Syncs,
+}
+
+impl Backend {
+    /// One without a defect.
+    pub(crate) fn honest(file: BlockingFile) -> Backend {
+        let syncs = Syncs::AsItShould;
+        Backend { file, syncs }
+    }
 }
 
 impl StorageBackend for Backend {
