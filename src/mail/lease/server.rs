@@ -162,8 +162,10 @@ impl GenServer for Serving {
         for (name, settings) in args.resources {
             state.declare(&name, settings, &mut turn)?;
         }
-        store.commit(&turn.batch).map_err(ExitReason::error)?;
-        turn.batch.clear();
+        if !turn.batch.is_empty() {
+            store.commit(&turn.batch).map_err(ExitReason::error)?;
+            turn.batch.clear();
+        }
         Ok(Serving {
             store,
             state,
