@@ -155,3 +155,100 @@ fn read(key: &[u8], value: &[u8]) -> Option<(String, u32, u64)> {
     let token = u64::from_be_bytes(value.try_into().ok()?);
     Some((resource, u32::from_be_bytes(*place), token))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::MemoryStore;
+
+    fn fencing(resource: &str, place: u32, token: u64) -> Fencing {
+        Fencing {
+            resource: resource.to_owned(),
+            place,
+            token,
+        }
+    }
+
+    /// Whether each of these is admitted, with a commit after it.
+    fn admitted(store: &mut MemoryStore, shown: &[Fencing]) -> Vec<bool> {
+        let mut fences = Fences::open(store).unwrap();
+        let admit = |fencing: &Fencing| {
+            let mut batch = Batch::new();
+            let admitted = fences.admit(fencing, &mut batch).is_ok();
+            store.commit(&batch).unwrap();
+            admitted
+        };
+        shown.iter().map(admit).collect()
+    }
+
+    #[test]
+    fn lease_fence_admits_no_token_after_a_greater_one_and_the_same_again_and_again() {
+        let shown = [3, 3, 5, 4, 5, 3, 6].map(|token| fencing("report", 0, token));
+        let expected = [true, true, true, false, true, false, true];
+        assert_eq!(admitted(&mut MemoryStore::new(), &shown), expected);
+        // Also where it is opened anew between all of them.
+        let mut store = MemoryStore::new();
+        for (shown, expected) in shown.iter().zip(expected) {
+            assert_eq!(
+                admitted(&mut store, std::slice::from_ref(shown)),
+                [expected]
+            );
+        }
+        let stale = Fences::open(&store)
+            .unwrap()
+            .admit(&shown[0], &mut Batch::new());
+        let said = "token 3 of place 0 of report comes too late: token 6 was here";
+        assert_eq!(stale.unwrap_err().to_string(), said);
+    }
+
+    #[test]
+    fn lease_fences_of_other_places_and_resources_stand_apart() {
+        let mut shown = Vec::new();
+        for (token, resource) in (1..).zip(["b", "a", "", "ab", "a\0\0\0\0", "\u{10ffff}"]) {
+            for place in [u32::MAX, 0, 0x6200_0000] {
+                shown.push(fencing(resource, place, 100 - token));
+            }
+        }
+        let mut store = MemoryStore::new();
+        assert!(
+            admitted(&mut store, &shown)
+                .iter()
+                .all(|admitted| *admitted)
+        );
+        assert_eq!(store.len(FENCES), Ok(18));
+        // All of them are there again.
+        shown.iter_mut().for_each(|fencing| fencing.token -= 1);
+        assert!(
+            !admitted(&mut store, &shown)
+                .iter()
+                .any(|admitted| *admitted)
+        );
+    }
+
+    #[test]
+    fn lease_fence_holds_within_a_group_and_is_written_again_where_its_batch_was_dropped() {
+        let mut store = MemoryStore::new();
+        let mut fences = Fences::open(&store).unwrap();
+        let mut batch = Batch::new();
+        assert!(fences.admit(&fencing("report", 0, 5), &mut batch).is_ok());
+        assert!(fences.admit(&fencing("report", 0, 4), &mut batch).is_err());
+        batch.clear();
+        assert!(fences.admit(&fencing("report", 0, 5), &mut batch).is_ok());
+        store.commit(&batch).unwrap();
+        assert_eq!(admitted(&mut store, &[fencing("report", 0, 4)]), [false]);
+    }
+
+    #[test]
+    fn lease_fences_that_are_damaged_are_an_error() {
+        for (key, value) in [(&b"abc"[..], &[0; 8][..]), (b"report\0\0\0\0", &[1, 2])] {
+            let (mut store, mut batch) = (MemoryStore::new(), Batch::new());
+            batch.put(FENCES, key, value);
+            store.commit(&batch).unwrap();
+            let opened = Fences::open(&store);
+            assert!(
+                matches!(opened, Err(StoreError::Damaged { .. })),
+                "{opened:?}"
+            );
+        }
+    }
+}

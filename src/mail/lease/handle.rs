@@ -138,9 +138,11 @@ impl Resource {
         let answer = match timeout {
             Some(timeout) => self.leases.call(ask, timeout).await,
             None => self.leases.call_for_ever(ask).await,
-        }?;
-        wish.is_open.set(false);
-        Ok(answer.map(
+        };
+        // Of a process that is there no more nobody else has heard of it.
+        let is_over = matches!(answer, Ok(_) | Err(CallError::NoProc | CallError::Exit(_)));
+        wish.is_open.set(!is_over);
+        Ok(answer?.map(
             |Grant {
                  fencing,
                  trusted_ns,
