@@ -2,11 +2,19 @@
 
 use super::common::{Shelf, TTL, leases, scene};
 use netsplit::mail::lease::{
-    AcquireError, DeclareError, LeaseError, LeaseSettings, Leases, Resource,
+    AcquireError, DeclareError, LeaseError, LeaseSettings, Leases, Resource, ToLeases,
 };
 use netsplit::mail::{Batch, MemoryStore, RedbStore, Store, StoreError, Table};
-use netsplit::{CallError, ExitReason, StartError, millis, secs};
+use netsplit::{Address, CallError, ExitReason, StartError, secs};
 use std::time::Duration;
+
+/// Leases did not start, and their reason says this.
+fn fails(started: Result<Address<ToLeases>, StartError>, said: &str) {
+    match started {
+        Err(StartError::Failed(ExitReason::Error(text))) => assert!(text.contains(said), "{text}"),
+        other => panic!("it should fail: {other:?}"),
+    }
+}
 
 #[test]
 fn lease_resource_declared_again_is_the_same_and_with_other_settings_an_error() {
@@ -23,10 +31,7 @@ fn lease_resource_declared_again_is_the_same_and_with_other_settings_an_error() 
         // Also by leases that are started with them: these do not start.
         netsplit::stop(scene.leases, ExitReason::Shutdown, secs(1)).await?;
         let other = Leases::new("leases", |_| Ok(Shelf)).resource("report", has.places(2));
-        let refused = other.start(&*scene.ctx).await;
-        assert!(
-            matches!(refused, Err(StartError::Failed(ExitReason::Error(text))) if text.contains("other settings"))
-        );
+        fails(other.start(&*scene.ctx).await, "other settings");
         Ok(())
     });
 }
@@ -134,7 +139,7 @@ fn lease_on_a_full_disk_is_not_granted_and_the_next_token_is_greater_still() {
             lines.declare(LeaseSettings::new(TTL).places(3)).await,
             Ok(())
         );
-        let new = Resource::new(netsplit::Address::named("test", "leases"), "new");
+        let new = Resource::new(Address::named("test", "leases"), "new");
         assert_eq!(
             new.declare(LeaseSettings::new(TTL)).await,
             Err(DeclareError::DiskFull)
@@ -190,17 +195,12 @@ fn lease_store_that_is_damaged_or_newer_or_locked_is_the_reason_of_a_failed_star
         ];
         for (nth, (store, said)) in cases.into_iter().enumerate() {
             let name = format!("other {nth}");
-            let started = Leases::new(&name, move |_| store).start(&*scene.ctx).await;
-            let said = matches!(&started, Err(StartError::Failed(ExitReason::Error(text))) if text.contains(said));
-            assert!(said, "{started:?}");
+            let other = Leases::new(&name, move |_| store);
+            fails(other.start(&*scene.ctx).await, said);
         }
         let on_disk = |name| Leases::new(name, |ctx| RedbStore::open(ctx.files(), "leases.redb"));
         on_disk("one").start(&*scene.ctx).await?;
-        let locked = on_disk("two").start(&*scene.ctx).await;
-        assert!(
-            matches!(&locked, Err(StartError::Failed(ExitReason::Error(text))) if text.contains("open elsewhere"))
-        );
-        scene.ctx.sleep(millis(1)).await;
+        fails(on_disk("two").start(&*scene.ctx).await, "open elsewhere");
         Ok(())
     });
 }

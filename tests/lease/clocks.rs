@@ -1,4 +1,4 @@
-//! Clocks that are wrong: as far as was said nobody holds what another believes to hold; further, somebody does.
+//! Clocks that are wrong: as far as was said no two believe to hold one place; further, two do.
 
 use super::common::run;
 use netsplit::mail::MemoryStore;

@@ -1,4 +1,4 @@
-//! All at once: those who grant and those who hold crash, pause, are cut off, and never do more hold than may.
+//! All at once: who grants and who holds crash, pause, are cut off; and never do more hold than may.
 
 use super::common::run;
 use netsplit::mail::RedbStore;
@@ -105,10 +105,11 @@ fn none_is_held_twice(view: &View, clocks_differ: bool) -> Result<(), String> {
     for ((node, pid), belief) in beliefs {
         let is_written_off = pid.node() != view.node(node);
         let lives = is_written_off || view.whereis(node, "worker") == Some(*pid);
-        if lives && earliest < belief.until.as_nanos() {
-            if let Some(other) = places.insert(belief.place, belief) {
-                return Err(format!("{belief:?} and {other:?}"));
-            }
+        if lives
+            && earliest < belief.until.as_nanos()
+            && let Some(other) = places.insert(belief.place, belief)
+        {
+            return Err(format!("{belief:?} and {other:?}"));
         }
     }
     Ok(())
