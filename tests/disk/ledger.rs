@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 const ROWS: Table = Table("rows");
 const COUNTS: Table = Table("counts");
-const PATH: &str = "ledger/store.redb";
+pub(crate) const PATH: &str = "ledger/store.redb";
 
 /// What is known of the store outside of the world.
 #[derive(Clone, Debug, Default)]

@@ -4,9 +4,12 @@ mod bad_input;
 mod ledger;
 mod mutants;
 
-use ledger::{Open, crashes, failing, scenario};
+use ledger::{Open, PATH, crashes, failing, scenario};
 use netsplit::mail::{RedbStore, Store};
-use netsplit::{Scenario, Violation};
+use netsplit::{
+    Address, Context, Flow, GenServer, Refusal, Scenario, Server, Supervisor, Violation, child,
+    millis, secs,
+};
 
 const REDB: Open = |files, path| {
     let store = RedbStore::open(files, path)?;
@@ -58,4 +61,55 @@ fn one_seed_gives_one_digest_with_a_database_too() {
         let digests = [(); 2].map(|()| scenario.run(seed).expect("it can run").digest);
         assert_eq!(digests[0], digests[1]);
     }
+}
+
+/// A server that has a store open, and panics when it is told.
+struct Shelf {
+    _store: RedbStore,
+}
+
+impl GenServer for Shelf {
+    type Args = ();
+    type Message = ();
+
+    async fn init((): (), ctx: &mut Context<()>) -> Result<Shelf, Refusal> {
+        let _store = RedbStore::open(ctx.files(), PATH)?;
+        Ok(Shelf { _store })
+    }
+
+    async fn handle(&mut self, (): (), _: &mut Context<()>) -> Flow {
+        panic!("as it was told")
+    }
+}
+
+#[test]
+fn a_store_can_be_opened_again_when_its_process_has_panicked_or_was_killed() {
+    let scenario = Scenario::new("shelf").script(|sim| {
+        sim.node("house", |ctx| {
+            let shelf = || Server::<Shelf>::with(()).name("shelf");
+            let tree = Supervisor::one_for_one().intensity(2, secs(60));
+            tree.child(child("shelf", shelf)).run(ctx)
+        });
+        sim.client("tester", |ctx: Context| async move {
+            ctx.sleep(secs(1)).await;
+            Address::named("house", "shelf").send(());
+        });
+        let mut before = None;
+        for boot in 0..3 {
+            sim.run_for(millis(700));
+            let now = sim.view(|view| view.whereis("house", "shelf"));
+            assert!(now.is_some() && now != before, "boot {boot}");
+            before = now;
+            if boot == 1 {
+                sim.kill("house", "shelf");
+            }
+        }
+    });
+    let outcome = scenario.run(1).expect("it can run");
+    assert!(
+        outcome.is_ok(),
+        "{:?} {:?}",
+        outcome.violation,
+        outcome.error
+    );
 }
