@@ -29,9 +29,9 @@ const ABOUT: TableDefinition<'_, &str, u32> = TableDefinition::new("netsplit");
 /// read and is not there, and no later sync brings it there. Such a store is set aside under another name
 /// (`….unsynced`) until it is opened again, which writes all of it anew.
 ///
-/// A file that is not as it was written is [`StoreError::Damaged`]: all of it is checked when it is opened, and
-/// what is read later is held against what was there before. One thing cannot be told: after a crash, the last
-/// commit that is damaged looks as one that the crash tore, and is taken back.
+/// A file that is not as it was written is [`StoreError::Damaged`]: all of it is checked when it is opened,
+/// and what is read later is held against what was there before. One thing cannot be told: the last commit
+/// before a crash, damaged, looks as one that the crash tore, and is taken back.
 pub struct RedbStore {
     /// There until it is dropped.
     database: Option<Database>,
