@@ -5,7 +5,7 @@ use super::record::{self, Record};
 use super::{Draft, SendError, Written};
 use crate::kernel::Time;
 use crate::mail::inbox::{self, Arrival};
-use crate::mail::letter::{Answer, Body, Key, Parcel, Receipt, Recipient};
+use crate::mail::letter::{Answer, Body, Key, Parcel, Receipt, Receipts, Recipient};
 use crate::mail::{Batch, MemoryStore, Store, StoreError, Table};
 use crate::otp::BackOff;
 use crate::process::{Tag, Target};
@@ -41,6 +41,7 @@ enum Action {
         key: u8,
         deadline_ms: Option<u16>,
         manner: Manner,
+        copies: u8,
         crash: Crash,
     },
     Deliver {
@@ -60,7 +61,7 @@ enum Action {
 #[derive(Clone, Debug)]
 enum Packet {
     Parcel(Parcel),
-    Receipt(Receipt),
+    Receipts(Receipts),
     Again(Recipient),
 }
 
@@ -148,7 +149,7 @@ impl World {
         if crash != Crash::BeforeCommit {
             self.outbox_store.commit(&batch).unwrap();
         }
-        let Effects { facts, parcels } = self.outbox.effects();
+        let Effects { facts, parcels } = std::mem::take(self.outbox.effects());
         if crash != Crash::Never {
             self.crash_outbox();
             return None;
@@ -159,9 +160,11 @@ impl World {
             }
         }
         for (_, parcel) in parcels {
-            let envelope = &parcel.envelope;
-            let last = self.attempts.insert(envelope.id, envelope.attempt);
-            assert!(last < Some(envelope.attempt), "an attempt has one number");
+            for sheet in &parcel.sheets {
+                let letter = parcel.head.letter(sheet.number);
+                let last = self.attempts.insert(letter, sheet.attempt);
+                assert!(last < Some(sheet.attempt), "an attempt has one number");
+            }
             self.packets.push(Packet::Parcel(parcel));
         }
         Some(result)
@@ -180,18 +183,31 @@ impl World {
     }
 
     fn post(&mut self, to: u8, key: u8, deadline_ms: Option<u16>, manner: Manner, crash: Crash) {
-        let number = self.posted.len() as u64;
-        self.posted.push((to, key, manner));
+        self.post_all(1, (to, key, manner), deadline_ms, crash);
+    }
+
+    /// Hands so many letters in at once.
+    fn post_all(
+        &mut self,
+        copies: u8,
+        posted: (u8, u8, Manner),
+        deadline_ms: Option<u16>,
+        crash: Crash,
+    ) {
+        let (to, key, _) = posted;
         let mut draft = Draft::to(recipient(to)).key(u64::from(key));
         if let Some(ms) = deadline_ms {
             let after = Duration::from_millis(1 + u64::from(ms));
             draft = draft.deadline(Duration::from_nanos(self.now.as_nanos()) + after);
         }
-        let written = written(draft, &number);
-        let letter = self.outbox_step(crash, |core, moment, batch| {
-            core.accept(written, moment, batch)
+        let first = self.posted.len() as u64;
+        let numbers = first..first + u64::from(copies);
+        self.posted.extend(numbers.clone().map(|_| posted));
+        let letters = self.outbox_step(crash, |core, moment, batch| {
+            let accept = |number| core.accept(written(draft, &number), moment, batch);
+            numbers.clone().map(accept).collect::<Vec<_>>()
         });
-        if let Some(letter) = letter {
+        for (letter, number) in letters.into_iter().flatten().zip(numbers) {
             let other = self.promised.insert(letter, number);
             assert_eq!(other, None, "a number was used twice");
         }
@@ -199,9 +215,9 @@ impl World {
 
     fn deliver(&mut self, packet: Packet, crash: Crash) {
         match packet {
-            Packet::Receipt(receipt) => {
+            Packet::Receipts(receipts) => {
                 self.outbox_step(crash, |core, moment, batch| {
-                    core.receipt(receipt, moment, batch);
+                    core.receipts(receipts, moment, batch);
                 });
             }
             Packet::Again(to) => {
@@ -214,37 +230,34 @@ impl World {
     fn deliver_parcel(&mut self, parcel: Parcel, crash: Crash) {
         let (mut batch, mut receipts) = (Batch::new(), Vec::new());
         let mut effects = self.inbox_store.len(EFFECTS).unwrap();
-        let envelope = parcel.envelope;
-        let mut next = match self.inbox.arrives(parcel) {
-            Arrival::Hand(parcel) => Some(parcel),
-            Arrival::Repeated(_, receipt) => {
-                receipts.push(receipt);
-                None
-            }
-            Arrival::Held | Arrival::Beyond => None,
-        };
-        next = next.or_else(|| self.inbox.released(&envelope));
-        while let Some(parcel) = next {
-            let (envelope, place) = (parcel.envelope, parcel.place);
-            let Some(body) = parcel.body else {
-                receipts.push(self.inbox.decided(&envelope, place, Answer::Done));
-                next = self.inbox.released(&envelope);
-                continue;
+        let Parcel { head, sheets } = parcel;
+        let at = self.inbox.opens(&head);
+        for sheet in sheets {
+            let mut next = match self.inbox.arrives(at, sheet) {
+                Arrival::Hand(sheet) => Some(sheet),
+                Arrival::Repeated(receipt) => {
+                    receipts.push(receipt);
+                    None
+                }
+                Arrival::Held | Arrival::Beyond => None,
             };
-            let number: u64 = record::read(body.bytes()).unwrap();
-            let times = self.requeued.entry(number).or_default();
-            *times += 1;
-            let answer = match self.posted[number as usize].2 {
-                Manner::RequeuesTwice if *times <= 2 => Answer::Requeue,
-                Manner::Rejects => Answer::Rejected("unwanted".to_owned()),
-                Manner::Acks | Manner::RequeuesTwice => Answer::Done,
-            };
-            if answer == Answer::Done {
-                batch.put(EFFECTS, effects.to_be_bytes(), number.to_be_bytes());
-                effects += 1;
+            next = next.or_else(|| self.inbox.released(at));
+            while let Some(sheet) = next {
+                let answer = match &sheet.body {
+                    Some(body) => self.read(body),
+                    None => Answer::Done,
+                };
+                if let (Some(body), Answer::Done) = (&sheet.body, &answer) {
+                    batch.put(
+                        EFFECTS,
+                        effects.to_be_bytes(),
+                        number_of(body).to_be_bytes(),
+                    );
+                    effects += 1;
+                }
+                receipts.push(self.inbox.decided(at, &sheet, answer));
+                next = self.inbox.released(at);
             }
-            receipts.push(self.inbox.decided(&envelope, place, answer));
-            next = self.inbox.released(&envelope);
         }
         self.inbox.seal(&mut batch);
         if crash != Crash::BeforeCommit {
@@ -253,8 +266,23 @@ impl World {
         if crash != Crash::Never {
             return self.crash_inbox();
         }
-        self.packets
-            .extend(receipts.into_iter().map(Packet::Receipt));
+        self.packets.push(Packet::Receipts(Receipts {
+            origin: head.origin,
+            to: head.to,
+            receipts,
+        }));
+    }
+
+    /// What the reader answers.
+    fn read(&mut self, body: &Body) -> Answer {
+        let number = number_of(body);
+        let times = self.requeued.entry(number).or_default();
+        *times += 1;
+        match self.posted[number as usize].2 {
+            Manner::RequeuesTwice if *times <= 2 => Answer::Requeue,
+            Manner::Rejects => Answer::Rejected("unwanted".to_owned()),
+            Manner::Acks | Manner::RequeuesTwice => Answer::Done,
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -264,8 +292,9 @@ impl World {
                 key,
                 deadline_ms,
                 manner,
+                copies,
                 crash,
-            } => self.post(to, key, deadline_ms, manner, crash),
+            } => self.post_all(copies, (to, key, manner), deadline_ms, crash),
             Action::Deliver { nth, again, crash } if !self.packets.is_empty() => {
                 let nth = nth % self.packets.len();
                 let packet = if again {
@@ -357,7 +386,27 @@ fn written(draft: Draft, message: &u64) -> Written {
     Written {
         draft,
         kind: Tag::of::<u64>(),
-        body: Body::of(message),
+        body: Body::of(message, &mut Vec::new()),
+    }
+}
+
+fn number_of(body: &Body) -> u64 {
+    record::read(body.bytes()).unwrap()
+}
+
+/// The receipt of the first letter of a parcel.
+fn receipt(parcel: &Parcel, attempt: u32, answer: Answer) -> Receipts {
+    let sheet = &parcel.sheets[0];
+    let receipt = Receipt {
+        number: sheet.number,
+        attempt,
+        place: sheet.place,
+        answer,
+    };
+    Receipts {
+        origin: parcel.head.origin,
+        to: parcel.head.to,
+        receipts: vec![receipt],
     }
 }
 
@@ -380,11 +429,12 @@ fn actions() -> impl Strategy<Value = Action> {
         0..3_u8,
         option::weighted(0.2, 0..2000_u16),
         manners,
+        1..4_u8,
         crashes(),
     );
     prop_oneof![
-        4 => post.prop_map(|(to, key, deadline_ms, manner, crash)| Action::Post {
-            to, key, deadline_ms, manner, crash,
+        4 => post.prop_map(|(to, key, deadline_ms, manner, copies, crash)| Action::Post {
+            to, key, deadline_ms, manner, copies, crash,
         }),
         12 => (any::<usize>(), any::<bool>(), crashes())
             .prop_map(|(nth, again, crash)| Action::Deliver { nth, again, crash }),
@@ -451,25 +501,16 @@ fn an_ack_counts_once_and_one_of_what_was_never_sent_not_at_all() {
     let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
         panic!("a parcel was sent");
     };
-    let receipt = |attempt| Receipt {
-        letter: parcel.envelope.id,
-        attempt,
-        to: parcel.envelope.to,
-        place: parcel.place,
-        answer: Answer::Done,
-    };
-    let facts = |world: &mut World, receipt: Receipt| {
+    let receipt = |attempt| receipt(&parcel, attempt, Answer::Done);
+    let facts = |world: &mut World, receipts: Receipts| {
         world.outbox_step(Crash::Never, |core, moment, batch| {
-            core.receipt(receipt, moment, batch);
-            let facts = core.effects().facts;
-            facts.iter().map(|fact| fact.what).collect::<Vec<_>>()
+            core.receipts(receipts, moment, batch);
+            let facts = core.effects().facts.drain(..);
+            facts.map(|fact| fact.what).collect::<Vec<_>>()
         })
     };
-    let of_another = Receipt {
-        letter: LetterId {
-            origin: Name::new("another"),
-            number: 1,
-        },
+    let of_another = Receipts {
+        origin: Name::new("another"),
         ..receipt(1)
     };
     assert_eq!(facts(&mut world, of_another), Some(vec![Mailed::StaleAck]));
@@ -486,7 +527,7 @@ fn a_letter_that_is_too_large_too_late_or_one_too_many_is_refused() {
     let world = World::new();
     let draft = Draft::to(recipient(0));
     let large = Written {
-        body: Body::of(&vec![7_u8; 200]),
+        body: Body::of(&vec![7_u8; 200], &mut Vec::new()),
         ..written(draft, &1)
     };
     let too_large = SendError::TooLarge {
@@ -534,7 +575,7 @@ fn a_letter_for_which_nobody_stands_is_set_aside_at_its_deadline_and_those_after
     let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
         panic!("the second was sent");
     };
-    assert_eq!((parcel.place, parcel.after), (2, 0));
+    assert_eq!((parcel.sheets[0].place, parcel.sheets[0].after), (2, 0));
 }
 
 #[test]
@@ -574,7 +615,7 @@ fn a_stored_letter_reads_back_as_it_was() {
             number: 9,
         }),
         deadline_ns: Some(5),
-        body: Some(Body::of(&7_u64)),
+        body: Some(Body::of(&7_u64, &mut Vec::new())),
     };
     let (mut store, mut batch) = (MemoryStore::new(), Batch::new());
     record::put_letter(&mut batch, 12, &record);
@@ -601,7 +642,7 @@ fn a_letter_whose_predecessor_expired_before_it_left_follows_the_one_before_that
     let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
         panic!("the last was sent");
     };
-    assert_eq!((parcel.place, parcel.after), (6, 4));
+    assert_eq!((parcel.sheets[0].place, parcel.sheets[0].after), (6, 4));
 }
 
 #[test]
@@ -632,17 +673,11 @@ fn a_nack_of_an_earlier_attempt_says_nothing_of_the_one_on_its_way() {
     let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
         panic!("a second attempt was made");
     };
-    assert_eq!(parcel.envelope.attempt, 2);
-    let nack = |attempt| Receipt {
-        letter: parcel.envelope.id,
-        attempt,
-        to: parcel.envelope.to,
-        place: parcel.place,
-        answer: Answer::Requeue,
-    };
+    assert_eq!(parcel.sheets[0].attempt, 2);
     for (attempt, what) in [(1, Mailed::StaleAck), (2, Mailed::Returned)] {
         let told = world.outbox_step(Crash::Never, |core, moment, batch| {
-            core.receipt(nack(attempt), moment, batch);
+            let nack = receipt(&parcel, attempt, Answer::Requeue);
+            core.receipts(nack, moment, batch);
             core.effects().facts.pop().map(|fact| fact.what)
         });
         assert_eq!(told, Some(Some(what)));
