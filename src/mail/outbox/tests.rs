@@ -95,10 +95,14 @@ fn recipient(number: u8) -> Recipient {
 }
 
 fn open_outbox(store: &mut MemoryStore) -> Core {
+    open_outbox_with(store, OPTIONS)
+}
+
+fn open_outbox_with(store: &mut MemoryStore, options: Options) -> Core {
     let mut batch = Batch::new();
     let from = Target::Name(NodeId::new(0), Name::new("outbox"));
     let mut origin = || Name::new("outbox@a");
-    let core = Core::open(store, OPTIONS, from, &mut origin, &mut batch).unwrap();
+    let core = Core::open(store, options, from, &mut origin, &mut batch).unwrap();
     store.commit(&batch).unwrap();
     core
 }
@@ -480,6 +484,62 @@ fn a_window_bounds_what_is_on_its_way_to_one_recipient_and_no_other() {
     let ack = world.packets.pop().unwrap();
     world.deliver(ack, Crash::Never);
     assert_eq!(world.packets.len(), 5, "the next one leaves");
+}
+
+#[test]
+fn letters_that_leave_at_once_share_parcels_of_bounded_size_and_are_tried_again_each_for_itself() {
+    let mut store = MemoryStore::new();
+    let mut core = open_outbox_with(
+        &mut store,
+        Options {
+            window: 1000,
+            ..OPTIONS
+        },
+    );
+    let mut rng = 0;
+    let mut draw = |below: u64| {
+        rng += 7_919_001;
+        rng % below
+    };
+    let mut moment = Moment {
+        now: Time::ZERO,
+        wall_ns: 0,
+        draw: &mut draw,
+        route: &|_| None,
+    };
+    let (draft, body) = (Draft::to(recipient(0)).key(1), "x".repeat(70));
+    for _ in 0..100 {
+        let written = Written {
+            draft,
+            kind: Tag::of::<String>(),
+            body: Body::of(&body, &mut Vec::new()),
+        };
+        core.accept(written, &mut moment, &mut Batch::new());
+    }
+    let sent = std::mem::take(core.effects()).parcels;
+    let sizes: Vec<usize> = sent.iter().map(|(_, parcel)| parcel.sheets.len()).collect();
+    assert_eq!(sizes, [13, 13, 13, 13, 13, 13, 13, 9]);
+    for (_, parcel) in &sent {
+        let bytes = crate::process::encode(parcel, Vec::new());
+        assert!(bytes.len() <= 1472, "{} bytes", bytes.len());
+    }
+    // At the earliest a half of the first wait is over: then it is drawn who waits how much longer.
+    let mut tried = BTreeSet::new();
+    for ms in 50..=100 {
+        moment.now = Time::ZERO + Duration::from_millis(ms);
+        core.due(&mut moment, &mut Batch::new());
+        tried.insert(
+            core.effects()
+                .parcels
+                .drain(..)
+                .map(|(_, parcel)| parcel.sheets.len())
+                .sum(),
+        );
+    }
+    assert!(
+        tried.len() > 2 && tried.iter().all(|letters: &usize| *letters < 20),
+        "{tried:?}"
+    );
 }
 
 #[test]
