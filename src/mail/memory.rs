@@ -47,7 +47,8 @@ type Entries = BTreeMap<Key, Box<[u8]>>;
 /// A [`Store`] in memory: as quick as can be, and gone with its process.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct MemoryStore {
-    tables: BTreeMap<Table, Entries>,
+    /// In the order of their names; they are few.
+    tables: Vec<(Table, Entries)>,
 }
 
 impl MemoryStore {
@@ -56,11 +57,36 @@ impl MemoryStore {
     pub fn new() -> MemoryStore {
         MemoryStore::default()
     }
+
+    /// Where a table is, or would be.
+    fn place(&self, table: Table) -> Result<usize, usize> {
+        // Mostly it is the very same constant.
+        let is_same = |(known, _): &(Table, Entries)| std::ptr::eq(known.0, table.0);
+        match self.tables.iter().position(is_same) {
+            Some(place) => Ok(place),
+            None => self
+                .tables
+                .binary_search_by_key(&table, |(known, _)| *known),
+        }
+    }
+
+    fn entries(&self, table: Table) -> Option<&Entries> {
+        let place = self.place(table).ok()?;
+        Some(&self.tables[place].1)
+    }
+
+    fn entries_mut(&mut self, table: Table) -> &mut Entries {
+        let place = self.place(table).unwrap_or_else(|place| {
+            self.tables.insert(place, (table, Entries::new()));
+            place
+        });
+        &mut self.tables[place].1
+    }
 }
 
 impl Store for MemoryStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let entries = self.tables.get(&table);
+        let entries = self.entries(table);
         let value = entries.and_then(|entries| entries.get(&Key::new(key)));
         Ok(value.map(|value| value.to_vec()))
     }
@@ -75,7 +101,7 @@ impl Store for MemoryStore {
         if from > to {
             return Ok(());
         }
-        if let Some(entries) = self.tables.get(&table) {
+        if let Some(entries) = self.entries(table) {
             let mut found = entries.range(Key::new(from)..=Key::new(to));
             found.all(|(key, value)| key.show(|key| each(key, value)));
         }
@@ -83,26 +109,19 @@ impl Store for MemoryStore {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        // Mostly the changes of a table come in runs.
-        let mut changes = batch.changes().peekable();
-        while let Some(table) = changes.peek().map(|change| change.table) {
-            let entries = self.tables.entry(table).or_default();
-            while let Some(change) = changes.next_if(|change| change.table == table) {
-                let key = Key::new(change.key);
-                match change.value {
-                    Some(value) => drop(entries.insert(key, value.into())),
-                    None => drop(entries.remove(&key)),
-                }
+        for change in batch.changes() {
+            let (entries, key) = (self.entries_mut(change.table), Key::new(change.key));
+            match change.value {
+                Some(value) => drop(entries.insert(key, value.into())),
+                None => drop(entries.remove(&key)),
             }
         }
         Ok(())
     }
 
     fn len(&self, table: Table) -> Result<u64, StoreError> {
-        Ok(self
-            .tables
-            .get(&table)
-            .map_or(0, |entries| entries.len() as u64))
+        let entries = self.entries(table);
+        Ok(entries.map_or(0, |entries| entries.len() as u64))
     }
 }
 
