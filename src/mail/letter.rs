@@ -239,7 +239,7 @@ pub(super) enum Answer {
     Unreadable,
 }
 
-/// Acks and nacks of letters of one outbox to one recipient, on their way back. Each names letter and attempt.
+/// Acks and nacks of letters of one outbox to one recipient, on their way back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Receipts {
     /// The outbox, over all its reboots.
@@ -249,7 +249,7 @@ pub(super) struct Receipts {
     pub(super) receipts: Vec<Receipt>,
 }
 
-/// An ack or a nack.
+/// An ack or a nack: it names letter and attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Receipt {
     /// The number of the letter.

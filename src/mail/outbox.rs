@@ -3,6 +3,7 @@
 mod core;
 mod record;
 mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 
