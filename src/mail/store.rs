@@ -1,6 +1,6 @@
 //! Where mail is kept: tables of bytes, changed in transactions.
 
-use crate::process::{Message, encode_after};
+use crate::process::{ExitReason, Message, encode_after};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -203,4 +203,10 @@ pub enum StoreError {
         /// What the disk said.
         detail: String,
     },
+}
+
+impl From<StoreError> for ExitReason {
+    fn from(error: StoreError) -> ExitReason {
+        ExitReason::error(error)
+    }
 }
