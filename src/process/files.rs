@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::message::Message;
-use super::system::{Current, System, act, try_with, wants, with};
+use super::system::{Current, System, act, current, try_with, wants, with};
 use super::target::Target;
 use super::timer::{Alarm, Delayed, wait};
 use crate::choice::Lineage;
@@ -167,6 +167,8 @@ pub struct Files(());
 /// An open file of the process's node; closed when it is dropped.
 #[derive(Debug)]
 pub struct File {
+    /// Who has opened it.
+    of: Pid,
     id: FileId,
     path: String,
 }
@@ -446,10 +448,9 @@ impl BlockingFile {
 
 impl Drop for File {
     fn drop(&mut self) {
+        // Of a process that was killed, too: its system closes what it has left open.
         try_with(|system| {
-            if system.budget > 0 {
-                let _ = system.file(FileOp::Close(self.id), true);
-            }
+            system.close_file(self.of, self.id);
             Some(())
         });
     }
@@ -458,6 +459,7 @@ impl Drop for File {
 fn opened(path: &str, answer: FileAnswer) -> Result<File, FileError> {
     match answer {
         FileAnswer::Opened(id) => Ok(File {
+            of: current().pid,
             id,
             path: path.to_owned(),
         }),
@@ -559,6 +561,17 @@ impl System {
         }
         let (host, core) = self.core();
         host.file(core, asker, op)
+    }
+
+    fn close_file(&mut self, of: Pid, file: FileId) {
+        let asker = FileAsker {
+            pid: of,
+            who: Lineage::RUN,
+            nth: 0,
+            is_blocking: true,
+        };
+        let (host, core) = self.core();
+        let _ = host.file(core, asker, FileOp::Close(file));
     }
 
     /// How often the disk has gone on for the current process.

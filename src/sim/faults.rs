@@ -1,6 +1,7 @@
 //! Which faults a run may have, and how often: a profile, not yet drawn.
 
 use super::fault::Fault;
+use super::mail_rates::{MailRates, OfMail};
 use super::process_rates::{OfProcesses, ProcessRates};
 use crate::choice::{Choice, Kind, Rate, RateError};
 use crate::disk::DiskFaults;
@@ -25,12 +26,16 @@ pub(crate) enum Class {
     Kill = 8,
     CrashAtMessage = 9,
     Flood = 10,
+    Storm = 11,
+    Outage = 12,
 }
 
 impl Class {
-    pub(crate) const COUNT: usize = 11;
+    pub(crate) const COUNT: usize = 13;
     /// Those that befall processes come after these.
     pub(super) const OF_NODES: usize = 8;
+    /// And those that befall mail after these.
+    pub(super) const OF_PROCESSES: usize = 11;
     pub(crate) const ALL: [Class; Class::COUNT] = [
         Class::Crash,
         Class::PowerCut,
@@ -43,6 +48,8 @@ impl Class {
         Class::Kill,
         Class::CrashAtMessage,
         Class::Flood,
+        Class::Storm,
+        Class::Outage,
     ];
 
     /// What it does, and what its duration means.
@@ -59,6 +66,8 @@ impl Class {
             Class::Kill => ("kill a process", ""),
             Class::CrashAtMessage => ("crash a process", "at its next message, up to number"),
             Class::Flood => ("flood a mailbox", "with up to"),
+            Class::Storm => ("send all mail again", ""),
+            Class::Outage => ("take a keeper of mail down", "for"),
         }
     }
 
@@ -66,7 +75,7 @@ impl Class {
     const fn needs_length(self) -> bool {
         matches!(
             self,
-            Class::Pause | Class::Zombie | Class::Cut | Class::ClockStep
+            Class::Pause | Class::Zombie | Class::Cut | Class::ClockStep | Class::Outage
         )
     }
 
@@ -84,6 +93,8 @@ impl Class {
             Class::Kill => Kind::Kill,
             Class::CrashAtMessage => Kind::CrashAtMessage,
             Class::Flood => Kind::Flood,
+            Class::Storm => Kind::Storm,
+            Class::Outage => Kind::Outage,
         }
     }
 }
@@ -115,6 +126,7 @@ pub struct Faults {
     timers_late: Duration,
     drift_ppm: u32,
     pub(super) processes: OfProcesses,
+    pub(super) mail: OfMail,
     disk: [f64; DiskFault::COUNT],
     disk_stall: Duration,
     swarm: bool,
@@ -195,6 +207,7 @@ impl Faults {
             timers_late: Duration::ZERO,
             drift_ppm: 0,
             processes: OfProcesses::CALM,
+            mail: OfMail::CALM,
             disk: [0.0; DiskFault::COUNT],
             disk_stall: Duration::from_millis(100),
             swarm: false,
@@ -482,6 +495,7 @@ impl Faults {
             timers_late_ns: nanos(self.timers_late),
             drift_ppb: u64::from(self.drift_ppm) * 1000,
             processes: self.processes.rates()?,
+            mail: self.mail.rates()?,
             disk: self.disk_faults()?,
             swarm: self.swarm,
         })
@@ -560,11 +574,17 @@ pub(crate) struct Rates {
     pub(crate) timers_late_ns: u64,
     pub(crate) drift_ppb: u64,
     pub(crate) processes: ProcessRates,
+    pub(crate) mail: MailRates,
     pub(crate) disk: DiskFaults,
     pub(crate) swarm: bool,
 }
 
 impl Rates {
+    /// Whether anything may befall a process where it passes.
+    pub(crate) fn strike(&self) -> bool {
+        self.processes.strike() || self.mail.strike()
+    }
+
     /// How often a class comes; `None` where it never does and nobody but the seed is asked. A tape may
     /// have a fault that the profile, or the run of a swarm, does not.
     pub(crate) fn often(&self, class: Class, choice: &Choice) -> Option<Often> {
@@ -629,6 +649,7 @@ impl fmt::Display for Faults {
             parts.push(format!("clocks up to {most} parts in a million wrong"));
         }
         parts.extend(self.processes.parts(percent));
+        parts.extend(self.mail.parts(percent));
         parts.extend(self.packets.iter().map(ToString::to_string));
         let by_hand = self.by_hand.iter();
         parts.extend(by_hand.map(|(at, fault)| format!("at {at:?} {fault}")));

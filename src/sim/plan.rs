@@ -251,15 +251,32 @@ impl Draft<'_> {
                     messages: self.how_many(who, window, self.rates.processes.flood),
                 },
             },
+            Class::Storm => Fault::Process {
+                node,
+                what: ProcessFault::Redeliver {
+                    who: Who::Keeper(self.pick(who, window)),
+                },
+            },
+            Class::Outage => Fault::Process {
+                node,
+                what: ProcessFault::Outage {
+                    who: Who::Keeper(self.pick(who, window)),
+                    lasts: self.lasts(who, window),
+                },
+            },
             Class::Cut => return None,
         })
     }
 
     /// Which process it befalls.
     fn victim(&mut self, who: Lineage, window: u64) -> Who {
+        Who::Drawn(self.pick(who, window))
+    }
+
+    fn pick(&mut self, who: Lineage, window: u64) -> u64 {
         let nth = (self.class as u64) << 40 | window;
         let site = Site::new(Kind::Victim, who, nth);
-        Who::Drawn(self.choice.draw(site, Shape::Rank))
+        self.choice.draw(site, Shape::Rank)
     }
 
     /// At which message, or with how many: 1 to `most`.

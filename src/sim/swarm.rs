@@ -3,9 +3,12 @@
 use super::faults::{Class, Often, Rates};
 use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
 use crate::trace::PacketKind;
+use std::cell::Cell;
 
 /// Levels at which a kind of fault can be on in a run of a swarm.
 const LEVELS: u64 = 3;
+/// How many draws come before those about mail, made or not.
+const BEFORE_MAIL: u64 = 21;
 
 impl Rates {
     /// The rates of one run: of a swarm, each kind is on or off, at a level that is drawn.
@@ -14,9 +17,10 @@ impl Rates {
             return;
         }
         let even = Rate::new(0.5).unwrap_or(Rate::ALWAYS);
-        let mut nth = 0;
+        let nth = Cell::new(0);
         let mut level = || {
-            nth += 1;
+            nth.set(nth.get() + 1);
+            let nth = nth.get();
             let site = Site::new(Kind::Swarm, Lineage::RUN, nth);
             match choice.draw(site, Shape::Sometimes(even, LEVELS)) {
                 0 => 0.0,
@@ -31,7 +35,8 @@ impl Rates {
             packets.duplicate[kind] = scaled(packets.duplicate[kind], doubled);
         }
         self.packets.reorder = scaled(self.packets.reorder, held);
-        let (of_nodes, of_processes) = self.often.split_at_mut(Class::OF_NODES);
+        let (of_processes, of_mail) = self.often.split_at_mut(Class::OF_PROCESSES);
+        let (of_nodes, of_processes) = of_processes.split_at_mut(Class::OF_NODES);
         let scale = |often: &mut Option<Often>, by| {
             *often = often.map(|often| Often {
                 rate: scaled(often.rate, by),
@@ -49,11 +54,16 @@ impl Rates {
                 .for_each(|often| scale(often, level()));
             self.processes.scale([level(), level(), level(), level()]);
         }
+        nth.set(BEFORE_MAIL);
+        if self.mail.strike() || of_mail.iter().any(Option::is_some) {
+            of_mail.iter_mut().for_each(|often| scale(often, level()));
+            self.mail.scale([level(), level(), level()]);
+        }
     }
 }
 
 /// What the draws of a swarm decide about, counted from 1.
-const SWARM: [&str; 10 + Class::COUNT] = [
+const SWARM: [&str; 13 + Class::COUNT] = [
     "lost packets",
     "duplicates",
     "packets held back",
@@ -75,6 +85,11 @@ const SWARM: [&str; 10 + Class::COUNT] = [
     "failing inits",
     "hanging inits",
     "slow terminates",
+    "redelivery storms",
+    "outages of mail",
+    "lost acks",
+    "acks sent twice",
+    "late acks",
 ];
 
 /// What the `nth` draw of a swarm is about.

@@ -9,6 +9,7 @@ mod chaos;
 mod clocks;
 mod cuts;
 mod drawn;
+mod mail;
 mod nodes;
 mod packets;
 mod processes;

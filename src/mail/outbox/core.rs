@@ -485,6 +485,18 @@ impl Core {
         }
     }
 
+    /// All that has left and is not acked is due now.
+    pub(crate) fn redeliver(&mut self, moment: &Moment<'_>) {
+        for (at, stream) in self.streams.iter_mut().enumerate() {
+            for place in stream.lowest..stream.untried {
+                if let Some(slot) = stream.slot(place) {
+                    slot.due = moment.now;
+                    self.due.push(Reverse((moment.now, at, place)));
+                }
+            }
+        }
+    }
+
     /// Time has passed: gives up what is past its deadline, and tries again what is due.
     pub(crate) fn due(&mut self, moment: &mut Moment<'_>, batch: &mut Batch) {
         while let Some(&Reverse((deadline, at, place))) = self.deadlines.peek() {

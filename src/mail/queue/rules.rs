@@ -24,6 +24,8 @@ pub(crate) type Tag = u64;
 pub(crate) struct Turn {
     /// The wall clock, in nanoseconds.
     pub(crate) now: u64,
+    /// The clock that only goes forward, in nanoseconds.
+    pub(crate) uptime: u64,
     /// What must be stored before any effect.
     pub(crate) batch: Batch,
     pub(crate) effects: Vec<Effect>,
@@ -59,6 +61,8 @@ pub(crate) struct Bounds {
     pub(crate) letter_bytes: u64,
     /// For how many letters of a queue its place is held in memory.
     pub(crate) window: usize,
+    /// How long a consumer may have a letter before it settles it.
+    pub(crate) ack_timeout_ns: u64,
 }
 
 /// A letter that comes.
@@ -100,6 +104,8 @@ struct Held {
     place: Place,
     record: Record,
     has_begun: bool,
+    /// When it was given to it, by the clock that only goes forward.
+    since: u64,
 }
 
 /// All queues of a broker.
@@ -114,6 +120,8 @@ pub(crate) struct State {
     consumers: BTreeMap<Tag, Consumer>,
     consumers_before: u64,
     unacked: FxHashMap<u64, Held>,
+    /// When it is looked next for consumers that settle nothing.
+    next_look: u64,
     /// Queues of which letters may have to go somewhere.
     stirred: BTreeSet<u32>,
     pub(crate) counts: QueueCounts,
@@ -140,6 +148,7 @@ impl State {
             consumers: BTreeMap::new(),
             consumers_before: 0,
             unacked: FxHashMap::default(),
+            next_look: 0,
             stirred: BTreeSet::new(),
             counts: QueueCounts::default(),
         };
@@ -435,6 +444,42 @@ impl State {
         self.settle_down(turn);
     }
 
+    /// The consumers that have had a letter for longer than they may, unsettled. They are looked for four
+    /// times in the time that they have.
+    pub(crate) fn overdue(&mut self, turn: &Turn) -> Vec<Tag> {
+        let most = self.bounds.ack_timeout_ns;
+        if turn.uptime < self.next_look {
+            return Vec::new();
+        }
+        self.next_look = turn.uptime.saturating_add(most / 4 + 1);
+        let held = self.unacked.values();
+        let overdue = held.filter(|held| turn.uptime - held.since >= most);
+        let overdue: BTreeSet<Tag> = overdue.map(|held| held.by).collect();
+        overdue.into_iter().collect()
+    }
+
+    /// When consumers are looked at next: where one has a letter.
+    pub(crate) fn next_look(&self) -> Option<u64> {
+        (!self.unacked.is_empty()).then_some(self.next_look)
+    }
+
+    /// Takes all letters back from their consumers, to their places: nobody is to blame. They are given out
+    /// again at once, as another attempt.
+    pub(crate) fn redeliver(&mut self, turn: &mut Turn) {
+        let mut all: Vec<Held> = self.unacked.drain().map(|(_, held)| held).collect();
+        all.sort_unstable_by_key(|held| (held.queue, held.place));
+        for mut held in all {
+            self.free_a_place(&held);
+            if std::mem::take(&mut held.has_begun) {
+                held.record.tries -= 1;
+                let key = key(held.queue, held.place);
+                turn.batch.put(LETTERS, key, held.record.to_bytes());
+            }
+            self.give_back(held, false, turn);
+        }
+        self.settle_down(turn);
+    }
+
     /// When the next letter's time is over, as far as is known.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let lines = self.queues.iter().map(|known| &known.line);
@@ -527,6 +572,7 @@ impl State {
                 place,
                 record,
                 has_begun: false,
+                since: turn.uptime,
             };
             self.unacked.insert(record.number, held);
             self.counts.delivered += 1;

@@ -345,6 +345,7 @@ impl Both {
     fn new(window: usize) -> Both {
         let bounds = Bounds {
             letter_bytes: LETTER_BYTES,
+            ack_timeout_ns: u64::MAX,
             window,
         };
         let (store, mut turn) = (MemoryStore::new(), Turn::default());
