@@ -24,7 +24,7 @@ pub enum Moment<'a> {
     Init(Option<&'a str>),
     /// It is about to run its `terminate`, started under this name.
     Terminate(Option<&'a str>),
-    /// It is about to send an ack (a message of [`PacketKind::Ack`]): its how-manieth.
+    /// It is about to send an ack, as [`PacketKind::Ack`](crate::PacketKind::Ack): its how-manieth.
     Ack(u32),
 }
 

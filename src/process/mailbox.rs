@@ -107,7 +107,8 @@ pub enum Info {
     Timeout,
     /// Something that no protocol knows: a fault has flooded the mailbox with it.
     Noise,
-    /// To one that [keeps mail](crate::Context::keeps_mail): send again what is not acked. A fault asks for it.
+    /// To one that [keeps mail](crate::Context::keeps_mail): send again what is not acked. A fault asks for
+    /// it.
     Redeliver,
 }
 

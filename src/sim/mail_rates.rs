@@ -122,9 +122,9 @@ impl Faults {
         self
     }
 
-    /// Sets off a redelivery storm on each node, on average once in `every`: of those that keep mail then, but
-    /// for the node's first process, one (drawn) sends all again that is not acked. Where there is none it is
-    /// a fault without effect.
+    /// Sets off a redelivery storm on each node, on average once in `every`: of those that keep mail then,
+    /// but for the node's first process, one (drawn) sends all again that is not acked. Where there is none
+    /// it is a fault without effect.
     #[must_use]
     pub fn redelivery_storms(self, every: Duration) -> Faults {
         self.often(Class::Storm, every, Duration::ZERO)

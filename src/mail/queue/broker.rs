@@ -172,6 +172,8 @@ where
 /// A consumer as the process knows it.
 #[derive(Debug)]
 struct Consumer {
+    /// The call in which it asked to be one.
+    asked: (Pid, u32),
     monitor: MonitorRef,
     /// What it has been given, and was not sent as yet.
     out: VecDeque<Record>,
@@ -311,11 +313,19 @@ impl<S: Store, O> Serving<S, O> {
                 self.answers.push(Answer::Declared(reply_to, declared));
             }
             ToBroker::Consume(name, prefetch, exclusively, reply_to) => {
-                let consumer = (reply_to.caller(), prefetch, exclusively);
+                let consumer = (reply_to.call(), prefetch, exclusively);
                 let consumes = self.consume(&name, consumer, ctx);
                 self.answers.push(Answer::Consumes(reply_to, consumes));
             }
             ToBroker::Cancel(tag) => self.cancel(tag, ctx),
+            ToBroker::Disown(pid, call) => {
+                let is_it = |consumer: &Consumer| consumer.asked == (pid, call);
+                let mut consumers = self.consumers.iter();
+                let tag = consumers.find(|(_, consumer)| is_it(consumer));
+                if let Some((&tag, _)) = tag {
+                    self.cancel(tag, ctx);
+                }
+            }
             ToBroker::Info(name, reply_to) => reply_to.reply(self.state.info(&name)),
             ToBroker::Counts(reply_to) => reply_to.reply(self.state.counts),
         }
@@ -369,14 +379,15 @@ impl<S: Store, O> Serving<S, O> {
     fn consume(
         &mut self,
         name: &str,
-        (pid, prefetch, exclusively): (Pid, u32, bool),
+        (asked, prefetch, exclusively): ((Pid, u32), u32, bool),
         ctx: &Context<ToBroker>,
     ) -> Result<Tag, ConsumeError> {
         let tag = self
             .state
             .consume(name, prefetch, exclusively, &mut self.turn)?;
         let consumer = Consumer {
-            monitor: ctx.monitor(pid),
+            asked,
+            monitor: ctx.monitor(asked.0),
             out: VecDeque::new(),
             asks: None,
         };
