@@ -1,103 +1,17 @@
 //! Which faults a run may have, and how often: a profile, not yet drawn.
 
+use super::class::Class;
+use super::disk_rates::{DiskRates, OfDisks};
 use super::fault::Fault;
 use super::mail_rates::{MailRates, OfMail};
 use super::process_rates::{OfProcesses, ProcessRates};
-use crate::choice::{Choice, Kind, Rate, RateError};
-use crate::disk::DiskFaults;
+use crate::choice::{Choice, Rate, RateError};
+use crate::disk::Budget;
 use crate::kernel::nanos;
 use crate::net::{PacketFault, PacketFaults, RuleError};
-use crate::trace::{DiskFault, PacketKind};
+use crate::trace::PacketKind;
 use std::fmt;
 use std::time::Duration;
-
-/// Faults that come again and again, each by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Class {
-    Crash = 0,
-    PowerCut = 1,
-    Stop = 2,
-    Pause = 3,
-    Zombie = 4,
-    Cut = 5,
-    Break = 6,
-    ClockStep = 7,
-    Kill = 8,
-    CrashAtMessage = 9,
-    Flood = 10,
-    Storm = 11,
-    Outage = 12,
-}
-
-impl Class {
-    pub(crate) const COUNT: usize = 13;
-    /// Those that befall processes come after these.
-    pub(super) const OF_NODES: usize = 8;
-    /// And those that befall mail after these.
-    pub(super) const OF_PROCESSES: usize = 11;
-    pub(crate) const ALL: [Class; Class::COUNT] = [
-        Class::Crash,
-        Class::PowerCut,
-        Class::Stop,
-        Class::Pause,
-        Class::Zombie,
-        Class::Cut,
-        Class::Break,
-        Class::ClockStep,
-        Class::Kill,
-        Class::CrashAtMessage,
-        Class::Flood,
-        Class::Storm,
-        Class::Outage,
-    ];
-
-    /// What it does, and what its duration means.
-    const fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Class::Crash => ("crash", "for"),
-            Class::PowerCut => ("cut the power", "for"),
-            Class::Stop => ("stop", "for"),
-            Class::Pause => ("pause", "for"),
-            Class::Zombie => ("write off", "for"),
-            Class::Cut => ("cut the network", "for"),
-            Class::Break => ("break a connection", ""),
-            Class::ClockStep => ("step a clock", "by up to"),
-            Class::Kill => ("kill a process", ""),
-            Class::CrashAtMessage => ("crash a process", "at its next message, up to number"),
-            Class::Flood => ("flood a mailbox", "with up to"),
-            Class::Storm => ("send all mail again", ""),
-            Class::Outage => ("take a keeper of mail down", "for"),
-        }
-    }
-
-    /// Whether it would be nothing if it lasted no time; one that goes down can reboot at once.
-    const fn needs_length(self) -> bool {
-        matches!(
-            self,
-            Class::Pause | Class::Zombie | Class::Cut | Class::ClockStep | Class::Outage
-        )
-    }
-
-    /// The kind of the draw that says when it comes.
-    pub(crate) const fn kind(self) -> Kind {
-        match self {
-            Class::Crash => Kind::Crash,
-            Class::PowerCut => Kind::PowerCut,
-            Class::Stop => Kind::Stop,
-            Class::Pause => Kind::Pause,
-            Class::Zombie => Kind::Zombie,
-            Class::Cut => Kind::Cut,
-            Class::Break => Kind::Break,
-            Class::ClockStep => Kind::ClockStep,
-            Class::Kill => Kind::Kill,
-            Class::CrashAtMessage => Kind::CrashAtMessage,
-            Class::Flood => Kind::Flood,
-            Class::Storm => Kind::Storm,
-            Class::Outage => Kind::Outage,
-        }
-    }
-}
 
 /// A profile of faults: how often each kind comes, and single ones by hand. [`Faults::calm`] has none,
 /// [`Faults::chaos`] all.
@@ -126,9 +40,8 @@ pub struct Faults {
     timers_late: Duration,
     drift_ppm: u32,
     pub(super) processes: OfProcesses,
+    pub(super) disks: OfDisks,
     pub(super) mail: OfMail,
-    disk: [f64; DiskFault::COUNT],
-    disk_stall: Duration,
     swarm: bool,
     spared: Vec<String>,
     packets: Vec<PacketFault>,
@@ -164,6 +77,25 @@ pub enum FaultError {
     /// A cut that has not two nodes to cut apart, or a connection of a node with itself.
     #[error("`{0}` has nothing between which it could lie: name two nodes, one on each side")]
     NoSides(Box<Fault<String>>),
+    /// A fault names a file by what is no path.
+    #[error(
+        "`{0}` names no path of a file: write parts of letters, digits, `_`, `-` and `.` with `/` between"
+    )]
+    Path(Box<Fault<String>>),
+    /// Slow disks that are as fast as ever.
+    #[error("a slow disk takes {0} times as long: give it 2 at least")]
+    NotSlow(u32),
+    /// A copy lies on a node that is not there.
+    #[error("a copy lies on the node `{0}`, which the cluster does not have")]
+    CopyNode(String),
+    /// A copy that is none.
+    #[error("`{1}` on `{0}` is no copy: it is named twice, or is no path of a file")]
+    Copy(String, String),
+    /// A budget that spares nothing.
+    #[error(
+        "{0} of {1} copies may be hurt, so none is spared: name more copies, or let fewer be hurt"
+    )]
+    AllCopies(usize, usize),
     /// A fault that lasts no time.
     #[error("`{0}` ends when it begins: it must last longer than 0")]
     NoTime(Box<Fault<String>>),
@@ -207,9 +139,8 @@ impl Faults {
             timers_late: Duration::ZERO,
             drift_ppm: 0,
             processes: OfProcesses::CALM,
+            disks: OfDisks::CALM,
             mail: OfMail::CALM,
-            disk: [0.0; DiskFault::COUNT],
-            disk_stall: Duration::from_millis(100),
             swarm: false,
             spared: Vec::new(),
             packets: Vec::new(),
@@ -392,22 +323,6 @@ impl Faults {
         self
     }
 
-    /// Operations on the disks of nodes suffer this so often, of those that can: `0.01` is one in a
-    /// hundred. What each does, [`DiskFault`] says. Default: never.
-    #[must_use]
-    pub fn disk(mut self, fault: DiskFault, rate: f64) -> Faults {
-        self.disk[fault as usize] = rate;
-        self
-    }
-
-    /// Operations on the disks of nodes take this much longer at most, so often. Default: never.
-    #[must_use]
-    pub fn slow_disks(mut self, rate: f64, most: Duration) -> Faults {
-        self.disk[DiskFault::Stall as usize] = rate;
-        self.disk_stall = most;
-        self
-    }
-
     /// Timers fire up to `most` later than they were set for.
     #[must_use]
     pub fn late_timers(mut self, most: Duration) -> Faults {
@@ -433,6 +348,14 @@ impl Faults {
         &self.by_hand
     }
 
+    /// What is hurt of which data at most; `is_node` says whether the cluster has a node of that name.
+    pub(crate) fn budgets(
+        &self,
+        is_node: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Budget>, FaultError> {
+        self.disks.budgets(is_node)
+    }
+
     /// What is aimed at packets.
     pub(crate) fn aimed(&self) -> &[PacketFault] {
         &self.packets
@@ -449,6 +372,8 @@ impl Faults {
         for (_, fault) in &self.by_hand {
             checked(fault)?;
         }
+        // Whether there are such nodes is looked up when a scenario is run.
+        self.disks.budgets(|_| true)?;
         self.rates().map(drop)
     }
 
@@ -495,26 +420,10 @@ impl Faults {
             timers_late_ns: nanos(self.timers_late),
             drift_ppb: u64::from(self.drift_ppm) * 1000,
             processes: self.processes.rates()?,
+            disks: self.disks.rates()?,
             mail: self.mail.rates()?,
-            disk: self.disk_faults()?,
             swarm: self.swarm,
         })
-    }
-}
-
-impl Faults {
-    fn disk_faults(&self) -> Result<DiskFaults, FaultError> {
-        let mut faults = DiskFaults::default();
-        for fault in DiskFault::ALL {
-            let rate = Rate::new(self.disk[fault as usize]);
-            let rate = rate.map_err(|error| FaultError::Rate(fault.text(), error))?;
-            faults = faults.with(fault, rate);
-        }
-        faults.stall_ns = nanos(self.disk_stall);
-        if self.disk[DiskFault::Stall as usize] > 0.0 && faults.stall_ns == 0 {
-            return Err(FaultError::Zero(DiskFault::Stall.text()));
-        }
-        Ok(faults)
     }
 }
 
@@ -532,6 +441,8 @@ pub(crate) fn checked(fault: &Fault<String>) -> Result<(), FaultError> {
     match fault {
         Fault::Process { what, .. } if what.takes_no_time() => Err(FaultError::NoTime(boxed())),
         Fault::Process { what, .. } if what.is_nothing() => Err(FaultError::Nothing(boxed())),
+        Fault::Disk { what, .. } if what.is_nothing() => Err(FaultError::Nothing(boxed())),
+        Fault::Disk { what, .. } if what.bad_path().is_some() => Err(FaultError::Path(boxed())),
         Fault::Cut { cut, .. } if !cut.divides() => Err(FaultError::NoSides(boxed())),
         Fault::Cut {
             flap: Some(period), ..
@@ -574,8 +485,8 @@ pub(crate) struct Rates {
     pub(crate) timers_late_ns: u64,
     pub(crate) drift_ppb: u64,
     pub(crate) processes: ProcessRates,
+    pub(crate) disks: DiskRates,
     pub(crate) mail: MailRates,
-    pub(crate) disk: DiskFaults,
     pub(crate) swarm: bool,
 }
 
@@ -619,12 +530,7 @@ impl fmt::Display for Faults {
             let share = percent(self.reorder);
             parts.push(format!("hold back {share} % up to {:?}", self.hold));
         }
-        for fault in DiskFault::ALL {
-            let rate = self.disk[fault as usize];
-            if rate > 0.0 {
-                parts.push(format!("{fault} on {} % of disk operations", percent(rate)));
-            }
-        }
+        parts.extend(self.disks.parts(percent));
         for class in Class::ALL {
             let Some((every, lasts)) = self.often[class as usize] else {
                 continue;
@@ -635,7 +541,8 @@ impl fmt::Display for Faults {
                 None if how_long.is_empty() => String::new(),
                 None => format!(" {how_long} {lasts:?}"),
             };
-            parts.push(format!("{word} every {every:?}{lasts}"));
+            let more = self.disks.more(class).unwrap_or_default();
+            parts.push(format!("{word} every {every:?}{lasts}{more}"));
         }
         if self.slow > 0.0 {
             let (share, step) = (percent(self.slow), self.slow_step);
@@ -659,6 +566,7 @@ impl fmt::Display for Faults {
         if !self.spared.is_empty() {
             parts.push(format!("sparing {}", self.spared.join(", ")));
         }
+        parts.extend(self.disks.copies());
         f.write_str(if parts.is_empty() { "calm" } else { "" })?;
         f.write_str(&parts.join(", "))
     }

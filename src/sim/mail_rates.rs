@@ -1,6 +1,7 @@
 //! How often faults befall mail: acks, and those who keep letters until they are acked.
 
-use super::faults::{Class, FaultError, Faults};
+use super::class::Class;
+use super::faults::{FaultError, Faults};
 use crate::choice::{Rate, RateError};
 use crate::kernel::nanos;
 use std::time::Duration;
@@ -82,7 +83,7 @@ impl MailRates {
 }
 
 impl Faults {
-    /// The same profile and, in the same swarm, all that can befall mail: a tenth of the acks lost, a fifth
+    /// The same profile and, in its swarm, all that can befall mail: a tenth of the acks lost, a fifth
     /// sent twice, a tenth up to 5 s late; and on each node, of those who keep mail, one sends all again that
     /// is not acked every 20 s, and one is down every 20 s for 3 s.
     ///

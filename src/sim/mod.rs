@@ -3,7 +3,10 @@
 //! It makes one run of one seed or tape. How runs are searched is the business of the floor below.
 
 mod blows;
+mod class;
 mod clock;
+mod disk_fault;
+mod disk_rates;
 mod disks;
 mod fault;
 mod faults;
@@ -26,6 +29,7 @@ mod watch;
 mod world;
 
 pub use crate::process::{Called, Wait, Waiting};
+pub use disk_fault::DiskTrouble;
 pub use fault::Fault;
 pub(crate) use faults::WINDOW_NS;
 pub use faults::{FaultError, Faults};

@@ -1,14 +1,13 @@
 //! Swarms: which kinds of faults a run has, and how much of each.
 
-use super::faults::{Class, Often, Rates};
+use super::class::Class;
+use super::faults::{Often, Rates};
 use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
-use crate::trace::PacketKind;
+use crate::trace::{DiskFault, PacketKind};
 use std::cell::Cell;
 
 /// Levels at which a kind of fault can be on in a run of a swarm.
 const LEVELS: u64 = 3;
-/// How many draws come before those about mail, made or not.
-const BEFORE_MAIL: u64 = 21;
 
 impl Rates {
     /// The rates of one run: of a swarm, each kind is on or off, at a level that is drawn.
@@ -17,11 +16,10 @@ impl Rates {
             return;
         }
         let even = Rate::new(0.5).unwrap_or(Rate::ALWAYS);
-        let nth = Cell::new(0);
+        let decided = Cell::new(0);
         let mut level = || {
-            nth.set(nth.get() + 1);
-            let nth = nth.get();
-            let site = Site::new(Kind::Swarm, Lineage::RUN, nth);
+            decided.set(decided.get() + 1);
+            let site = Site::new(Kind::Swarm, Lineage::RUN, decided.get());
             match choice.draw(site, Shape::Sometimes(even, LEVELS)) {
                 0 => 0.0,
                 level => 0.5_f64.powi((LEVELS - level) as i32),
@@ -35,8 +33,9 @@ impl Rates {
             packets.duplicate[kind] = scaled(packets.duplicate[kind], doubled);
         }
         self.packets.reorder = scaled(self.packets.reorder, held);
-        let (of_processes, of_mail) = self.often.split_at_mut(Class::OF_PROCESSES);
-        let (of_nodes, of_processes) = of_processes.split_at_mut(Class::OF_NODES);
+        let (others, of_mail) = self.often.split_at_mut(Class::OF_MAIL);
+        let (others, of_disks) = others.split_at_mut(Class::OF_DISKS);
+        let (of_nodes, of_processes) = others.split_at_mut(Class::OF_PROCESSES);
         let scale = |often: &mut Option<Often>, by| {
             *often = often.map(|often| Often {
                 rate: scaled(often.rate, by),
@@ -54,7 +53,12 @@ impl Rates {
                 .for_each(|often| scale(often, level()));
             self.processes.scale([level(), level(), level(), level()]);
         }
-        nth.set(BEFORE_MAIL);
+        decided.set(BEFORE_DISKS);
+        if self.disks.strike() || of_disks.iter().any(Option::is_some) {
+            of_disks.iter_mut().for_each(|often| scale(often, level()));
+            self.disks.scale([(); DiskFault::COUNT].map(|()| level()));
+        }
+        decided.set(BEFORE_MAIL);
         if self.mail.strike() || of_mail.iter().any(Option::is_some) {
             of_mail.iter_mut().for_each(|often| scale(often, level()));
             self.mail.scale([level(), level(), level()]);
@@ -62,8 +66,13 @@ impl Rates {
     }
 }
 
+/// How many draws there are at most before those about disks.
+const BEFORE_DISKS: u64 = 21;
+/// The same, about mail.
+const BEFORE_MAIL: u64 = 32;
+
 /// What the draws of a swarm decide about, counted from 1.
-const SWARM: [&str; 13 + Class::COUNT] = [
+const SWARM: [&str; 13 + Class::COUNT + DiskFault::COUNT] = [
     "lost packets",
     "duplicates",
     "packets held back",
@@ -85,6 +94,17 @@ const SWARM: [&str; 13 + Class::COUNT] = [
     "failing inits",
     "hanging inits",
     "slow terminates",
+    "full disks",
+    "slow disks",
+    "hanging disks",
+    "disks rolled back",
+    "wiped disks",
+    "read errors",
+    "write errors",
+    "sync errors",
+    "bit rot",
+    "misdirected writes",
+    "stalls of disks",
     "redelivery storms",
     "outages of mail",
     "lost acks",

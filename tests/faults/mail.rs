@@ -389,7 +389,7 @@ fn a_profile_says_what_befalls_mail_and_a_spared_node_is_spared_it() {
 #[test]
 fn mail_stands_all_of_it_over_many_seeds() {
     let scenario = cluster()
-        .faults(Faults::chaos_with_processes().with_mail())
+        .faults(Faults::chaos().with_processes().with_mail())
         .horizon(secs(20))
         .quiet(secs(12))
         .finally("no letter is lost", |view| {

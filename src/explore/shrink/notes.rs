@@ -126,6 +126,11 @@ impl Story<'_> {
             | Kind::Kill
             | Kind::CrashAtMessage
             | Kind::Flood
+            | Kind::DiskFull
+            | Kind::DiskSlow
+            | Kind::DiskHang
+            | Kind::RollBack
+            | Kind::Wipe
             | Kind::Storm
             | Kind::Outage => Some(self.outcome.plan.decided_by(draw.site)?.to_string()),
             Kind::CutForm
