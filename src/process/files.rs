@@ -164,13 +164,13 @@ pub struct FileAsker {
 #[derive(Clone, Copy, Debug)]
 pub struct Files(());
 
-/// An open file of the process's node; closed when it is dropped.
+/// An open file of the process's node; closed when it is dropped, as it is where its process is killed.
 #[derive(Debug)]
 pub struct File {
-    /// Who has opened it.
-    of: Pid,
     id: FileId,
     path: String,
+    /// Who has opened it.
+    opener: Pid,
 }
 
 /// A file for libraries that do not wait: its operations return at once, and the time that they take passes
@@ -450,7 +450,7 @@ impl Drop for File {
     fn drop(&mut self) {
         // Of a process that was killed, too: its system closes what it has left open.
         try_with(|system| {
-            system.close_file(self.of, self.id);
+            system.close_file(self.opener, self.id);
             Some(())
         });
     }
@@ -459,9 +459,9 @@ impl Drop for File {
 fn opened(path: &str, answer: FileAnswer) -> Result<File, FileError> {
     match answer {
         FileAnswer::Opened(id) => Ok(File {
-            of: current().pid,
             id,
             path: path.to_owned(),
+            opener: current().pid,
         }),
         _ => Err(FileError {
             what: "open",
