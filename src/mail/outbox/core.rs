@@ -455,11 +455,11 @@ impl Core {
 
     /// All that has left and is not acked is due now.
     pub(crate) fn redeliver(&mut self, moment: &Moment<'_>) {
-        for (at, stream) in self.streams.iter_mut().enumerate() {
-            for place in stream.lowest..stream.untried {
-                if let Some(slot) = stream.slot(place) {
-                    slot.due = moment.now;
-                    self.due.push(Reverse((moment.now, at, place)));
+        for at in 0..self.streams.len() {
+            for place in self.streams[at].lowest..self.streams[at].untried {
+                if let Some(slot) = self.streams[at].slot(place) {
+                    (slot.due, slot.is_least) = (moment.now, false);
+                    self.try_at(moment.now, at, place);
                 }
             }
         }
