@@ -1,5 +1,6 @@
 //! Where mail is kept: tables of bytes, changed in transactions.
 
+use crate::process::ExitReason;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -159,4 +160,10 @@ pub enum StoreError {
         /// What the disk said.
         detail: String,
     },
+}
+
+impl From<StoreError> for ExitReason {
+    fn from(error: StoreError) -> ExitReason {
+        ExitReason::error(error)
+    }
 }

@@ -164,11 +164,13 @@ pub struct FileAsker {
 #[derive(Clone, Copy, Debug)]
 pub struct Files(());
 
-/// An open file of the process's node; closed when it is dropped.
+/// An open file of the process's node; closed when it is dropped, as it is where its process is killed.
 #[derive(Debug)]
 pub struct File {
     id: FileId,
     path: String,
+    /// Who has opened it.
+    opener: Pid,
 }
 
 /// A file for libraries that do not wait: its operations return at once, and the time that they take passes
@@ -447,10 +449,21 @@ impl BlockingFile {
 impl Drop for File {
     fn drop(&mut self) {
         try_with(|system| {
+            let close = FileOp::Close(self.id);
             if system.budget > 0 {
-                let _ = system.file(FileOp::Close(self.id), true);
+                system.file(close, true);
+            } else {
+                // Its process has ended. A node that lives on must not have the file open for ever; of one
+                // that has crashed the disk knows the file no more.
+                let asker = FileAsker {
+                    pid: self.opener,
+                    who: Lineage::RUN,
+                    nth: 0,
+                    is_blocking: true,
+                };
+                let (host, core) = system.core();
+                host.file(core, asker, close);
             }
-            Some(())
         });
     }
 }
@@ -460,6 +473,7 @@ fn opened(path: &str, answer: FileAnswer) -> Result<File, FileError> {
         FileAnswer::Opened(id) => Ok(File {
             id,
             path: path.to_owned(),
+            opener: with(|system| system.current.pid),
         }),
         _ => Err(FileError {
             what: "open",

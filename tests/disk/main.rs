@@ -1,7 +1,10 @@
 //! A real database on the simulated disk: what redb has committed is there after every reboot.
 
 use netsplit::mail::{Batch, RedbStore, Store, StoreError, Table};
-use netsplit::{Context, ExitReason, Faults, Scenario, View, millis, secs};
+use netsplit::{
+    Address, Context, ExitReason, Faults, Flow, GenServer, Refusal, Scenario, Server, Supervisor,
+    View, child, millis, secs,
+};
 use std::collections::BTreeMap;
 
 const ROWS: Table = Table("rows");
@@ -169,4 +172,55 @@ fn one_seed_gives_one_digest_with_a_database_too() {
         let digests = [(); 2].map(|()| scenario.run(seed).expect("it can run").digest);
         assert_eq!(digests[0], digests[1]);
     }
+}
+
+/// A server that has a store open, and panics when it is told.
+struct Shelf {
+    _store: RedbStore,
+}
+
+impl GenServer for Shelf {
+    type Args = ();
+    type Message = ();
+
+    async fn init((): (), ctx: &mut Context<()>) -> Result<Shelf, Refusal> {
+        let _store = RedbStore::open(ctx.files(), PATH)?;
+        Ok(Shelf { _store })
+    }
+
+    async fn handle(&mut self, (): (), _: &mut Context<()>) -> Flow {
+        panic!("as it was told")
+    }
+}
+
+#[test]
+fn a_store_can_be_opened_again_when_its_process_has_panicked_or_was_killed() {
+    let scenario = Scenario::new("shelf").script(|sim| {
+        sim.node("house", |ctx| {
+            let shelf = || Server::<Shelf>::with(()).name("shelf");
+            let tree = Supervisor::one_for_one().intensity(2, secs(60));
+            tree.child(child("shelf", shelf)).run(ctx)
+        });
+        sim.client("tester", |ctx: Context| async move {
+            ctx.sleep(secs(1)).await;
+            Address::named("house", "shelf").send(());
+        });
+        let mut before = None;
+        for boot in 0..3 {
+            sim.run_for(millis(700));
+            let now = sim.view(|view| view.whereis("house", "shelf"));
+            assert!(now.is_some() && now != before, "boot {boot}");
+            before = now;
+            if boot == 1 {
+                sim.kill("house", "shelf");
+            }
+        }
+    });
+    let outcome = scenario.run(1).expect("it can run");
+    assert!(
+        outcome.is_ok(),
+        "{:?} {:?}",
+        outcome.violation,
+        outcome.error
+    );
 }
