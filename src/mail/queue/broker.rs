@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// How many messages share one commit, at most.
 const GROUP_MOST: usize = 1_024;
+/// A new consumer that asks for no letter within this time has not heard that it is one.
+const FIRST_ASKS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A broker, as it is started: a process that keeps durable queues in a store, and is found by its name.
 ///
@@ -152,6 +154,8 @@ where
 /// A consumer as the process knows it.
 #[derive(Debug)]
 struct Consumer {
+    /// Whether it has ever asked for letters.
+    has_asked: bool,
     monitor: MonitorRef,
     /// What it has been given, and was not sent as yet.
     out: VecDeque<Record>,
@@ -289,12 +293,13 @@ impl<S: Store, O> Serving<S, O> {
                 let consumes = self.consume(&name, consumer, ctx);
                 self.answers.push(Answer::Consumes(reply_to, consumes));
             }
-            ToBroker::Cancel(tag) => {
-                if let Some(consumer) = self.consumers.remove(&tag) {
-                    self.monitors.remove(&consumer.monitor);
-                    ctx.demonitor(consumer.monitor, true);
+            ToBroker::Cancel(tag) => self.cancel(tag, ctx),
+            ToBroker::Due(tag) => {
+                // Its answer came too late: there would be a consumer who has letters and does not know of it.
+                let consumer = self.consumers.get(&tag);
+                if consumer.is_some_and(|consumer| !consumer.has_asked) {
+                    self.cancel(tag, ctx);
                 }
-                self.state.cancel(tag, &mut self.turn);
             }
             ToBroker::Info(name, reply_to) => reply_to.reply(self.state.info(&name)),
             ToBroker::Counts(reply_to) => reply_to.reply(self.state.counts),
@@ -339,18 +344,29 @@ impl<S: Store, O> Serving<S, O> {
             .state
             .consume(name, prefetch, exclusively, &mut self.turn)?;
         let consumer = Consumer {
+            has_asked: false,
             monitor: ctx.monitor(pid),
             out: VecDeque::new(),
             asks: None,
         };
         self.monitors.insert(consumer.monitor, tag);
         self.consumers.insert(tag, consumer);
+        ctx.send_after(ctx.address(), ToBroker::Due(tag), FIRST_ASKS_WITHIN);
         Ok(tag)
+    }
+
+    fn cancel(&mut self, tag: Tag, ctx: &Context<ToBroker>) {
+        if let Some(consumer) = self.consumers.remove(&tag) {
+            self.monitors.remove(&consumer.monitor);
+            ctx.demonitor(consumer.monitor, true);
+        }
+        self.state.cancel(tag, &mut self.turn);
     }
 
     fn next(&mut self, tag: Tag, reply_to: ReplyTo<Result<Vec<Carried>, ConsumeError>>) {
         match self.consumers.get_mut(&tag) {
             Some(consumer) => {
+                consumer.has_asked = true;
                 consumer.asks = Some(reply_to);
                 self.stirred.push(tag);
             }

@@ -162,14 +162,17 @@ impl<M: Message> Queue<M> {
         let ask = |reply_to| ToBroker::Consume(self.name.clone(), prefetch, alone, reply_to);
         let answer = self.broker.call(ask, self.timeout).await;
         let tag = answer.unwrap_or_else(|error| Err(ConsumeError::Broker(error)))?;
-        Ok(Consumer {
+        let mut consumer = Consumer {
             broker: self.broker,
             tag,
             prefetch,
             given: VecDeque::new(),
             asking: None,
             letters: PhantomData,
-        })
+        };
+        // It asks at once: by that the broker knows that it has heard of its place.
+        consumer.poll_asking(false).await?;
+        Ok(consumer)
     }
 
     /// Settles an attempt at a letter by hand, as whoever has only its id can: and says whether that did

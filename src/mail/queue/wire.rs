@@ -51,6 +51,8 @@ pub enum ToBroker {
     Info(String, ReplyTo<Option<QueueInfo>>),
     /// What has become of letters.
     Counts(ReplyTo<QueueCounts>),
+    /// It is time for a new consumer to have asked for letters.
+    Due(u64),
 }
 
 /// The body of a letter: of which type it is, and the message.
