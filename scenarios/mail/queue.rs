@@ -1,16 +1,18 @@
 //! Orders go from a shop through a queue to workers, who have them booked by a bank. All of them crash.
 //!
-//! - The shop publishes an order until that is confirmed, and writes down then how far it has come. An answer
-//!   that it did not get may mean that the queue has the order, so it publishes it once more.
-//! - The workers take an order, have it booked, and ack it then. Where the bank does not answer they wait: that is
-//!   not the letter's fault, and a nack or a crash would blame it.
-//! - The bank writes the order's number together with what the order does, in one transaction. What it knows by
-//!   that number it does not do again, be it that the letter came again, or that the order was published twice
-//!   (of which the id of the letter would say nothing).
-//! - One order kills whoever reads it. After 20 tries the queue sets it aside, and a clerk takes it from there.
+//! - The shop publishes an order until that is confirmed, and writes down then how far it has come. An
+//!   answer that it did not get may mean that the queue has the order, so it publishes it once more.
+//! - The workers take an order, have it booked, and ack it then. Where the bank does not answer they wait:
+//!   that is not the letter's fault, and a nack or a crash would blame it.
+//! - The bank writes the order's number together with what the order does, in one transaction. What it
+//!   knows by that number it does not do again, be it that the letter came again, or that the order was
+//!   published twice (of which the id of the letter would say nothing).
+//! - One order kills whoever reads it. After 20 tries the queue sets it aside, and a clerk takes it from
+//!   there.
 //!
-//! The mutant leaves that limit out. The letter goes back to its place, which is the head, for ever: it kills each
-//! worker as soon as it is started, until the supervisors give up, and the orders behind it stay where they are.
+//! The mutant leaves that limit out. The letter goes back to its place, which is the head, for ever: it
+//! kills each worker as soon as it is started, until the supervisors give up, and the orders behind it stay
+//! where they are.
 
 use super::{store, storm};
 use netsplit::mail::queue::{Broker, Queue, QueueSettings};
