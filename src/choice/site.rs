@@ -146,6 +146,16 @@ kinds! {
     CrashShortens = 47, "crash-shortens", Adversary;
     /// A copy's rank among those of one datum: the first may be hurt.
     CopyRank = 48, "copy-rank", Adversary;
+    /// When in its n-th window a node's disk is full for a while.
+    DiskFull = 49, "disk-full", Adversary;
+    /// When in its n-th window a node's disk is slow for a while.
+    DiskSlow = 50, "disk-slow", Adversary;
+    /// When in its n-th window a node's disk hangs for a while.
+    DiskHang = 51, "disk-hang", Adversary;
+    /// When in its n-th window a node's disk is as it will be again later.
+    RollBack = 52, "roll-back", Adversary;
+    /// When in its n-th window a node's disk is wiped.
+    Wipe = 53, "wipe", Adversary;
 }
 
 /// Who draws, named by cause: a node, a boot of it, or a process by its line of descent.

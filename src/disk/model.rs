@@ -164,8 +164,16 @@ impl Disk {
         self.settle(now);
     }
 
+    /// No fault befalls it from now on, be it drawn or aimed, and it is as it should be: what hung is done
+    /// now.
+    pub fn heal(&mut self, now: Time) {
+        self.faults = DiskFaults::default();
+        self.aims.clear();
+        self.set_condition(now, Condition::default());
+    }
+
     /// No fault hurts what is stored of this file, or of any in this directory: no rot, no misdirected
-    /// write, no earlier snapshot. See [`Budget`](super::Budget).
+    /// write, no earlier snapshot, no wipe. See [`Budget`](super::Budget).
     pub fn spare(&mut self, path: &str) {
         self.spared.push(path.to_owned());
     }

@@ -6,6 +6,7 @@ use super::entries::{Entries, Place};
 use super::model::{Disk, FileHandle, stored_in};
 use crate::choice::{Choice, Lineage};
 use crate::kernel::time::Time;
+use std::collections::BTreeMap;
 
 /// What was on a disk at some moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,9 +73,9 @@ impl Disk {
             .sum();
     }
 
-    /// Nothing is on it any more, and no file is open.
-    pub fn wipe(&mut self) {
-        self.restore(Vec::new());
+    /// Nothing is on it any more, but for what is spared, and no file is open. What it has lost.
+    pub fn wipe(&mut self) -> Lost {
+        self.roll_back(&Snapshot::default())
     }
 
     /// What reads see now, as it could be brought back: a copy of all files.
@@ -89,17 +90,31 @@ impl Disk {
         }
     }
 
-    /// It is as it was then, and durably so; no file is open. What is spared stays as it is now.
-    pub fn roll_back(&mut self, snapshot: &Snapshot) {
-        let now = self.snapshot().files.into_iter();
-        let then = snapshot.files.iter().cloned();
-        let kept = now.filter(|(path, _)| self.is_spared(path));
+    /// It is as it was then, and durably so; no file is open. What is spared stays as it is now. What it has
+    /// lost by that: files that are not as they were, and names that are gone or are back.
+    pub fn roll_back(&mut self, snapshot: &Snapshot) -> Lost {
+        let now = self.snapshot();
+        let spared = now.files.iter().filter(|(path, _)| self.is_spared(path));
+        let then = snapshot.files.iter();
         let back = then.filter(|(path, _)| !self.is_spared(path));
-        let files = kept.chain(back).collect();
-        self.restore(files);
+        let then: BTreeMap<Box<str>, Vec<u8>> = spared.chain(back).cloned().collect();
+        let mut lost = Lost::default();
+        let mut back = then.len() as u32;
+        for (path, bytes) in &now.files {
+            match then.get(path) {
+                Some(then) => {
+                    back -= 1;
+                    lost.files += u32::from(then != bytes);
+                }
+                None => lost.entries += 1,
+            }
+        }
+        lost.entries += back;
+        self.restore(then);
+        lost
     }
 
-    fn restore(&mut self, files: Vec<(Box<str>, Vec<u8>)>) {
+    fn restore(&mut self, files: BTreeMap<Box<str>, Vec<u8>>) {
         self.close_all();
         self.syncing.clear();
         self.entries = Entries::default();

@@ -326,8 +326,8 @@ impl<'a> Reader<'a> {
             Event::Struck { text, .. } => format!("is struck{}", self.text(text, ": ")),
             Event::DiskStruck { fault, .. } => format!("its disk: {fault}"),
             Event::DiskLost { files, entries, .. } => format!(
-                "its disk has lost what was not synced: {files} files are not as they were, \
-                 {entries} changes of names are gone"
+                "its disk is not as it was: {files} files are others, {entries} names or changes of \
+                 names are gone"
             ),
             Event::Stopping { .. } => "is asked to stop".to_owned(),
             Event::Halt { .. } => "stops".to_owned(),

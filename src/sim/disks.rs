@@ -1,12 +1,20 @@
 //! The disks of a cluster's machines: what processes ask of them, and what a crash leaves.
 
+use super::disk_fault::DiskTrouble;
+use super::fault::Fault;
+use super::nemesis::crashed;
+use super::run::Run;
 use super::world::World;
 use crate::choice::Lineage;
-use crate::disk::{Asker, Condition, Disk, DiskFaults, FileHandle, Served, Settings};
-use crate::kernel::Time;
-use crate::process::{Core, FileAnswer, FileAsker, FileDone, FileId, FileOp, Takes};
+use crate::disk::{
+    Aimed, Asker, Condition, Disk, DiskFaults, FileHandle, Lost, Served, Settings, Snapshot,
+};
+use crate::kernel::{Time, nanos};
+use crate::net::Leaves;
+use crate::process::{Core, FileAnswer, FileAsker, FileDone, FileId, FileOp, System, Takes, with};
 use crate::trace::{Event, FileReason, NodeId, Pid};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The disks of all machines, made when they are first used.
 #[derive(Default)]
@@ -15,7 +23,13 @@ pub(crate) struct Disks {
     faults: DiskFaults,
     /// The machines that no fault befalls.
     spared: Vec<NodeId>,
+    /// Files, or directories, that no fault hurts.
+    spared_files: Vec<(NodeId, String)>,
+    /// The machines whose disk another has now.
+    without: Vec<NodeId>,
     disks: Vec<Option<Box<Own>>>,
+    /// Disks as they were when a fault began that will make them so again.
+    remembered: BTreeMap<u32, Snapshot>,
 }
 
 /// The disk of one machine.
@@ -32,8 +46,7 @@ impl Disks {
         Disks {
             settings,
             faults,
-            spared: Vec::new(),
-            disks: Vec::new(),
+            ..Disks::default()
         }
     }
 
@@ -44,20 +57,40 @@ impl Disks {
         }
     }
 
+    /// No fault hurts what is stored of this file of a machine, or of any in this directory.
+    pub(crate) fn spare_file(&mut self, node: NodeId, path: String) {
+        self.spared_files.push((node, path));
+    }
+
     /// From now on no more faults: what hung goes on. Who has waited for that.
     pub(crate) fn quiet(&mut self, now: Time) -> Vec<Pid> {
         self.faults = DiskFaults::default();
+        self.remembered.clear();
         let mut freed = Vec::new();
         for own in self.disks.iter_mut().flatten() {
-            own.disk.set_faults(DiskFaults::default());
-            own.disk.set_condition(now, Condition::default());
+            own.disk.heal(now);
             freed.extend(std::mem::take(&mut own.hung));
         }
         freed
     }
 
+    /// From now on a disk is so. Who has waited for it to go on, where it does.
+    fn set_condition(&mut self, node: NodeId, now: Time, condition: Condition) -> BTreeSet<Pid> {
+        let Some(own) = self.of(node) else {
+            return BTreeSet::new();
+        };
+        own.disk.set_condition(now, condition);
+        match condition.hangs {
+            true => BTreeSet::new(),
+            false => std::mem::take(&mut own.hung),
+        }
+    }
+
     fn of(&mut self, node: NodeId) -> Option<&mut Own> {
         let index = node.index();
+        if self.without.contains(&node) {
+            return None;
+        }
         if self.disks.len() <= index {
             self.disks.resize_with(index + 1, || None);
         }
@@ -67,6 +100,8 @@ impl Disks {
             if !self.spared.contains(&node) {
                 disk.set_faults(self.faults.clone());
             }
+            let spared = self.spared_files.iter().filter(|(on, _)| *on == node);
+            spared.for_each(|(_, path)| disk.spare(path));
             *place = Some(Box::new(Own {
                 disk,
                 locked: BTreeMap::new(),
@@ -84,11 +119,14 @@ impl Disks {
     /// The disk goes to the machine that takes another's place: what the old one still asks of it fails.
     pub(crate) fn hand_over(&mut self, from: NodeId, to: NodeId) {
         self.close(from);
+        let spared = self.spared_files.iter_mut().filter(|(on, _)| *on == from);
+        spared.for_each(|(on, _)| *on = to);
         let handed = self.disks.get_mut(from.index()).and_then(Option::take);
         if let Some(handed) = handed {
             self.of(to);
             self.disks[to.index()] = Some(handed);
         }
+        self.without.push(from);
     }
 
     /// A node has ended in order: its files are closed, and nothing is lost.
@@ -151,14 +189,101 @@ impl World {
             own.locked.clear();
             own.hung.clear();
             let lost = own.disk.crash(core.choice(), now, boot);
-            if lost.files > 0 || lost.entries > 0 {
-                core.trace().emit(Event::DiskLost {
-                    node,
-                    files: lost.files,
-                    entries: lost.entries,
-                });
+            tell_lost(core, node, lost);
+        }
+    }
+
+    /// The disk of a machine that is down is as it was then.
+    fn roll_back(&mut self, core: &mut Core<'_>, node: NodeId, snapshot: &Snapshot) {
+        if let Some(own) = self.disks.used(node) {
+            let lost = own.disk.roll_back(snapshot);
+            tell_lost(core, node, lost);
+        }
+    }
+}
+
+/// The trace says what a disk has lost, if anything.
+fn tell_lost(core: &mut Core<'_>, node: NodeId, lost: Lost) {
+    let Lost { files, entries } = lost;
+    if files > 0 || entries > 0 {
+        core.trace().emit(Event::DiskLost {
+            node,
+            files,
+            entries,
+        });
+    }
+}
+
+impl Run<'_> {
+    /// Something befalls the disk of a node.
+    pub(super) fn trouble_disk(&mut self, number: u32, node: NodeId, what: &DiskTrouble) {
+        match what {
+            DiskTrouble::Full { .. } | DiskTrouble::Slow { .. } | DiskTrouble::Hang { .. } => {
+                with(|system| system.set_disk(node));
+            }
+            DiskTrouble::Operation { fault, path, nth } => with(|system| {
+                if let Some(own) = system.world().0.disks.of(node) {
+                    own.disk.aim(Aimed {
+                        fault: *fault,
+                        path: path.clone(),
+                        nth: u64::from(*nth),
+                    });
+                }
+            }),
+            DiskTrouble::RollBack { .. } => with(|system| {
+                let disks = &mut system.world().0.disks;
+                let snapshot = disks.of(node).map(|own| own.disk.snapshot());
+                disks
+                    .remembered
+                    .insert(number, snapshot.unwrap_or_default());
+            }),
+            DiskTrouble::Wipe { down_for } => {
+                self.lose_disk(node, &Snapshot::default(), *down_for);
             }
         }
+    }
+
+    /// What befell the disk of a node is over.
+    pub(super) fn trouble_over(&mut self, number: u32, node: NodeId, what: &DiskTrouble) {
+        let DiskTrouble::RollBack { down_for, .. } = what else {
+            return with(|system| system.set_disk(node));
+        };
+        let then = with(|system| system.world().0.disks.remembered.remove(&number));
+        if let Some(then) = then {
+            self.lose_disk(node, &then, *down_for);
+        }
+    }
+
+    /// A machine loses its power, and when it is back its disk is as it was then.
+    fn lose_disk(&mut self, node: NodeId, then: &Snapshot, down_for: Option<Duration>) {
+        let down_ns = down_for.map_or(u64::MAX, nanos);
+        self.go_down(node, crashed(node), Leaves::Silently, down_ns);
+        with(|system| {
+            let (world, mut core) = system.world();
+            world.roll_back(&mut core, node, then);
+        });
+    }
+}
+
+impl System {
+    /// The disk of a node is as the faults make it that are not over.
+    fn set_disk(&mut self, node: NodeId) {
+        let mut condition = Condition::default();
+        for (_, fault) in self.active_faults() {
+            let Fault::Disk { node: of, what } = fault else {
+                continue;
+            };
+            match what {
+                _ if of != node => {}
+                DiskTrouble::Full { .. } => condition.is_full = true,
+                DiskTrouble::Slow { times, .. } => condition.slowness = times,
+                DiskTrouble::Hang { .. } => condition.hangs = true,
+                _ => {}
+            }
+        }
+        let (world, core) = self.world();
+        let freed = world.disks.set_condition(node, core.now(), condition);
+        freed.into_iter().for_each(|pid| self.files_go_on(pid));
     }
 }
 

@@ -1,5 +1,6 @@
-//! Faults of nodes, connections, clocks and processes, as data: what befalls whom, and for how long.
+//! Faults of nodes, connections, clocks, processes and disks, as data: what befalls whom, and for how long.
 
+use super::disk_fault::DiskTrouble;
 use super::process_fault::ProcessFault;
 use crate::net::Cut;
 use crate::trace::NodeId;
@@ -117,6 +118,13 @@ pub enum Fault<N = NodeId> {
         node: N,
         /// What, and which process.
         what: ProcessFault,
+    },
+    /// Something befalls a node's disk, whether the node is up or down.
+    Disk {
+        /// The node.
+        node: N,
+        /// What.
+        what: DiskTrouble,
     },
 }
 
@@ -319,6 +327,10 @@ impl<N> Fault<N> {
                 node: name(node)?,
                 what: what.clone(),
             },
+            Fault::Disk { node, what } => Fault::Disk {
+                node: name(node)?,
+                what: what.clone(),
+            },
         })
     }
 
@@ -334,6 +346,7 @@ impl<N> Fault<N> {
             | Fault::Slow { lasts, .. }
             | Fault::Zombie { lasts, .. }
             | Fault::Cut { lasts, .. } => Some(*lasts),
+            Fault::Disk { what, .. } => what.lasts(),
             _ => None,
         }
     }
@@ -353,6 +366,7 @@ impl Fault {
             | Fault::ClockStep { node, .. }
             | Fault::Drift { node, .. }
             | Fault::Process { node, .. }
+            | Fault::Disk { node, .. }
             | Fault::Break { a: node, .. } => Some(*node),
             Fault::Cut { .. } => None,
         }
@@ -360,7 +374,7 @@ impl Fault {
 }
 
 /// How long something lasts; the longest duration stands for no end.
-struct While(Duration);
+pub(super) struct While(pub(super) Duration);
 
 impl fmt::Display for While {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -371,12 +385,16 @@ impl fmt::Display for While {
     }
 }
 
+/// How long a node is down that goes down.
+pub(super) fn down(f: &mut fmt::Formatter<'_>, down_for: &Option<Duration>) -> fmt::Result {
+    match down_for {
+        Some(down_for) => write!(f, ", down for {down_for:?}"),
+        None => f.write_str(", down for good"),
+    }
+}
+
 impl<N: fmt::Display> fmt::Display for Fault<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let down = |f: &mut fmt::Formatter<'_>, down_for: &Option<Duration>| match down_for {
-            Some(down_for) => write!(f, ", down for {down_for:?}"),
-            None => f.write_str(", down for good"),
-        };
         match self {
             Fault::Crash {
                 node,
@@ -431,6 +449,7 @@ impl<N: fmt::Display> fmt::Display for Fault<N> {
                 )
             }
             Fault::Process { node, what } => what.tell(f, node),
+            Fault::Disk { node, what } => what.tell(f, node),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Which faults a run may have, and how often: a profile, not yet drawn.
 
+use super::disk_rates::{DiskRates, OfDisks};
 use super::fault::Fault;
 use super::process_rates::{OfProcesses, ProcessRates};
 use crate::choice::{Choice, Kind, Rate, RateError};
-use crate::disk::DiskFaults;
+use crate::disk::Budget;
 use crate::kernel::nanos;
 use crate::net::{PacketFault, PacketFaults, RuleError};
-use crate::trace::{DiskFault, PacketKind};
+use crate::trace::PacketKind;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,12 +26,19 @@ pub(crate) enum Class {
     Kill = 8,
     CrashAtMessage = 9,
     Flood = 10,
+    DiskFull = 11,
+    DiskSlow = 12,
+    DiskHang = 13,
+    RollBack = 14,
+    Wipe = 15,
 }
 
 impl Class {
-    pub(crate) const COUNT: usize = 11;
+    pub(crate) const COUNT: usize = 16;
     /// Those that befall processes come after these.
     pub(super) const OF_NODES: usize = 8;
+    /// Those that befall disks come after these.
+    pub(super) const OF_NODES_AND_PROCESSES: usize = 11;
     pub(crate) const ALL: [Class; Class::COUNT] = [
         Class::Crash,
         Class::PowerCut,
@@ -43,6 +51,11 @@ impl Class {
         Class::Kill,
         Class::CrashAtMessage,
         Class::Flood,
+        Class::DiskFull,
+        Class::DiskSlow,
+        Class::DiskHang,
+        Class::RollBack,
+        Class::Wipe,
     ];
 
     /// What it does, and what its duration means.
@@ -59,6 +72,11 @@ impl Class {
             Class::Kill => ("kill a process", ""),
             Class::CrashAtMessage => ("crash a process", "at its next message, up to number"),
             Class::Flood => ("flood a mailbox", "with up to"),
+            Class::DiskFull => ("fill a disk", "for"),
+            Class::DiskSlow => ("slow a disk", "for"),
+            Class::DiskHang => ("hang a disk", "for"),
+            Class::RollBack => ("roll back a disk", "by"),
+            Class::Wipe => ("wipe a disk", "for"),
         }
     }
 
@@ -66,7 +84,14 @@ impl Class {
     const fn needs_length(self) -> bool {
         matches!(
             self,
-            Class::Pause | Class::Zombie | Class::Cut | Class::ClockStep
+            Class::Pause
+                | Class::Zombie
+                | Class::Cut
+                | Class::ClockStep
+                | Class::DiskFull
+                | Class::DiskSlow
+                | Class::DiskHang
+                | Class::RollBack
         )
     }
 
@@ -84,6 +109,11 @@ impl Class {
             Class::Kill => Kind::Kill,
             Class::CrashAtMessage => Kind::CrashAtMessage,
             Class::Flood => Kind::Flood,
+            Class::DiskFull => Kind::DiskFull,
+            Class::DiskSlow => Kind::DiskSlow,
+            Class::DiskHang => Kind::DiskHang,
+            Class::RollBack => Kind::RollBack,
+            Class::Wipe => Kind::Wipe,
         }
     }
 }
@@ -115,8 +145,7 @@ pub struct Faults {
     timers_late: Duration,
     drift_ppm: u32,
     pub(super) processes: OfProcesses,
-    disk: [f64; DiskFault::COUNT],
-    disk_stall: Duration,
+    pub(super) disks: OfDisks,
     swarm: bool,
     spared: Vec<String>,
     packets: Vec<PacketFault>,
@@ -152,6 +181,25 @@ pub enum FaultError {
     /// A cut that has not two nodes to cut apart, or a connection of a node with itself.
     #[error("`{0}` has nothing between which it could lie: name two nodes, one on each side")]
     NoSides(Box<Fault<String>>),
+    /// A fault names a file by what is no path.
+    #[error(
+        "`{0}` names no path of a file: write parts of letters, digits, `_`, `-` and `.` with `/` between"
+    )]
+    Path(Box<Fault<String>>),
+    /// Slow disks that are as fast as ever.
+    #[error("a slow disk takes {0} times as long: give it 2 at least")]
+    NotSlow(u32),
+    /// A copy lies on a node that is not there.
+    #[error("a copy lies on the node `{0}`, which the cluster does not have")]
+    CopyNode(String),
+    /// A copy that is none.
+    #[error("`{1}` on `{0}` is no copy: it is named twice, or is no path of a file")]
+    Copy(String, String),
+    /// A budget that spares nothing.
+    #[error(
+        "{0} of {1} copies may be hurt, so none is spared: name more copies, or let fewer be hurt"
+    )]
+    AllCopies(usize, usize),
     /// A fault that lasts no time.
     #[error("`{0}` ends when it begins: it must last longer than 0")]
     NoTime(Box<Fault<String>>),
@@ -195,8 +243,7 @@ impl Faults {
             timers_late: Duration::ZERO,
             drift_ppm: 0,
             processes: OfProcesses::CALM,
-            disk: [0.0; DiskFault::COUNT],
-            disk_stall: Duration::from_millis(100),
+            disks: OfDisks::CALM,
             swarm: false,
             spared: Vec::new(),
             packets: Vec::new(),
@@ -379,22 +426,6 @@ impl Faults {
         self
     }
 
-    /// Operations on the disks of nodes suffer this so often, of those that can: `0.01` is one in a
-    /// hundred. What each does, [`DiskFault`] says. Default: never.
-    #[must_use]
-    pub fn disk(mut self, fault: DiskFault, rate: f64) -> Faults {
-        self.disk[fault as usize] = rate;
-        self
-    }
-
-    /// Operations on the disks of nodes take this much longer at most, so often. Default: never.
-    #[must_use]
-    pub fn slow_disks(mut self, rate: f64, most: Duration) -> Faults {
-        self.disk[DiskFault::Stall as usize] = rate;
-        self.disk_stall = most;
-        self
-    }
-
     /// Timers fire up to `most` later than they were set for.
     #[must_use]
     pub fn late_timers(mut self, most: Duration) -> Faults {
@@ -420,6 +451,14 @@ impl Faults {
         &self.by_hand
     }
 
+    /// What is hurt of which data at most; `is_node` says whether the cluster has a node of that name.
+    pub(crate) fn budgets(
+        &self,
+        is_node: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Budget>, FaultError> {
+        self.disks.budgets(is_node)
+    }
+
     /// What is aimed at packets.
     pub(crate) fn aimed(&self) -> &[PacketFault] {
         &self.packets
@@ -436,6 +475,8 @@ impl Faults {
         for (_, fault) in &self.by_hand {
             checked(fault)?;
         }
+        // Whether there are such nodes is looked up when a scenario is run.
+        self.disks.budgets(|_| true)?;
         self.rates().map(drop)
     }
 
@@ -482,25 +523,9 @@ impl Faults {
             timers_late_ns: nanos(self.timers_late),
             drift_ppb: u64::from(self.drift_ppm) * 1000,
             processes: self.processes.rates()?,
-            disk: self.disk_faults()?,
+            disks: self.disks.rates()?,
             swarm: self.swarm,
         })
-    }
-}
-
-impl Faults {
-    fn disk_faults(&self) -> Result<DiskFaults, FaultError> {
-        let mut faults = DiskFaults::default();
-        for fault in DiskFault::ALL {
-            let rate = Rate::new(self.disk[fault as usize]);
-            let rate = rate.map_err(|error| FaultError::Rate(fault.text(), error))?;
-            faults = faults.with(fault, rate);
-        }
-        faults.stall_ns = nanos(self.disk_stall);
-        if self.disk[DiskFault::Stall as usize] > 0.0 && faults.stall_ns == 0 {
-            return Err(FaultError::Zero(DiskFault::Stall.text()));
-        }
-        Ok(faults)
     }
 }
 
@@ -518,6 +543,8 @@ pub(crate) fn checked(fault: &Fault<String>) -> Result<(), FaultError> {
     match fault {
         Fault::Process { what, .. } if what.takes_no_time() => Err(FaultError::NoTime(boxed())),
         Fault::Process { what, .. } if what.is_nothing() => Err(FaultError::Nothing(boxed())),
+        Fault::Disk { what, .. } if what.is_nothing() => Err(FaultError::Nothing(boxed())),
+        Fault::Disk { what, .. } if what.bad_path().is_some() => Err(FaultError::Path(boxed())),
         Fault::Cut { cut, .. } if !cut.divides() => Err(FaultError::NoSides(boxed())),
         Fault::Cut {
             flap: Some(period), ..
@@ -560,7 +587,7 @@ pub(crate) struct Rates {
     pub(crate) timers_late_ns: u64,
     pub(crate) drift_ppb: u64,
     pub(crate) processes: ProcessRates,
-    pub(crate) disk: DiskFaults,
+    pub(crate) disks: DiskRates,
     pub(crate) swarm: bool,
 }
 
@@ -599,12 +626,7 @@ impl fmt::Display for Faults {
             let share = percent(self.reorder);
             parts.push(format!("hold back {share} % up to {:?}", self.hold));
         }
-        for fault in DiskFault::ALL {
-            let rate = self.disk[fault as usize];
-            if rate > 0.0 {
-                parts.push(format!("{fault} on {} % of disk operations", percent(rate)));
-            }
-        }
+        parts.extend(self.disks.parts(percent));
         for class in Class::ALL {
             let Some((every, lasts)) = self.often[class as usize] else {
                 continue;
@@ -615,7 +637,8 @@ impl fmt::Display for Faults {
                 None if how_long.is_empty() => String::new(),
                 None => format!(" {how_long} {lasts:?}"),
             };
-            parts.push(format!("{word} every {every:?}{lasts}"));
+            let more = self.disks.more(class).unwrap_or_default();
+            parts.push(format!("{word} every {every:?}{lasts}{more}"));
         }
         if self.slow > 0.0 {
             let (share, step) = (percent(self.slow), self.slow_step);
@@ -638,6 +661,7 @@ impl fmt::Display for Faults {
         if !self.spared.is_empty() {
             parts.push(format!("sparing {}", self.spared.join(", ")));
         }
+        parts.extend(self.disks.copies());
         f.write_str(if parts.is_empty() { "calm" } else { "" })?;
         f.write_str(&parts.join(", "))
     }

@@ -4,6 +4,8 @@
 
 mod blows;
 mod clock;
+mod disk_fault;
+mod disk_rates;
 mod disks;
 mod fault;
 mod faults;
@@ -25,6 +27,7 @@ mod watch;
 mod world;
 
 pub use crate::process::{Called, Wait, Waiting};
+pub use disk_fault::DiskTrouble;
 pub use fault::Fault;
 pub(crate) use faults::WINDOW_NS;
 pub use faults::{FaultError, Faults};

@@ -44,12 +44,12 @@ impl Run<'_> {
         {
             return self.note(&fault, |text| Event::NoEffect { number, node, text });
         }
+        if fault.lasts().is_some() {
+            with(|system| system.world().0.active.insert(number));
+        }
         self.apply(number, &fault);
         if let Some(lasts) = fault.lasts() {
-            with(|system| {
-                system.world().0.active.insert(number);
-                system.arm_after(lasts, number, Due::Over(number));
-            });
+            with(|system| system.arm_after(lasts, number, Due::Over(number)));
         }
     }
 
@@ -81,6 +81,7 @@ impl Run<'_> {
                     world.is_connected(a, b)
                 }
                 Fault::ClockStep { .. } | Fault::Drift { .. } | Fault::Cut { .. } => true,
+                Fault::Disk { .. } => true,
                 Fault::Process { what, .. } => {
                     let victim = what.victim();
                     victim.is_none_or(|who| system.victim(node, who).is_some())
@@ -149,6 +150,7 @@ impl Run<'_> {
                 });
                 bury();
             }
+            Fault::Disk { node, ref what } => self.trouble_disk(number, node, what),
         }
     }
 
@@ -174,6 +176,10 @@ impl Run<'_> {
                 }
             }),
             Fault::Cut { .. } | Fault::Zombie { .. } => self.mend(number),
+            Fault::Disk { node, ref what } => {
+                let node = with(|system| system.home(node));
+                self.trouble_over(number, node, what);
+            }
             _ => {}
         }
     }
@@ -233,7 +239,13 @@ impl Run<'_> {
         self.go_down(node, how, Leaves::Abruptly, down_ns);
     }
 
-    fn go_down(&mut self, node: NodeId, how: impl Fn(u32) -> Event, leaves: Leaves, down_ns: u64) {
+    pub(super) fn go_down(
+        &mut self,
+        node: NodeId,
+        how: impl Fn(u32) -> Event,
+        leaves: Leaves,
+        down_ns: u64,
+    ) {
         with(|system| {
             let state = &system.nodes[node.index()];
             if !state.up {
@@ -507,7 +519,7 @@ impl System {
     }
 }
 
-fn crashed(node: NodeId) -> impl Fn(u32) -> Event {
+pub(super) fn crashed(node: NodeId) -> impl Fn(u32) -> Event {
     move |incarnation| Event::Crash {
         node,
         incarnation,

@@ -1,5 +1,7 @@
-//! The plan of a run's faults of nodes, connections, clocks and processes: data, drawn before the run begins.
+//! The plan of a run's faults of nodes, connections, clocks, processes and disks: data, drawn before the run
+//! begins.
 
+use super::disk_fault::DiskTrouble;
 use super::fault::Fault;
 use super::faults::{Class, Often, Rates, WINDOW_NS};
 use super::process_fault::{ProcessFault, Who};
@@ -43,11 +45,12 @@ impl Plan {
     /// The fault for which a draw decided something, where it is one of its draws.
     pub(crate) fn decided_by(&self, site: Site) -> Option<&Planned> {
         let (class, who, window) = match site.kind {
-            Kind::CrashCall | Kind::Downtime => (Class::Crash, site.who, site.nth),
+            Kind::CrashCall => (Class::Crash, site.who, site.nth),
             Kind::Peer => (Class::Break, site.who, site.nth),
             Kind::StepBy => (Class::ClockStep, site.who, site.nth),
             Kind::CutForm | Kind::CutSide | Kind::Flap => (Class::Cut, Lineage::RUN, site.nth),
-            Kind::Lasts | Kind::Victim | Kind::HowMany => {
+            // That of a crash has no class before it, which is 0 as well.
+            Kind::Lasts | Kind::Downtime | Kind::Victim | Kind::HowMany => {
                 let class = Class::ALL.get((site.nth >> 40) as usize)?;
                 (*class, site.who, site.nth & ((1 << 40) - 1))
             }
@@ -176,13 +179,16 @@ impl Draft<'_> {
             Class::Crash => (Kind::Downtime, window),
             class => (Kind::Lasts, (class as u64) << 40 | window),
         };
+        self.above_nothing(Site::new(kind, who, nth), self.often.lasts)
+    }
+
+    /// A duration with this mean, and never nothing.
+    fn above_nothing(&mut self, site: Site, mean: Duration) -> Duration {
         let lasts = Distribution::Exponential {
             min: Duration::ZERO,
-            mean: self.often.lasts,
+            mean,
         };
-        let drawn = self
-            .choice
-            .draw(Site::new(kind, who, nth), Shape::Above(&lasts));
+        let drawn = self.choice.draw(site, Shape::Above(&lasts));
         Duration::from_nanos(drawn.max(1))
     }
 
@@ -251,8 +257,39 @@ impl Draft<'_> {
                     messages: self.how_many(who, window, self.rates.processes.flood),
                 },
             },
+            Class::DiskFull | Class::DiskSlow | Class::DiskHang | Class::RollBack | Class::Wipe => {
+                Fault::Disk {
+                    node,
+                    what: self.of_disk(who, window),
+                }
+            }
             Class::Cut => return None,
         })
+    }
+
+    fn of_disk(&mut self, who: Lineage, window: u64) -> DiskTrouble {
+        let lasts = self.lasts(who, window);
+        match self.class {
+            Class::DiskFull => DiskTrouble::Full { lasts },
+            Class::DiskSlow => DiskTrouble::Slow {
+                // As slow as ever is no slowness.
+                times: 1 + self.how_many(who, window, self.rates.disks.times - 1),
+                lasts,
+            },
+            Class::DiskHang => DiskTrouble::Hang { lasts },
+            Class::RollBack => {
+                let nth = (self.class as u64) << 40 | window;
+                let site = Site::new(Kind::Downtime, who, nth);
+                let down_for = self.above_nothing(site, self.rates.disks.down_for);
+                DiskTrouble::RollBack {
+                    age: lasts,
+                    down_for: Some(down_for),
+                }
+            }
+            _ => DiskTrouble::Wipe {
+                down_for: Some(lasts),
+            },
+        }
     }
 
     /// Which process it befalls.

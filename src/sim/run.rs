@@ -69,6 +69,7 @@ pub(crate) struct Cluster {
     pub(crate) model: Model,
     pub(crate) settings: Settings,
     pub(crate) disk: disk::Settings,
+    pub(crate) budgets: Vec<disk::Budget>,
     pub(crate) rates: Rates,
     pub(crate) by_hand: Vec<Planned>,
     pub(crate) calm: bool,
@@ -175,7 +176,7 @@ impl Cluster {
         let mut model = self.model.clone();
         model.set_faults(rates.packets.clone());
         let connections = Connections::new(self.settings);
-        let disk_faults = rates.disk.clone();
+        let disk_faults = rates.disks.operations.clone();
         let mut world = World::new(
             model,
             connections,
@@ -317,7 +318,17 @@ impl Run<'_> {
                 .filter(|(_, node)| !node.spared)
                 .map(|(s, _)| (s.id, s.lineage));
             let servers: Vec<_> = servers.collect();
+            let all = system.nodes.iter().map(|node| (node.id, node.lineage));
+            let all: Vec<_> = all.collect();
             let (world, mut core) = system.world();
+            for budget in &cluster.budgets {
+                for (on, path) in budget.spared(core.choice()) {
+                    let node = all.iter().find(|(_, lineage)| *lineage == on);
+                    if let Some((node, _)) = node {
+                        world.disks.spare_file(*node, path);
+                    }
+                }
+            }
             let (rates, end) = (&world.rates, cluster.faults_end);
             let plan = Plan::draw(core.choice(), rates, &cluster.by_hand, &servers, end);
             let strikes = rates.processes.strike() || !core.choice().is_seeded();

@@ -515,6 +515,7 @@ impl Scenario {
             return Err(ScenarioError::SparedNode(name.clone()));
         }
         self.disk.validate()?;
+        let budgets = self.faults.budgets(|name| ids.contains_key(name))?;
         let faults_end = horizon - quiet;
         let by_hand = self.planned(&ids, faults_end)?;
         let model = self.model(&ids, &rates, faults_end)?;
@@ -530,6 +531,7 @@ impl Scenario {
             model,
             settings: self.network.settings(),
             disk: self.disk.clone(),
+            budgets,
             rates,
             by_hand,
             script: self.script.clone(),

@@ -1,5 +1,6 @@
 //! Scripted tests: a function that drives a run, step by step.
 
+use super::disk_fault::DiskTrouble;
 use super::fault::Fault;
 use super::faults::{FaultError, checked};
 use super::plan::GRACE;
@@ -340,6 +341,68 @@ impl<'r, 'a> Sim<'r, 'a> {
     #[track_caller]
     pub fn kill(&mut self, node: &str, name: &str) {
         self.must(Fault::kill(node, name));
+    }
+
+    /// Fills the disk of a node, until [`Sim::mend_disk`]: nothing more goes in. What else can befall a disk
+    /// goes through [`Sim::apply`].
+    ///
+    /// # Panics
+    /// Where the cluster has no such node; so do those that follow about disks.
+    #[track_caller]
+    pub fn fill_disk(&mut self, node: &str) {
+        self.must(Fault::full_disk(node, EVER));
+    }
+
+    /// Lets everything take so many times as long on the disk of a node, until [`Sim::mend_disk`].
+    #[track_caller]
+    pub fn slow_disk(&mut self, node: &str, times: u32) {
+        self.must(Fault::slow_disk(node, times, EVER));
+    }
+
+    /// Lets the disk of a node hang, until [`Sim::mend_disk`].
+    #[track_caller]
+    pub fn hang_disk(&mut self, node: &str) {
+        self.must(Fault::hang_disk(node, EVER));
+    }
+
+    /// The disk of a node is neither full nor slow any more, and what hung goes on.
+    #[track_caller]
+    pub fn mend_disk(&mut self, node: &str) {
+        self.end_of_disk(node, |what| !matches!(what, DiskTrouble::RollBack { .. }));
+    }
+
+    /// Remembers the disk of a node as it is now, for [`Sim::roll_back_disk`].
+    #[track_caller]
+    pub fn remember_disk(&mut self, node: &str) {
+        self.must(Fault::Disk {
+            node: node.to_owned(),
+            what: DiskTrouble::RollBack {
+                age: EVER,
+                down_for: None,
+            },
+        });
+    }
+
+    /// Takes the power from a machine, and makes its disk what [`Sim::remember_disk`] has remembered; nothing
+    /// where nothing is. It stays down until it is booted.
+    #[track_caller]
+    pub fn roll_back_disk(&mut self, node: &str) {
+        self.end_of_disk(node, |what| matches!(what, DiskTrouble::RollBack { .. }));
+    }
+
+    /// Takes the power from a machine, and empties its disk. It stays down until it is booted.
+    #[track_caller]
+    pub fn wipe_disk(&mut self, node: &str) {
+        self.must(Fault::Disk {
+            node: node.to_owned(),
+            what: DiskTrouble::Wipe { down_for: None },
+        });
+    }
+
+    #[track_caller]
+    fn end_of_disk(&mut self, node: &str, which: impl Fn(&DiskTrouble) -> bool) {
+        let id = named(node);
+        self.end(|fault| matches!(fault, Fault::Disk { node, what } if *node == id && which(what)));
     }
 
     /// Steps the wall clock of a node forward.

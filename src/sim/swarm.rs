@@ -2,7 +2,8 @@
 
 use super::faults::{Class, Often, Rates};
 use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
-use crate::trace::PacketKind;
+use crate::trace::{DiskFault, PacketKind};
+use std::cell::Cell;
 
 /// Levels at which a kind of fault can be on in a run of a swarm.
 const LEVELS: u64 = 3;
@@ -14,10 +15,10 @@ impl Rates {
             return;
         }
         let even = Rate::new(0.5).unwrap_or(Rate::ALWAYS);
-        let mut nth = 0;
+        let decided = Cell::new(0);
         let mut level = || {
-            nth += 1;
-            let site = Site::new(Kind::Swarm, Lineage::RUN, nth);
+            decided.set(decided.get() + 1);
+            let site = Site::new(Kind::Swarm, Lineage::RUN, decided.get());
             match choice.draw(site, Shape::Sometimes(even, LEVELS)) {
                 0 => 0.0,
                 level => 0.5_f64.powi((LEVELS - level) as i32),
@@ -31,7 +32,9 @@ impl Rates {
             packets.duplicate[kind] = scaled(packets.duplicate[kind], doubled);
         }
         self.packets.reorder = scaled(self.packets.reorder, held);
-        let (of_nodes, of_processes) = self.often.split_at_mut(Class::OF_NODES);
+        let (of_nodes, others) = self.often.split_at_mut(Class::OF_NODES);
+        let of_processes = Class::OF_NODES_AND_PROCESSES - Class::OF_NODES;
+        let (of_processes, of_disks) = others.split_at_mut(of_processes);
         let scale = |often: &mut Option<Often>, by| {
             *often = often.map(|often| Often {
                 rate: scaled(often.rate, by),
@@ -49,11 +52,19 @@ impl Rates {
                 .for_each(|often| scale(often, level()));
             self.processes.scale([level(), level(), level(), level()]);
         }
+        decided.set(BEFORE_DISKS);
+        if self.disks.strike() || of_disks.iter().any(Option::is_some) {
+            of_disks.iter_mut().for_each(|often| scale(often, level()));
+            self.disks.scale([(); DiskFault::COUNT].map(|()| level()));
+        }
     }
 }
 
+/// How many draws there are at most before those about disks.
+const BEFORE_DISKS: u64 = 21;
+
 /// What the draws of a swarm decide about, counted from 1.
-const SWARM: [&str; 10 + Class::COUNT] = [
+const SWARM: [&str; 10 + Class::COUNT + DiskFault::COUNT] = [
     "lost packets",
     "duplicates",
     "packets held back",
@@ -75,6 +86,17 @@ const SWARM: [&str; 10 + Class::COUNT] = [
     "failing inits",
     "hanging inits",
     "slow terminates",
+    "full disks",
+    "slow disks",
+    "hanging disks",
+    "disks rolled back",
+    "wiped disks",
+    "read errors",
+    "write errors",
+    "sync errors",
+    "bit rot",
+    "misdirected writes",
+    "stalls of disks",
 ];
 
 /// What the `nth` draw of a swarm is about.

@@ -7,7 +7,9 @@
 mod bad_input;
 mod chaos;
 mod clocks;
+mod copies;
 mod cuts;
+mod disks;
 mod drawn;
 mod nodes;
 mod packets;

@@ -1,8 +1,9 @@
 //! Plans and profiles as they print.
 
+use netsplit::trace::DiskFault;
 use netsplit::{Context, Cut, Fault, Faults, PacketFault, PacketKind, Scenario, millis, secs};
 
-/// Every fault of nodes, connections, clocks and processes, a second apart.
+/// Every fault of nodes, connections, clocks, processes and disks, a second apart.
 fn by_hand() -> Faults {
     let for_good = Fault::Crash {
         node: "c".to_owned(),
@@ -33,6 +34,13 @@ fn by_hand() -> Faults {
         Fault::fail_init("c", "till"),
         Fault::hang_init("c", "till", secs(2)),
         Fault::slow_terminate("c", "till", millis(1_500)),
+        Fault::full_disk("a", secs(2)),
+        Fault::slow_disk("a", 10, millis(500)),
+        Fault::hang_disk("b", secs(1)),
+        Fault::disk("b", DiskFault::ReadError, 7),
+        Fault::file("b", "mail/outbox.redb", DiskFault::SyncError, 2),
+        Fault::roll_back_disk("a", secs(1), millis(300)),
+        Fault::wipe_disk("c", secs(1)),
     ];
     let timed = (1..).map(secs).zip(all);
     timed.fold(Faults::calm(), |faults, (at, fault)| faults.at(at, fault))
@@ -89,6 +97,7 @@ fn profiles() {
     assert_eq!(Faults::calm().to_string(), "calm");
     assert_eq!(Faults::default(), Faults::calm());
     insta::assert_snapshot!("chaos", Faults::chaos());
+    insta::assert_snapshot!("chaos_with_disks", Faults::chaos_with_disks());
     let own = Faults::calm()
         .lose_kind(PacketKind::Ack, 0.07)
         .lose_kind(PacketKind::Reply, 0.001)

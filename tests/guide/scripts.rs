@@ -4,7 +4,7 @@ use super::pages::SCRIPTS;
 use netsplit::sim::Unreadable;
 use netsplit::{
     Address, Context, ExitReason, Fault, Faults, Flow, GenServer, Info, PacketFault, PacketKind,
-    Refusal, ReplyTo, Scenario, Server, check, millis, secs,
+    Refusal, ReplyTo, Scenario, Server, Sim, check, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -319,6 +319,48 @@ fn a_process_is_killed() {
         assert!(sim.is_up("a"), "the node lives on");
         let read = sim.server("a", "counter", |counter: &Counter| counter.sum);
         assert!(read.is_err(), "nobody holds the name");
+    }));
+}
+
+#[test]
+fn what_befalls_a_disk() {
+    check(Scenario::new("what befalls a disk").script(|sim| {
+        sim.node("a", |ctx: Context| async move {
+            loop {
+                ctx.sleep(millis(100)).await;
+                let noted = async {
+                    let file = ctx.files().create("notes").await?;
+                    file.append(b"1").await?;
+                    file.sync().await?;
+                    ctx.files().sync_directory("").await?;
+                    file.len().await
+                };
+                let length = noted.await.unwrap_or(0);
+                ctx.observe("length", |noted: &mut u64| *noted = length);
+            }
+        });
+        let length = |sim: &Sim<'_, '_>| sim.observed::<u64>("length");
+        sim.run_for(secs(1));
+        sim.fill_disk("a");
+        sim.run_for(secs(1));
+        assert_eq!(length(sim), Some(0), "nothing more goes in");
+        sim.mend_disk("a");
+        sim.slow_disk("a", 20);
+        sim.run_for(secs(1));
+        sim.hang_disk("a"); // what is asked of it now is done when it is mended
+        sim.run_for(secs(1));
+        sim.mend_disk("a");
+        sim.remember_disk("a");
+        sim.run_for(secs(10));
+        assert!(length(sim) > Some(90));
+        sim.roll_back_disk("a"); // the power is gone, and what was written since it was remembered
+        sim.boot("a");
+        sim.run_for(secs(1));
+        assert!(length(sim) < Some(50));
+        sim.wipe_disk("a");
+        sim.boot("a");
+        sim.run_for(millis(150));
+        assert_eq!(length(sim), Some(1));
     }));
 }
 

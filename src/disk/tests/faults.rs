@@ -244,7 +244,8 @@ fn a_disk_that_is_rolled_back_is_as_it_was_but_for_what_is_spared() {
     bench.durable("b", b"new");
     bench.durable("ledger/2", b"2");
     let mut spared = bench.disk.clone();
-    bench.disk.roll_back(&snapshot);
+    let lost = bench.disk.roll_back(&snapshot);
+    assert_eq!((lost.files, lost.entries), (1, 2));
     assert_eq!(bench.disk.snapshot(), snapshot);
     assert_eq!(
         (bench.disk.used(), bench.read(file, 0, 1)),
@@ -259,8 +260,11 @@ fn a_disk_that_is_rolled_back_is_as_it_was_but_for_what_is_spared() {
         ["a", "ledger/1", "ledger/2"]
     );
     assert_eq!(spared.contents("a"), Some(&b"1"[..]));
-    spared.wipe();
-    assert_eq!((spared.used(), spared.paths().count()), (0, 0));
+    let lost = spared.wipe();
+    assert_eq!((lost.files, lost.entries, spared.used()), (0, 1, 2));
+    assert_eq!(spared.paths().collect::<Vec<_>>(), ["ledger/1", "ledger/2"]);
+    bench.disk.wipe();
+    assert_eq!((bench.disk.used(), bench.disk.paths().count()), (0, 0));
 }
 
 #[test]

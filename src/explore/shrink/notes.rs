@@ -125,7 +125,12 @@ impl Story<'_> {
             | Kind::ClockStep
             | Kind::Kill
             | Kind::CrashAtMessage
-            | Kind::Flood => Some(self.outcome.plan.decided_by(draw.site)?.to_string()),
+            | Kind::Flood
+            | Kind::DiskFull
+            | Kind::DiskSlow
+            | Kind::DiskHang
+            | Kind::RollBack
+            | Kind::Wipe => Some(self.outcome.plan.decided_by(draw.site)?.to_string()),
             Kind::CutForm
             | Kind::CutSide
             | Kind::Flap
