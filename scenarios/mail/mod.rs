@@ -13,7 +13,8 @@ pub(crate) fn store<M: Message>(ctx: &Context<M>) -> Result<RedbStore, StoreErro
 
 /// Everything at once, as a swarm, and of each so much that the half minute in which there is work sees some:
 /// all ends crash and lose power, inside of commits too, so that writes are torn and lost; the network is
-/// cut, loses up to 30 % and duplicates up to 50 %; processes are killed, hang, and fail to start.
+/// cut, loses up to 30 % and duplicates up to 50 %; disks are slow and hang; processes are killed, hang, and
+/// fail to start.
 pub(crate) fn storm() -> Faults {
     Faults::chaos_with_processes()
         .crash(secs(10), secs(1))
@@ -22,5 +23,7 @@ pub(crate) fn storm() -> Faults {
         .pause(secs(15), secs(1))
         .zombie(secs(30), secs(5))
         .partition(secs(10), secs(3))
-        .slow_disks(0.01, millis(100))
+        .stall_disks(0.01, millis(100))
+        .slow_disks(secs(30), 10, secs(3))
+        .hang_disks(secs(30), secs(1))
 }

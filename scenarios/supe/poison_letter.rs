@@ -10,8 +10,8 @@
 //! those behind it get on.
 
 use netsplit::{
-    Address, Context, ExitReason, Faults, Flow, GenServer, Info, Refusal, ReplyTo, Scenario,
-    Server, View, millis, secs,
+    Address, Context, Faults, Flow, GenServer, Info, Refusal, ReplyTo, Scenario, Server, View,
+    millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -26,8 +26,7 @@ struct Letter {
 }
 
 /// Mails letters, to addresses that have an @.
-async fn reader(ctx: Context<Letter>) -> Result<(), ExitReason> {
-    ctx.register("reader").map_err(ExitReason::error)?;
+async fn reader(ctx: Context<Letter>) {
     let office = Address::at(ctx.node(), "office");
     loop {
         let letter = ctx.receive_message().await;
@@ -52,6 +51,7 @@ enum ToOffice {
 }
 
 struct Office {
+    reader: Address<Letter>,
     letters: VecDeque<Letter>,
     /// How many readers the first letter has crashed.
     crashed: u32,
@@ -60,16 +60,17 @@ struct Office {
 }
 
 impl Office {
-    fn hand_over(&self, ctx: &Context<ToOffice>) {
+    fn hand_over(&self) {
         if let Some(letter) = self.letters.front() {
-            Address::at(ctx.node(), "reader").send(letter.clone());
+            self.reader.send(letter.clone());
         }
     }
 
-    fn next(&mut self, ctx: &Context<ToOffice>) -> Option<Letter> {
+    /// The first letter is done with, and the next one's turn.
+    fn next(&mut self) -> Option<Letter> {
         let done = self.letters.pop_front();
         self.crashed = 0;
-        self.hand_over(ctx);
+        self.hand_over();
         done
     }
 }
@@ -79,21 +80,21 @@ impl GenServer for Office {
     type Message = ToOffice;
 
     async fn init(most: Option<u32>, ctx: &mut Context<ToOffice>) -> Result<Office, Refusal> {
-        let _ = ctx.spawn_monitor(reader);
         Ok(Office {
+            reader: ctx.spawn_monitor(reader).0,
             letters: VecDeque::new(),
             crashed: 0,
             most,
         })
     }
 
-    async fn handle(&mut self, message: ToOffice, ctx: &mut Context<ToOffice>) -> Flow {
+    async fn handle(&mut self, message: ToOffice, _: &mut Context<ToOffice>) -> Flow {
         match message {
             ToOffice::Post(letter, answer) => {
                 answer.reply(());
                 self.letters.push_back(letter);
                 if self.letters.len() == 1 {
-                    self.hand_over(ctx);
+                    self.hand_over();
                 }
             }
             ToOffice::Ack(number) => {
@@ -102,7 +103,7 @@ impl GenServer for Office {
                     .front()
                     .is_some_and(|first| first.number == number)
                 {
-                    self.next(ctx);
+                    self.next();
                 }
             }
         }
@@ -111,17 +112,15 @@ impl GenServer for Office {
 
     async fn handle_info(&mut self, info: Info, ctx: &mut Context<ToOffice>) -> Flow {
         if let Info::Down { .. } = info {
-            let _ = ctx.spawn_monitor(reader);
-            // The reader takes its name in its first step.
-            ctx.yield_now().await;
+            self.reader = ctx.spawn_monitor(reader).0;
             self.crashed += 1;
             match self.most {
                 Some(most) if self.crashed >= most => {
-                    if let Some(letter) = self.next(ctx) {
+                    if let Some(letter) = self.next() {
                         note(ctx, "set aside", letter.number);
                     }
                 }
-                _ => self.hand_over(ctx),
+                _ => self.hand_over(),
             }
         }
         Flow::Next
