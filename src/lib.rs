@@ -91,6 +91,8 @@ mod guide {
     mod inside {}
     #[doc = include_str!("../docs/guide/files.md")]
     mod files {}
+    #[doc = include_str!("../docs/guide/leases.md")]
+    mod leases {}
     #[doc = include_str!("../docs/guide/letters.md")]
     mod letters {}
     #[doc = include_str!("../docs/guide/mailboxes.md")]

@@ -1,6 +1,7 @@
 //! Mail that is never lost: letters that are kept until somebody has said that they are done.
 
 mod inbox;
+pub mod lease;
 mod letter;
 mod memory;
 mod outbox;
