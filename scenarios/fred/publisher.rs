@@ -337,7 +337,9 @@ fn as_built(name: &str, waits: bool) -> Scenario {
 /// The broken form: connections break.
 pub(crate) fn dead_channels() -> Scenario {
     as_built("fred/publisher", false)
-        .summary("a task for each publish, and a pool that hands out channels that are dead: messages are lost")
+        .summary(
+            "a task for each publish, and a pool that hands out dead channels: messages are lost",
+        )
         .faults(Faults::calm().break_connections(secs(10)))
         .broken(NOT_LOST)
 }
@@ -345,7 +347,9 @@ pub(crate) fn dead_channels() -> Scenario {
 /// The broken form of the next year: the machine crashes now and then.
 pub(crate) fn confirms() -> Scenario {
     as_built("fred/publisher_confirms", true)
-        .summary("the same tasks wait for their confirms: after a crash what was confirmed is published again")
+        .summary(
+            "the same tasks wait for their confirms: a crash in between, and it is published again",
+        )
         .faults(Faults::calm().crash(secs(10), millis(500)))
         .broken(NOT_TWICE)
 }

@@ -295,7 +295,7 @@ impl<S: Store, O> Serving<S, O> {
             }
             ToBroker::Cancel(tag) => self.cancel(tag, ctx),
             ToBroker::Due(tag) => {
-                // Its answer came too late: there would be a consumer who has letters and does not know of it.
+                // Its answer came too late: it would have letters, and not know of it.
                 let consumer = self.consumers.get(&tag);
                 if consumer.is_some_and(|consumer| !consumer.has_asked) {
                     self.cancel(tag, ctx);
