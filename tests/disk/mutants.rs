@@ -137,9 +137,9 @@ impl Store for Plain {
             let mut table = transaction
                 .open_table(definition(change.table))
                 .map_err(disk)?;
-            match &change.value {
-                Some(value) => drop(table.insert(&change.key[..], &value[..]).map_err(disk)?),
-                None => drop(table.remove(&change.key[..]).map_err(disk)?),
+            match change.value {
+                Some(value) => drop(table.insert(change.key, value).map_err(disk)?),
+                None => drop(table.remove(change.key).map_err(disk)?),
             }
         }
         transaction.commit().map_err(disk)
