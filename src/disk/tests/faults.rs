@@ -235,6 +235,20 @@ fn what_hangs_is_done_when_the_disk_is_released() {
 }
 
 #[test]
+fn a_file_is_as_long_as_a_sync_has_left_it_that_failed_and_is_over() {
+    let fails = vec![(Kind::DiskError, "a#0", 6, 2)];
+    let mut bench = Bench::with(taped(fails), Settings::default());
+    let file = bench.durable("a", b"old");
+    bench.asker.is_blocking = false;
+    bench.append(file, b" and new").result.unwrap();
+    let served = bench.sync(file);
+    let over = bench.asker.now.plus_nanos(served.takes_ns.unwrap());
+    let before = Time::from_nanos(over.as_nanos() - 1);
+    assert_eq!(bench.disk.len(before, file), Ok(11));
+    assert_eq!(bench.disk.len(over, file), Ok(3));
+}
+
+#[test]
 fn after_a_failed_sync_the_disk_holds_of_each_sector_what_a_later_sync_brought_there() {
     const SECTOR: usize = 512;
     for seed in 0..200 {
