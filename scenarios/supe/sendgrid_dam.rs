@@ -21,8 +21,8 @@ use netsplit::mail::lease::{LeaseSettings, Leases, Resource};
 use netsplit::mail::queue::{Broker, Queue, QueueSettings};
 use netsplit::otp::process;
 use netsplit::{
-    Address, Context, ExitReason, Faults, Flow, GenServer, Info, Pid, Refusal, ReplyTo, Scenario,
-    Server, Supervisor, SupervisorRef, Time, View, child, millis, secs,
+    Address, Context, ExitReason, Faults, Flow, GenServer, Pid, Refusal, ReplyTo, Scenario, Server,
+    Supervisor, SupervisorRef, Time, View, child, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -104,32 +104,33 @@ async fn app(ctx: Context<ToApp>) -> Result<(), ExitReason> {
 #[derive(Debug, Serialize, Deserialize)]
 enum ToHttp {
     Webhook(Webhook, ReplyTo<()>),
-    /// The forwarder has had nothing to do, since it was told of so many webhooks.
-    Idle(u64),
+    /// The forwarder has had nothing to do for a while.
+    Idle,
 }
 
 struct HttpServer {
     right: Right,
-    /// Of how many webhooks the forwarder was told.
-    told: u64,
+    /// Whether the forwarder runs, as far as is known.
     runs: bool,
+    /// Whether a webhook came since the forwarder was idle.
+    is_busy: bool,
 }
 
 impl HttpServer {
     async fn wake_forwarder(&mut self, ctx: &Context<ToHttp>) {
-        self.told += 1;
         let runs = match self.right.stops {
             true => self.runs,
             false => ctx.whereis("forwarder").is_some(),
         };
-        if runs {
-            Address::at(ctx.node(), "forwarder").send(self.told);
-        } else {
+        (self.runs, self.is_busy) = (true, true);
+        if !runs {
+            // There is an error for one that runs after all.
             let forwarders = SupervisorRef::at(ctx.node(), "forwarders");
-            // It has an error for one that runs.
-            let _ = forwarders.restart_child("forwarder").await;
-            self.runs = true;
+            if forwarders.restart_child("forwarder").await.is_ok() {
+                return;
+            }
         }
+        Address::at(ctx.node(), "forwarder").send(());
     }
 }
 
@@ -140,8 +141,8 @@ impl GenServer for HttpServer {
     async fn init(right: Right, _: &mut Context<ToHttp>) -> Result<HttpServer, Refusal> {
         Ok(HttpServer {
             right,
-            told: 0,
-            runs: true,
+            runs: false,
+            is_busy: true,
         })
     }
 
@@ -154,35 +155,28 @@ impl GenServer for HttpServer {
                     self.wake_forwarder(ctx).await;
                 }
             }
-            ToHttp::Idle(told) if told == self.told => {
+            ToHttp::Idle if self.is_busy => self.is_busy = false,
+            ToHttp::Idle => {
                 let forwarders = SupervisorRef::at(ctx.node(), "forwarders");
                 let stopped = forwarders.terminate_child("forwarder").await;
                 self.runs = stopped.is_err();
             }
-            ToHttp::Idle(_) => {}
         }
-        Flow::Next
-    }
-
-    async fn handle_info(&mut self, _: Info, _: &mut Context<ToHttp>) -> Flow {
         Flow::Next
     }
 }
 
 // ---- who forwards
 
-async fn forwarder(ctx: Context<u64>, right: Right) -> Result<(), ExitReason> {
+async fn forwarder(ctx: Context<()>, right: Right) -> Result<(), ExitReason> {
     ctx.register("forwarder").map_err(ExitReason::error)?;
-    let mut told = 0;
     loop {
         while forward_all(&ctx, "forwarder", right).await.is_err() {
             ctx.sleep(secs(1)).await;
         }
         match ctx.receive_within(IDLE).await {
-            Some(received) => told = received.message().unwrap_or(told),
-            None if right.stops => {
-                Address::at(ctx.node(), "http_server").send(ToHttp::Idle(told));
-            }
+            Some(_) => {}
+            None if right.stops => Address::at(ctx.node(), "http_server").send(ToHttp::Idle),
             None => {
                 let app = Address::named("app", "app");
                 let _ = app.call(ToApp::Goodbye, secs(5)).await;

@@ -18,8 +18,8 @@ use netsplit::mail::{
 };
 use netsplit::otp::process;
 use netsplit::{
-    BackOff, ChildSpec, Context, ExitReason, Info, Restart, Scenario, Supervisor, SupervisorRef,
-    View, child, millis, secs,
+    BackOff, ChildError, ChildSpec, Context, ExitReason, Info, Restart, Scenario, Supervisor,
+    SupervisorRef, View, child, millis, secs,
 };
 use std::collections::BTreeSet;
 
@@ -190,10 +190,12 @@ impl Reader for Warden {
     }
 
     async fn letter(&mut self, letter: Letter<String>, _: &mut Batch) -> Verdict {
-        // It has an error where they are at work.
         let house = SupervisorRef::at(self.0.node(), "house");
-        let _ = house.restart_child("readers").await;
-        letter.ack()
+        match house.restart_child("readers").await {
+            Ok(_) | Err(ChildError::Running | ChildError::Restarting) => letter.ack(),
+            // Not yet: the letter comes again.
+            Err(_) => letter.requeue(),
+        }
     }
 }
 
