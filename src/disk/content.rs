@@ -180,8 +180,8 @@ impl Content {
         self.forget(count);
     }
 
-    /// All changes, of which none cuts, come to the disk where that holds another thing than the journal tells:
-    /// each sector as it is now.
+    /// All changes, of which none cuts, come to the disk where that holds another thing than the journal
+    /// tells: each sector as it is now.
     fn write_to_medium(&mut self, sector: usize) {
         let (Some(medium), false) = (&mut self.medium, self.changes.is_empty()) else {
             return;

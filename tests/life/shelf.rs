@@ -1,7 +1,7 @@
 //! Files of a node on the file system of this machine, in a directory of their own that goes with the node.
 //!
-//! As the host around it, it proves the seam and does no more than that asks for: each operation is done on this
-//! thread when it is asked for, and has taken its time then.
+//! As the host around it, it proves the seam and does no more than that asks for: each operation is done on
+//! this thread when it is asked for, and has taken its time then.
 
 use netsplit::process::{FileAnswer, FileId, FileOp};
 use netsplit::trace::FileReason;
