@@ -1,6 +1,10 @@
 //! mail: letters that are kept until somebody has said that they are done, on disks that lose what was not
 //! synced. Each sound scenario has mutants, which drop one safeguard each.
 
+pub(crate) mod by_hand;
+mod hasty;
+mod ledger;
+pub(crate) mod outbox;
 pub(crate) mod queue;
 
 use netsplit::mail::{RedbStore, StoreError};
@@ -18,6 +22,8 @@ pub(crate) fn store<M: Message>(ctx: &Context<M>) -> Result<RedbStore, StoreErro
 pub(crate) fn storm() -> Faults {
     Faults::chaos()
         .with_processes()
+        .with_disks()
+        .with_mail()
         .crash(secs(10), secs(1))
         .crash_calls(100)
         .power_cut(secs(20), secs(2))
