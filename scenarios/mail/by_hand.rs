@@ -16,7 +16,7 @@
 
 use super::hasty::HastyStore;
 use super::ledger::{BOOKS, LOST, Ledger, ONCE, Transfer, customer, judged, supervised};
-use super::store;
+use super::{machine, store};
 use netsplit::mail::{Batch, Store, StoreError, Table};
 use netsplit::{
     Address, Context, ExitReason, Flow, GenServer, Info, Message, PacketKind, Refusal, ReplyTo,
@@ -355,11 +355,11 @@ fn mail<W: Way, A: Ack>(name: &str, open: fn(&Context<Letter>) -> Stored) -> Sce
         Scenario::new(name)
             .node("shop", |ctx| {
                 let shop = || Server::<Shop<A>>::with(()).name("shop");
-                supervised().child(child("shop", shop)).run(ctx)
+                machine(ctx, move || supervised().child(child("shop", shop)))
             })
             .node("bank", move |ctx| {
                 let bank = move || Server::<Bank<W, A>>::with(open).name("ledger");
-                supervised().child(child("bank", bank)).run(ctx)
+                machine(ctx, move || supervised().child(child("bank", bank)))
             })
             .client("customer", |ctx| customer(ctx, post::<A>)),
     )

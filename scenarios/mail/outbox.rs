@@ -1,13 +1,13 @@
 //! Transfers from a shop to a bank: each is handed to an outbox, and counts once, in its account's order.
 //!
 //! The shop's machine keeps letters, the bank's what it has booked, each on a disk that loses what was not
-//! synced. The outbox sends a letter until it is acked. The inbox commits what a letter does together with the
-//! memory that it is done, and acks it then: so it may come as often as it likes.
+//! synced. The outbox sends a letter until it is acked. The inbox commits what a letter does together with
+//! the memory that it is done, and acks it then: so it may come as often as it likes.
 //!
 //! What each of these safeguards is for is shown by those who leave one out: `mail/mutant_…`.
 
 use super::ledger::{Ledger, Transfer, customer, judged, supervised};
-use super::store;
+use super::{machine, store};
 use netsplit::mail::{Batch, Inbox, Letter, Outbox, OutboxRef, Reader, Store, StoreError, Verdict};
 use netsplit::{Context, Scenario, child, secs};
 
@@ -46,11 +46,11 @@ pub(crate) fn scenario() -> Scenario {
         .summary("letters that are sent until they are acked: each counts once, in order, whatever crashes")
         .node("shop", |ctx| {
             let outbox = || Outbox::new("outbox", |ctx| store(&ctx));
-            supervised().child(child("outbox", outbox)).run(ctx)
+            machine(ctx, move || supervised().child(child("outbox", outbox)))
         })
         .node("bank", |ctx| {
             let inbox = || Inbox::<Bank>::new("ledger", |ctx| store(&ctx));
-            supervised().child(child("ledger", inbox)).run(ctx)
+            machine(ctx, move || supervised().child(child("ledger", inbox)))
         })
         .client("customer", |ctx| customer(ctx, post));
     judged(scenario).finally("no letter is lost or stuck", |view| {
