@@ -32,7 +32,8 @@ pub(crate) async fn machine(ctx: Context, tree: impl Fn() -> Supervisor) {
 /// Everything at once, as a swarm, and of each so much that the half minute in which there is work sees some:
 /// all ends crash and lose power, inside of commits too, so that writes are torn and lost; the network is
 /// cut, loses up to 30 % and duplicates up to 50 %; disks are slow, hang, fail and are full; processes are
-/// killed, hang, and fail to start; acks are lost, come twice and late.
+/// killed, hang, and fail to start; acks are lost, late and doubled, brokers and outboxes go down, and send
+/// all again.
 pub(crate) fn storm() -> Faults {
     Faults::chaos()
         .with_processes()
