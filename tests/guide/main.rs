@@ -8,6 +8,7 @@
 mod architecture;
 mod connections;
 mod forgetful;
+mod mail;
 mod names;
 mod pages;
 mod properties;

@@ -10,7 +10,8 @@ const FORGETFUL: &str = include_str!("forgetful.rs");
 #[test]
 fn the_code_of_the_readme_is_run() {
     let (tape, tree) = (include_str!("tape.rs"), include_str!("tree.rs"));
-    README.is_held_by(&[SCRIPT, SCENARIO, tape, MAIN, tree]);
+    let mail = include_str!("mail.rs");
+    README.is_held_by(&[SCRIPT, SCENARIO, tape, MAIN, tree, mail]);
 }
 
 /// A reader's own binary; that it is a command line is held by the transcripts.
