@@ -1,5 +1,6 @@
 //! The gallery: systems that people built, as scenarios. Run `netsplit list` to see them.
 
+mod mail;
 mod notify;
 mod otp;
 mod protocols;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         supe::supervisor_dies::sender_keeps(),
         supe::excessive_crash::as_built(),
         supe::excessive_crash::kept_for_a_human(),
+        mail::lease::sound(),
+        mail::lease::no_fencing(),
         protocols::call::late_reply(),
         protocols::call::sound(),
         protocols::queue::duplicate_ack(),
