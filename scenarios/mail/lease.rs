@@ -157,7 +157,7 @@ async fn clerk(ctx: Context, name: &'static str) -> Result<(), ExitReason> {
             Err(LeaseError::NotHeld | LeaseError::Server(_)) => ctx.count("lost its lease"),
         }
         drop(lease);
-        ctx.sleep(millis(ctx.random_below(300))).await;
+        ctx.sleep(millis(ctx.random_below(1_000))).await;
     }
 }
 
@@ -166,7 +166,7 @@ async fn keep_the_book(ctx: &Context, fencing: &Fencing) -> Option<Entry> {
     let archive = Address::named("archive", "archive");
     let read = |reply_to| ToArchive::Read(fencing.clone(), reply_to);
     let mut book = archive.call(read, secs(2)).await.ok()??;
-    ctx.sleep(millis(100)).await;
+    ctx.sleep(millis(300)).await;
     let entry = ctx.random();
     book.push(entry);
     let write = |reply_to| ToArchive::Write(fencing.clone(), book, reply_to);
