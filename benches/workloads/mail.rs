@@ -3,7 +3,8 @@
 use crate::meter::Measured;
 use crate::{measure, scenario};
 use netsplit::mail::{
-    Batch, Draft, Inbox, Letter, MemoryStore, Outbox, Reader, Store, StoreError, Table, Verdict,
+    Batch, Draft, Inbox, Letter, MemoryStore, Outbox, Reader, RedbStore, Store, StoreError, Table,
+    Verdict,
 };
 use netsplit::{Context, secs};
 
@@ -35,14 +36,29 @@ impl Reader for Adder {
 /// `mail_memory`: `n` letters of ten keys, handed in a hundred at a time, stored in memory at both ends, over
 /// datagrams; the unit is a letter that is read, committed and acked.
 pub(crate) fn memory(n: u64) -> Measured {
-    let scenario = scenario("mail_memory")
-        .node("b", |ctx: Context| async move {
-            let inbox = Inbox::<Adder>::new("adder", |_| Ok(MemoryStore::new()));
+    letters("mail_memory", n, |_| Ok(MemoryStore::new()))
+}
+
+/// `mail_disk`: the same with redb at both ends, on the simulated disks of the two nodes.
+pub(crate) fn disk(n: u64) -> Measured {
+    letters("mail_disk", n, |ctx| {
+        RedbStore::open(ctx.files(), "mail.redb")
+    })
+}
+
+fn letters<S: Store>(
+    name: &str,
+    n: u64,
+    open: impl Fn(Context) -> Result<S, StoreError> + Copy + Send + Sync + 'static,
+) -> Measured {
+    let scenario = scenario(name)
+        .node("b", move |ctx: Context| async move {
+            let inbox = Inbox::<Adder>::new("adder", open);
             inbox.start(&ctx).await.expect("an inbox");
             ctx.receive().await;
         })
         .client("a", move |ctx: Context| async move {
-            let outbox = Outbox::new("outbox", |_| Ok(MemoryStore::new()));
+            let outbox = Outbox::new("outbox", open);
             let outbox = outbox.backlog(usize::MAX).start(&ctx).await;
             let outbox = outbox.expect("an outbox");
             let (mut handed_in, mut letters) = (0, Vec::new());

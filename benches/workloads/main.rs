@@ -41,6 +41,7 @@ const WORKLOADS: &[Workload] = &[
     ("W3memgs", 100_000, supervision::idle),
     ("tree", 100_000, supervision::tree),
     ("mail_memory", 1_000_000, mail::memory),
+    ("mail_disk", 200_000, mail::disk),
     ("queue", 100_000, queues::letters),
     ("chaos", 1_000, chaos::seeds),
     ("nodes10", 6_000, cluster::nodes10),

@@ -1,9 +1,9 @@
 //! Whether mail keeps its promises, from the trace alone: nothing is lost, no effect comes twice, letters of
 //! one key keep their order, nothing comes from nowhere, and nothing is forgotten before it is done.
 
-mod done;
 mod mishap;
 mod origin;
+mod rows;
 #[cfg(test)]
 mod tests;
 

@@ -228,7 +228,7 @@ impl Verdict {
 
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Answer {
+pub(super) enum Answer {
     /// An ack: its effect is committed, now or at an earlier attempt.
     Done,
     /// A nack: it is to come again.
@@ -239,33 +239,88 @@ pub enum Answer {
     Unreadable,
 }
 
-/// An ack or a nack, on its way back. It names letter and attempt.
+/// Acks and nacks of letters of one outbox to one recipient, on their way back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// Which letter.
-    pub letter: LetterId,
-    /// Which attempt to deliver it.
-    pub attempt: u32,
-    /// Whom it was for.
-    pub to: Recipient,
-    /// Its place among all letters to that recipient.
-    pub place: u64,
-    /// What became of it.
-    pub answer: Answer,
+pub(super) struct Receipts {
+    /// The outbox, over all its reboots.
+    pub(super) origin: Name,
+    /// Whom they were for.
+    pub(super) to: Recipient,
+    pub(super) receipts: Vec<Receipt>,
 }
 
-/// A letter on its way: what an inbox takes.
+/// An ack or a nack: it names letter and attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Receipt {
+    /// The number of the letter.
+    pub(super) number: u64,
+    /// Which attempt to deliver it.
+    pub(super) attempt: u32,
+    /// Its place among all letters to that recipient.
+    pub(super) place: u64,
+    /// What became of it.
+    pub(super) answer: Answer,
+}
+
+/// Letters on their way from an outbox to a recipient: what an inbox takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parcel {
-    pub(super) envelope: Envelope,
+    pub(super) head: Head,
+    pub(super) sheets: Vec<Sheet>,
+}
+
+/// What the letters of a parcel have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    /// The outbox, over all its reboots.
+    pub(super) origin: Name,
+    /// The outbox, by its name on a node.
+    pub(super) from: Target,
+    pub(super) to: Recipient,
+    /// The outbox sends this recipient nothing below this place any more.
+    pub(super) lowest: u64,
+}
+
+/// A letter in a parcel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sheet {
+    /// Its number at its outbox.
+    pub(super) number: u64,
+    pub(super) attempt: u32,
+    pub(super) kind: Tag,
+    pub(super) key: Key,
+    pub(super) follows: Option<LetterId>,
+    pub(super) deadline_ns: Option<u64>,
     /// Its place among all letters from this outbox to this recipient, from 1.
     pub(super) place: u64,
     /// The place of the letter before it that has its key, where that is not known to be done; 0 for none.
     pub(super) after: u64,
-    /// Its outbox sends this recipient nothing below this place any more.
-    pub(super) lowest: u64,
     /// The message; nothing where the letter was given up, and keeps its place only.
     pub(super) body: Option<Body>,
+}
+
+impl Head {
+    /// The letter with this number.
+    pub(super) const fn letter(&self, number: u64) -> LetterId {
+        LetterId {
+            origin: self.origin,
+            number,
+        }
+    }
+
+    /// All that is known of a letter of this parcel.
+    pub(super) const fn envelope(&self, sheet: &Sheet) -> Envelope {
+        Envelope {
+            id: self.letter(sheet.number),
+            attempt: sheet.attempt,
+            from: self.from,
+            to: self.to,
+            kind: sheet.kind,
+            key: sheet.key,
+            follows: sheet.follows,
+            deadline_ns: sheet.deadline_ns,
+        }
+    }
 }
 
 /// A message, encoded once, shared by the attempts to send it.
@@ -273,8 +328,10 @@ pub struct Parcel {
 pub struct Body(Rc<[u8]>);
 
 impl Body {
-    pub(super) fn of<M: Message>(message: &M) -> Body {
-        Body(encode(message, Vec::new()).into())
+    /// The message, encoded; `room` is where that is done.
+    pub(super) fn of<M: Message>(message: &M, room: &mut Vec<u8>) -> Body {
+        *room = encode(message, std::mem::take(room));
+        Body(room[..].into())
     }
 
     /// Its bytes.

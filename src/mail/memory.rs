@@ -3,14 +3,52 @@
 use super::store::{Batch, Store, StoreError, Table};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::{Bound, RangeInclusive};
+use std::ops::RangeInclusive;
 
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+/// How many bytes of a key are compared as numbers; mostly it has no more.
+const HEAD: usize = 16;
+
+/// A key, in the order of its bytes: a number for the first ones, zeros where there are fewer; how many
+/// there are; and the rest.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    head: [u64; 2],
+    head_length: u8,
+    tail: Box<[u8]>,
+}
+
+impl Key {
+    fn new(bytes: &[u8]) -> Key {
+        let (head, tail) = bytes.split_at(bytes.len().min(HEAD));
+        let mut padded = [0; HEAD];
+        padded[..head.len()].copy_from_slice(head);
+        let number = u128::from_be_bytes(padded);
+        Key {
+            head: [(number >> 64) as u64, number as u64],
+            head_length: head.len() as u8,
+            tail: tail.into(),
+        }
+    }
+
+    /// Shows its bytes.
+    fn show<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R {
+        let number = u128::from(self.head[0]) << 64 | u128::from(self.head[1]);
+        let head = &number.to_be_bytes()[..usize::from(self.head_length)];
+        if self.tail.is_empty() {
+            to(head)
+        } else {
+            to(&[head, &self.tail].concat())
+        }
+    }
+}
+
+type Entries = BTreeMap<Key, Box<[u8]>>;
 
 /// A [`Store`] in memory: as quick as can be, and gone with its process.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct MemoryStore {
-    tables: BTreeMap<Table, Entries>,
+    /// In the order of their names; they are few.
+    tables: Vec<(Table, Entries)>,
 }
 
 impl MemoryStore {
@@ -19,12 +57,38 @@ impl MemoryStore {
     pub fn new() -> MemoryStore {
         MemoryStore::default()
     }
+
+    /// Where a table is, or would be.
+    fn place(&self, table: Table) -> Result<usize, usize> {
+        // Mostly it is the very same constant.
+        let is_same = |(known, _): &(Table, Entries)| std::ptr::eq(known.0, table.0);
+        match self.tables.iter().position(is_same) {
+            Some(place) => Ok(place),
+            None => self
+                .tables
+                .binary_search_by_key(&table, |(known, _)| *known),
+        }
+    }
+
+    fn entries(&self, table: Table) -> Option<&Entries> {
+        let place = self.place(table).ok()?;
+        Some(&self.tables[place].1)
+    }
+
+    fn entries_mut(&mut self, table: Table) -> &mut Entries {
+        let place = self.place(table).unwrap_or_else(|place| {
+            self.tables.insert(place, (table, Entries::new()));
+            place
+        });
+        &mut self.tables[place].1
+    }
 }
 
 impl Store for MemoryStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let entries = self.tables.get(&table);
-        Ok(entries.and_then(|entries| entries.get(key)).cloned())
+        let entries = self.entries(table);
+        let value = entries.and_then(|entries| entries.get(&Key::new(key)));
+        Ok(value.map(|value| value.to_vec()))
     }
 
     fn scan(
@@ -37,30 +101,27 @@ impl Store for MemoryStore {
         if from > to {
             return Ok(());
         }
-        let range = (Bound::Included(from), Bound::Included(to));
-        if let Some(entries) = self.tables.get(&table) {
-            let mut found = entries.range::<[u8], _>(range);
-            found.all(|(key, value)| each(key, value));
+        if let Some(entries) = self.entries(table) {
+            let mut found = entries.range(Key::new(from)..=Key::new(to));
+            found.all(|(key, value)| key.show(|key| each(key, value)));
         }
         Ok(())
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         for change in batch.changes() {
-            let entries = self.tables.entry(change.table).or_default();
-            match &change.value {
-                Some(value) => drop(entries.insert(change.key.clone(), value.clone())),
-                None => drop(entries.remove(&change.key)),
+            let (entries, key) = (self.entries_mut(change.table), Key::new(change.key));
+            match change.value {
+                Some(value) => drop(entries.insert(key, value.into())),
+                None => drop(entries.remove(&key)),
             }
         }
         Ok(())
     }
 
     fn len(&self, table: Table) -> Result<u64, StoreError> {
-        Ok(self
-            .tables
-            .get(&table)
-            .map_or(0, |entries| entries.len() as u64))
+        let entries = self.entries(table);
+        Ok(entries.map_or(0, |entries| entries.len() as u64))
     }
 }
 
@@ -96,6 +157,39 @@ mod tests {
         };
         store.scan(LETTERS, from..=to, &mut each).unwrap();
         assert_eq!(seen, [(3, 30), (5, 50), (7, 70)]);
+    }
+
+    #[test]
+    fn keys_are_in_the_order_of_their_bytes_whatever_their_lengths() {
+        let of = |length: usize, last: u8| {
+            let mut key = vec![0; length];
+            key.extend([last]);
+            key
+        };
+        let mut keys: Vec<Vec<u8>> = (0..40)
+            .flat_map(|length| [0, 1, u8::MAX].map(|last| of(length, last)))
+            .collect();
+        keys.push(Vec::new());
+        let mut store = MemoryStore::new();
+        let mut batch = Batch::new();
+        for key in keys.iter().rev() {
+            batch.put(LETTERS, key, b"");
+        }
+        store.commit(&batch).unwrap();
+        let mut seen = Vec::new();
+        let mut each = |key: &[u8], _: &[u8]| {
+            seen.push(key.to_vec());
+            true
+        };
+        store
+            .scan(LETTERS, &[]..=&[u8::MAX; 64], &mut each)
+            .unwrap();
+        keys.sort();
+        assert_eq!(seen, keys);
+        assert!(
+            keys.iter()
+                .all(|key| store.get(LETTERS, key) == Ok(Some(Vec::new())))
+        );
     }
 
     #[test]

@@ -11,9 +11,7 @@ mod redb;
 mod store;
 
 pub use inbox::{Inbox, Reader};
-pub use letter::{
-    Answer, Body, Delivery, Envelope, Key, Letter, Parcel, Receipt, Recipient, Verdict,
-};
+pub use letter::{Body, Delivery, Envelope, Key, Letter, Parcel, Recipient, Verdict};
 pub use memory::MemoryStore;
 pub use outbox::{DeadMail, Draft, Outbox, OutboxRef, SendError, ToOutbox};
 #[cfg(feature = "redb")]

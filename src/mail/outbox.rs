@@ -3,6 +3,7 @@
 mod core;
 mod record;
 mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +11,7 @@ pub use record::DeadMail;
 pub(super) use record::read;
 use server::{Args, OutboxServer};
 
-use super::letter::{Body, Key, Parcel, Receipt, Recipient};
+use super::letter::{Body, Key, Parcel, Receipts, Recipient};
 use super::store::{Store, StoreError};
 use crate::otp::{BackOff, Server, StartError, Startable, Starting};
 use crate::process::{Address, CallError, Context, ExitReason, Message, ReplyTo, Tag, Target, Via};
@@ -209,7 +210,7 @@ pub struct ToOutbox(pub(super) Asked);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Asked {
     Post(Vec<Written>, ReplyTo<Result<Vec<LetterId>, SendError>>),
-    Receipts(Vec<Receipt>),
+    Receipts(Receipts),
     /// A recipient is up again.
     Again(Recipient),
     Dead(u64, ReplyTo<Result<Vec<DeadMail>, SendError>>),
@@ -333,11 +334,11 @@ impl OutboxRef {
         self,
         letters: impl IntoIterator<Item = (Draft, &'a M)>,
     ) -> Result<Vec<LetterId>, SendError> {
-        let kind = Tag::of::<M>();
+        let (kind, mut room) = (Tag::of::<M>(), Vec::new());
         let letters = letters.into_iter().map(|(draft, message)| Written {
             draft,
             kind,
-            body: Body::of(message),
+            body: Body::of(message, &mut room),
         });
         let letters = letters.collect();
         let answer = self.0.call(

@@ -148,13 +148,13 @@ impl Store for RedbStore {
         }
         self.write(|transaction| {
             // A table is open for as long as changes are its own: mostly those of a batch come in runs.
-            let mut changes = batch.changes().iter().peekable();
+            let mut changes = batch.changes().peekable();
             while let Some(first) = changes.peek().map(|change| change.table) {
                 let mut table = transaction.open_table(definition(first))?;
                 while let Some(change) = changes.next_if(|change| change.table == first) {
-                    match &change.value {
-                        Some(value) => drop(table.insert(&change.key[..], &value[..])?),
-                        None => drop(table.remove(&change.key[..])?),
+                    match change.value {
+                        Some(value) => drop(table.insert(change.key, value)?),
+                        None => drop(table.remove(change.key)?),
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Where mail is kept: tables of bytes, changed in transactions.
 
-use crate::process::ExitReason;
+use crate::process::{ExitReason, Message, encode_after};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,14 +10,14 @@ use std::ops::RangeInclusive;
 pub struct Table(pub &'static str);
 
 /// One change of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change<'a> {
     /// Of which table.
     pub table: Table,
     /// Of what.
-    pub key: Vec<u8>,
+    pub key: &'a [u8],
     /// Its new value; none removes it.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<&'a [u8]>,
 }
 
 /// Changes that are made together or not at all, in their order.
@@ -34,9 +34,19 @@ pub struct Change {
 /// assert_eq!(store.get(BALANCES, b"bob")?, Some(b"60".to_vec()));
 /// # Ok::<(), netsplit::mail::StoreError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    changes: Vec<Change>,
+    /// Keys and values, one after the other: a batch that is used again allocates nothing.
+    bytes: Vec<u8>,
+    changes: Vec<Extent>,
+}
+
+/// How long key and value of a change are, whose bytes follow those of the change before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Extent {
+    table: Table,
+    key: usize,
+    value: Option<usize>,
 }
 
 impl Batch {
@@ -47,43 +57,76 @@ impl Batch {
     }
 
     /// Sets a value.
-    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
-        self.changes.push(Change {
-            table,
-            key: key.into(),
-            value: Some(value.into()),
-        });
+    pub fn put(&mut self, table: Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let value = value.as_ref();
+        let length = Some(value.len());
+        self.change(table, key.as_ref(), length);
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// Sets a value to this, encoded.
+    pub(super) fn put_encoded<T: Message>(
+        &mut self,
+        table: Table,
+        key: impl AsRef<[u8]>,
+        value: &T,
+    ) {
+        self.change(table, key.as_ref(), None);
+        let before = self.bytes.len();
+        self.bytes = encode_after(value, std::mem::take(&mut self.bytes));
+        if let Some(change) = self.changes.last_mut() {
+            change.value = Some(self.bytes.len() - before);
+        }
     }
 
     /// Removes a value; nothing where there is none.
-    pub fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
-        self.changes.push(Change {
-            table,
-            key: key.into(),
-            value: None,
-        });
+    pub fn remove(&mut self, table: Table, key: impl AsRef<[u8]>) {
+        self.change(table, key.as_ref(), None);
+    }
+
+    fn change(&mut self, table: Table, key: &[u8], value: Option<usize>) {
+        self.bytes.extend_from_slice(key);
+        let key = key.len();
+        self.changes.push(Extent { table, key, value });
     }
 
     /// Moves the changes of another batch after its own, for a group that is committed at once.
     pub fn append(&mut self, other: &mut Batch) {
+        self.bytes.append(&mut other.bytes);
         self.changes.append(&mut other.changes);
     }
 
     /// Forgets all changes, and keeps its memory for the next.
     pub fn clear(&mut self) {
+        self.bytes.clear();
         self.changes.clear();
     }
 
     /// The changes, in their order.
-    #[must_use]
-    pub fn changes(&self) -> &[Change] {
-        &self.changes
+    pub fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+        let mut rest = &self.bytes[..];
+        self.changes.iter().map(move |extent| {
+            let (key, after) = rest.split_at(extent.key);
+            let (value, after) = after.split_at(extent.value.unwrap_or(0));
+            rest = after;
+            Change {
+                table: extent.table,
+                key,
+                value: extent.value.map(|_| value),
+            }
+        })
     }
 
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.changes()).finish()
     }
 }
 

@@ -169,6 +169,14 @@ impl Flavor for Buffer {
 /// Where the message's `Serialize` reports an error: a bug of its type, as a panic of the sender.
 pub(crate) fn encode<M: Message>(message: &M, mut buffer: Vec<u8>) -> Vec<u8> {
     buffer.clear();
+    encode_after(message, buffer)
+}
+
+/// Encodes a message after what stands in `buffer`.
+///
+/// # Panics
+/// As [`encode`].
+pub(crate) fn encode_after<M: Message>(message: &M, buffer: Vec<u8>) -> Vec<u8> {
     match postcard::serialize_with_flavor(message, Buffer(buffer)) {
         Ok(bytes) => bytes,
         Err(error) => panic!(

@@ -1,10 +1,11 @@
 //! The letters of one outbox or queue.
 
-use super::done::Done;
 use super::mishap::{Mishap, Moment};
+use super::rows::{Found, Rows};
 use crate::kernel::time::Time;
 use crate::trace::{Mailed, OrderKey};
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
 
 /// How far a letter has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +66,7 @@ impl Wrong {
 #[derive(Debug, Default)]
 pub(super) struct Origin {
     pub(super) text: Option<String>,
-    letters: FxHashMap<u64, Letter>,
-    done: Done,
+    letters: Rows<Letter>,
     keys: FxHashMap<OrderKey, InOrder>,
     /// How many it has accepted.
     accepted: u64,
@@ -81,13 +81,17 @@ impl Origin {
     }
 
     pub(super) fn tell(&mut self, when: Moment, number: u64, what: Mailed) -> Result<(), Wrong> {
-        let Some(letter) = self.letters.get_mut(&number) else {
-            return self.tell_of_other(when, number, what);
+        let letter = match self.letters.find(number) {
+            Found::Open(letter) => letter,
+            Found::Nothing => return self.tell_of_unknown(when, number, what),
+            Found::Done(effected) => return self.tell_of_done(when, number, effected, what),
         };
         letter.told = when;
         let reaches = match what {
             Mailed::Accepted { key } if letter.accepted.is_none() => {
-                self.accepts(when, number, key);
+                let mut accepted = *letter;
+                self.accept(&mut accepted, when, key);
+                self.letters.insert(number, accepted);
                 return Ok(());
             }
             // Told again, after a reboot.
@@ -95,7 +99,10 @@ impl Origin {
             Mailed::Sent => Stage::Sent,
             Mailed::Delivered => Stage::Delivered,
             Mailed::Effected | Mailed::Consumed | Mailed::Repeated => Stage::Effected,
-            Mailed::Acked | Mailed::Dead(_) => return self.is_done(when, number, what),
+            Mailed::Acked | Mailed::Dead(_) => {
+                let letter = *letter;
+                return self.is_done(when, number, letter, what);
+            }
         };
         let before = *letter;
         if letter.stage < reaches {
@@ -107,53 +114,60 @@ impl Origin {
                 let mishap = Mishap::DuplicatedEffect(Some(before.since));
                 Err(Wrong::of(&before, mishap, when))
             }
-            (Mailed::Effected, _) => self.has_effect(when, number, before),
+            (Mailed::Effected, _) => self.settle(before, Some((number, when))),
             (Mailed::Repeated | Mailed::Consumed, stage) if stage < Stage::Effected => {
-                self.settles(before);
+                self.settle(before, None)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Something was told of a letter of which nothing was told before.
+    fn tell_of_unknown(&mut self, when: Moment, number: u64, what: Mailed) -> Result<(), Wrong> {
+        let mut letter = Letter {
+            key: OrderKey::NONE,
+            accepted: None,
+            place: 0,
+            stage: Stage::Accepted,
+            since: when,
+            told: when,
+        };
+        match what {
+            Mailed::Accepted { key } => self.accept(&mut letter, when, key),
+            Mailed::Sent => {}
+            // Nothing was promised.
+            Mailed::StaleAck | Mailed::Returned | Mailed::Dead(_) => return Ok(()),
+            _ => return Err(Wrong::of(&letter, Mishap::FromNowhere, when)),
+        }
+        self.letters.insert(number, letter);
+        Ok(())
+    }
+
+    /// Something was told of a letter that is done with, and has had its effect or not.
+    fn tell_of_done(
+        &mut self,
+        when: Moment,
+        number: u64,
+        effected: bool,
+        what: Mailed,
+    ) -> Result<(), Wrong> {
+        match (what, effected) {
+            (Mailed::Effected, true) => Err(Wrong {
+                key: OrderKey::NONE,
+                accepted: None,
+                mishap: Mishap::DuplicatedEffect(None),
+                when,
+            }),
+            // It was set aside, and that was too late.
+            (Mailed::Effected | Mailed::Consumed | Mailed::Repeated, false) => {
+                self.letters.done(number, true);
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    /// Something was told of a letter that is not known, or is done with.
-    fn tell_of_other(&mut self, when: Moment, number: u64, what: Mailed) -> Result<(), Wrong> {
-        let effected = self.done.effected(number);
-        let mishap = match (what, effected) {
-            (Mailed::Accepted { key }, None) => {
-                self.accepts(when, number, key);
-                return Ok(());
-            }
-            (Mailed::Sent, None) => {
-                self.sends(when, number);
-                return Ok(());
-            }
-            // Nothing was promised.
-            (Mailed::StaleAck | Mailed::Returned | Mailed::Dead(_), None) => {
-                return Ok(());
-            }
-            (_, None) => Mishap::FromNowhere,
-            (Mailed::Effected, Some(true)) => Mishap::DuplicatedEffect(None),
-            // It was set aside, and that was too late.
-            (Mailed::Effected | Mailed::Consumed | Mailed::Repeated, Some(false)) => {
-                self.done.insert(number, true);
-                return Ok(());
-            }
-            (_, Some(_)) => return Ok(()),
-        };
-        Err(Wrong {
-            key: OrderKey::NONE,
-            accepted: None,
-            mishap,
-            when,
-        })
-    }
-
-    fn accepts(&mut self, when: Moment, number: u64, key: OrderKey) {
-        self.sends(when, number);
-        let Some(letter) = self.letters.get_mut(&number) else {
-            return;
-        };
+    fn accept(&mut self, letter: &mut Letter, when: Moment, key: OrderKey) {
         letter.accepted = Some(when);
         if letter.stage == Stage::Effected {
             return;
@@ -166,57 +180,47 @@ impl Origin {
         }
     }
 
-    /// A letter is known, where it was not before.
-    fn sends(&mut self, when: Moment, number: u64) {
-        self.letters.entry(number).or_insert(Letter {
-            key: OrderKey::NONE,
-            accepted: None,
-            place: 0,
-            stage: Stage::Accepted,
-            since: when,
-            told: when,
-        });
-    }
-
-    /// A letter has its effect: those of its key that were accepted after it may not have had theirs.
-    fn has_effect(&mut self, when: Moment, number: u64, letter: Letter) -> Result<(), Wrong> {
-        if let Some(order) = self.keys.get_mut(&letter.key) {
-            match order.last {
-                Some((place, later, then)) if place > letter.place => {
+    /// A letter was set aside, or has its effect, then: one less of its key may still have one. Those of its
+    /// key that were accepted after it may not have had theirs.
+    fn settle(&mut self, letter: Letter, effect: Option<(u64, Moment)>) -> Result<(), Wrong> {
+        if letter.key != OrderKey::NONE
+            && let Entry::Occupied(mut entry) = self.keys.entry(letter.key)
+        {
+            let order = entry.get_mut();
+            if let Some((number, when)) = effect {
+                if let Some((place, later, then)) = order.last
+                    && place > letter.place
+                {
                     return Err(Wrong::of(&letter, Mishap::Reordered(later, then), when));
                 }
-                _ => order.last = Some((letter.place, number, when)),
+                order.last = Some((letter.place, number, when));
             }
-        }
-        self.settles(letter);
-        Ok(())
-    }
-
-    /// A letter has had its effect, or was set aside: one less of its key may still have an effect.
-    fn settles(&mut self, letter: Letter) {
-        self.waiting -= usize::from(letter.accepted.is_some());
-        if let Some(order) = self.keys.get_mut(&letter.key) {
             order.open -= 1;
             if order.open == 0 {
-                self.keys.remove(&letter.key);
+                entry.remove();
             }
         }
+        self.waiting -= usize::from(letter.accepted.is_some());
+        Ok(())
     }
 
     /// The sender takes an ack of a letter, or the letter is set aside.
-    fn is_done(&mut self, when: Moment, number: u64, what: Mailed) -> Result<(), Wrong> {
-        let Some(letter) = self.letters.remove(&number) else {
-            return Ok(());
-        };
+    fn is_done(
+        &mut self,
+        when: Moment,
+        number: u64,
+        letter: Letter,
+        what: Mailed,
+    ) -> Result<(), Wrong> {
         let effected = letter.stage == Stage::Effected;
+        self.letters.done(number, effected);
         if what == Mailed::Acked && !effected {
             return Err(Wrong::of(&letter, Mishap::AckedWithoutEffect, when));
         }
-        if !effected {
-            self.settles(letter);
+        if effected {
+            return Ok(());
         }
-        self.done.insert(number, effected);
-        Ok(())
+        self.settle(letter, None)
     }
 
     /// The letter that has waited longest, where it came to its stage at this moment or before. Of one that
@@ -226,19 +230,19 @@ impl Origin {
             let goes_on = letter.stage < Stage::Effected || letter.told.at > due;
             letter.accepted.is_some() && letter.since.at <= due && goes_on
         };
-        let late = self.letters.iter().filter(|(_, letter)| is_late(letter));
-        let (number, letter) = late.min_by_key(|(number, letter)| (letter.since, **number))?;
+        let late = self.letters.open().filter(|(_, letter)| is_late(letter));
+        let (number, letter) = late.min_by_key(|(number, letter)| (letter.since, *number))?;
         let mishap = match letter.told.at <= due {
             true => Mishap::Lost(letter.told),
             false => Mishap::Stuck(letter.told),
         };
-        Some((*number, Wrong::of(letter, mishap, letter.since)))
+        Some((number, Wrong::of(letter, mishap, letter.since)))
     }
 
     /// How many entries its memory has.
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
-        self.letters.len() + self.keys() + self.done.entries()
+        self.letters.entries() + self.keys()
     }
 
     /// Of how many keys it knows an order.

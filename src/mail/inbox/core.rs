@@ -1,13 +1,13 @@
 //! The rules of an inbox, without a process: what is done with a parcel that comes, and what is remembered.
 
-use crate::mail::letter::{Answer, Envelope, Parcel, Receipt, Recipient};
+use crate::mail::letter::{Answer, Head, Receipt, Recipient, Sheet};
 use crate::mail::outbox::read;
 use crate::mail::store::{Batch, Store, StoreError, Table};
 use crate::process::{Target, encode};
 use crate::trace::Name;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What is remembered of the letters of each outbox to each recipient.
 const MEMORY: Table = Table("inbox.memory");
@@ -62,6 +62,10 @@ impl Memory {
         }
     }
 
+    fn is_open(&self, place: u64) -> bool {
+        *self.mark(place) == Mark::Open
+    }
+
     /// The outbox has forgotten all places below this one.
     fn forget_below(&mut self, lowest: u64) {
         while self.floor < lowest && !self.marks.is_empty() {
@@ -83,22 +87,60 @@ struct Stream {
     origin: Name,
     memory: Memory,
     /// Letters that came before the one that they follow.
-    held: BTreeMap<u64, Parcel>,
+    held: BTreeMap<u64, Sheet>,
+    /// The place that a letter waits for, and its own: of all that are held and not free.
+    waiting: BTreeSet<(u64, u64)>,
+    /// The places of those that are held and wait for no other any more.
+    free: BTreeSet<u64>,
     /// Whether the memory is to be stored.
     changed: bool,
 }
 
-/// What is to be done with a parcel.
+impl Stream {
+    /// Takes a letter out of those that are held.
+    fn take_held(&mut self, place: u64) -> Option<Sheet> {
+        let sheet = self.held.remove(&place)?;
+        self.waiting.remove(&(sheet.after, place));
+        self.free.remove(&place);
+        Some(sheet)
+    }
+
+    /// Nothing waits for this place any more.
+    fn set_free(&mut self, after: u64) {
+        while let Some(&next) = self.waiting.range((after, 0)..=(after, u64::MAX)).next() {
+            self.waiting.remove(&next);
+            self.free.insert(next.1);
+        }
+    }
+
+    /// The outbox has forgotten all places below this one.
+    fn forget_below(&mut self, lowest: u64) {
+        self.memory.forget_below(lowest);
+        let floor = self.memory.floor;
+        while let Some((&place, _)) = self.held.first_key_value()
+            && place < floor
+        {
+            self.take_held(place);
+        }
+        while let Some(&(after, _)) = self.waiting.first()
+            && after < floor
+        {
+            self.set_free(after);
+        }
+    }
+}
+
+/// What is to be done with a letter that comes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// It is handed to the reader, whose answer is [decided](Core::decided) before anything else comes. One
     /// without a body was given up by its sender: it is done without a reader, in its turn, as a later letter
     /// of its key may follow it, and it may follow one that is not done.
-    Hand(Parcel),
+    Hand(Sheet),
     /// It waits for the letter before it.
     Held,
     /// It was done, or refused, before: its sender is told so again.
-    Repeated(Envelope, Receipt),
+    Repeated(Receipt),
     /// It lies beyond the window, and comes again.
     Beyond,
 }
@@ -149,6 +191,8 @@ impl Core {
             origin,
             memory,
             held: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            free: BTreeSet::new(),
             changed: false,
         });
         self.by_sender.insert((origin, to), at);
@@ -161,92 +205,76 @@ impl Core {
         streams.map(|stream| (stream.memory.from, stream.to))
     }
 
-    fn stream(&mut self, parcel: &Parcel) -> usize {
-        let Envelope { id, from, to, .. } = parcel.envelope;
-        if let Some(&at) = self.by_sender.get(&(id.origin, to)) {
-            return at;
-        }
-        let memory = Memory {
+    /// A parcel has come: of which stream its letters are.
+    pub(crate) fn opens(&mut self, head: &Head) -> usize {
+        let Head {
+            origin,
             from,
-            floor: parcel.lowest,
-            marks: VecDeque::new(),
+            to,
+            lowest,
+        } = *head;
+        let Some(&at) = self.by_sender.get(&(origin, to)) else {
+            let memory = Memory {
+                from,
+                floor: lowest,
+                marks: VecDeque::new(),
+            };
+            return self.add(origin, to, memory);
         };
-        self.add(id.origin, to, memory)
+        let stream = &mut self.streams[at];
+        if stream.memory.floor < lowest {
+            stream.forget_below(lowest);
+        }
+        at
     }
 
-    /// A parcel has come.
-    pub(crate) fn arrives(&mut self, parcel: Parcel) -> Arrival {
-        let at = self.stream(&parcel);
+    /// A letter of a stream has come.
+    pub(crate) fn arrives(&mut self, at: usize, sheet: Sheet) -> Arrival {
         let stream = &mut self.streams[at];
-        let (place, envelope) = (parcel.place, parcel.envelope);
-        if stream.memory.floor < parcel.lowest {
-            stream.memory.forget_below(parcel.lowest);
-            stream.held = stream.held.split_off(&stream.memory.floor);
-        }
-        let receipt = |answer| Receipt {
-            letter: envelope.id,
-            attempt: envelope.attempt,
-            to: envelope.to,
-            place,
-            answer,
-        };
+        let place = sheet.place;
         match stream.memory.mark(place) {
             _ if place.saturating_sub(stream.memory.floor) >= self.window => Arrival::Beyond,
-            Mark::Done => Arrival::Repeated(envelope, receipt(Answer::Done)),
-            Mark::Refused(answer) => {
-                let answer = answer.clone();
-                Arrival::Repeated(envelope, receipt(answer))
-            }
-            Mark::Open if *stream.memory.mark(parcel.after) == Mark::Open => {
+            Mark::Done => Arrival::Repeated(receipt(&sheet, Answer::Done)),
+            Mark::Refused(answer) => Arrival::Repeated(receipt(&sheet, answer.clone())),
+            Mark::Open if stream.memory.is_open(sheet.after) => {
                 let held = stream.held.get(&place);
-                if held.is_none_or(|held| held.envelope.attempt < envelope.attempt) {
-                    stream.held.insert(place, parcel);
+                if held.is_none_or(|held| held.attempt < sheet.attempt) {
+                    stream.take_held(place);
+                    stream.waiting.insert((sheet.after, place));
+                    stream.held.insert(place, sheet);
                 }
                 Arrival::Held
             }
-            Mark::Open => match stream.held.remove(&place) {
+            Mark::Open => match stream.take_held(place) {
                 Some(held) if held.body.is_none() => Arrival::Hand(held),
-                _ => Arrival::Hand(parcel),
+                _ => Arrival::Hand(sheet),
             },
         }
     }
 
-    fn change(&mut self, at: usize) {
-        if !std::mem::replace(&mut self.streams[at].changed, true) {
-            self.changed.push(at);
-        }
-    }
-
     /// The reader has answered. The receipt is sent once the batch is committed that [`Core::seal`] ends.
-    pub(crate) fn decided(&mut self, envelope: &Envelope, place: u64, answer: Answer) -> Receipt {
+    pub(crate) fn decided(&mut self, at: usize, sheet: &Sheet, answer: Answer) -> Receipt {
         let mark = match &answer {
             Answer::Requeue => None,
             Answer::Done => Some(Mark::Done),
             Answer::Rejected(_) | Answer::Unreadable => Some(Mark::Refused(answer.clone())),
         };
-        let at = self.by_sender.get(&(envelope.id.origin, envelope.to));
-        if let (Some(mark), Some(&at)) = (mark, at) {
-            self.streams[at].memory.set(place, mark);
-            self.change(at);
+        if let Some(mark) = mark {
+            let stream = &mut self.streams[at];
+            stream.memory.set(sheet.place, mark);
+            stream.set_free(sheet.place);
+            if !std::mem::replace(&mut stream.changed, true) {
+                self.changed.push(at);
+            }
         }
-        Receipt {
-            letter: envelope.id,
-            attempt: envelope.attempt,
-            to: envelope.to,
-            place,
-            answer,
-        }
+        receipt(sheet, answer)
     }
 
-    /// A letter that was held, of the stream of this one, and waits for no other any more.
-    pub(crate) fn released(&mut self, by: &Envelope) -> Option<Parcel> {
-        let at = *self.by_sender.get(&(by.id.origin, by.to))?;
-        let Stream { memory, held, .. } = &mut self.streams[at];
-        let mut held_now = held.iter();
-        let place = held_now
-            .find(|(_, parcel)| *memory.mark(parcel.after) != Mark::Open)
-            .map(|(place, _)| *place)?;
-        held.remove(&place)
+    /// A letter of this stream that was held, and waits for no other any more.
+    pub(crate) fn released(&mut self, at: usize) -> Option<Sheet> {
+        let stream = &mut self.streams[at];
+        let place = stream.free.pop_first()?;
+        stream.held.remove(&place)
     }
 
     /// Ends a group: puts what is remembered into the batch that holds the effects, too.
@@ -255,12 +283,21 @@ impl Core {
             let stream = &mut self.streams[at];
             stream.changed = false;
             let key = encode(&(stream.origin, stream.to), Vec::new());
-            batch.put(MEMORY, key, encode(&stream.memory, Vec::new()));
+            batch.put_encoded(MEMORY, key, &stream.memory);
         }
     }
 
     /// How many letters wait for one before them.
     pub(crate) fn held(&self) -> usize {
         self.streams.iter().map(|stream| stream.held.len()).sum()
+    }
+}
+
+fn receipt(sheet: &Sheet, answer: Answer) -> Receipt {
+    Receipt {
+        number: sheet.number,
+        attempt: sheet.attempt,
+        place: sheet.place,
+        answer,
     }
 }

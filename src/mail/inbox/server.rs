@@ -2,17 +2,18 @@
 
 use super::core::{Arrival, Core};
 use super::{Opener, Reader};
-use crate::kernel::Time;
-use crate::mail::letter::{Answer, Body, Delivery, Envelope, Letter, Parcel, Receipt};
+use crate::mail::letter::{Answer, Delivery, Head, Letter, Parcel, Receipt, Receipts, Sheet};
 use crate::mail::outbox::{Asked, ToOutbox};
-use crate::mail::store::{Batch, Store};
+use crate::mail::store::{Batch, Store, StoreError};
 use crate::otp::{Flow, GenServer, Refusal};
-use crate::process::{Address, Context, ExitReason, Info, Labeled, Target, decode};
-use crate::trace::{Mailed, PacketKind};
+use crate::process::{Address, Context, ExitReason, Info, Labeled, Tag, Target, decode};
+use crate::trace::{LetterId, Mailed, PacketKind};
 use std::time::Duration;
 
 /// How much of what waits is taken into one commit.
 const GROUP: usize = 1024;
+/// How many receipts go in one packet.
+const RECEIPTS: usize = 128;
 /// A reader that takes this long ends its group: those before it are not to wait.
 const GROUP_TIME: Duration = Duration::from_millis(1);
 
@@ -30,8 +31,18 @@ pub(super) struct InboxServer<R> {
     batch: Batch,
     /// What one letter changes, until it is acked.
     scratch: Batch,
-    told: Vec<(Envelope, Mailed)>,
-    receipts: Vec<(Target, Receipt)>,
+    /// What is told of which letter, at which attempt, once the effects are committed.
+    told: Vec<(LetterId, u32, Mailed)>,
+    receipts: Vec<(Target, Receipts)>,
+    /// Of which type its messages are.
+    kind: Tag,
+}
+
+/// A parcel, while its letters are read.
+#[derive(Clone, Copy)]
+struct Opened {
+    head: Head,
+    stream: usize,
 }
 
 impl<R: Reader> GenServer for InboxServer<R> {
@@ -54,19 +65,32 @@ impl<R: Reader> GenServer for InboxServer<R> {
             scratch: Batch::new(),
             told: Vec::new(),
             receipts: Vec::new(),
+            kind: Tag::of::<R::Message>(),
         })
     }
 
     async fn handle(&mut self, parcel: Parcel, ctx: &mut Context<Parcel>) -> Flow {
-        let began = ctx.now();
-        let (mut next, mut taken) = (Some(parcel), 0);
-        while let Some(parcel) = next {
-            self.take(parcel, ctx).await;
-            taken += 1;
-            let more = taken < GROUP && !is_over(began, ctx);
+        let (mut began, mut read, mut in_time) = (ctx.now(), 0, true);
+        let mut next = Some(parcel);
+        while let Some(Parcel { head, sheets }) = next {
+            let stream = self.core.opens(&head);
+            for sheet in sheets {
+                self.take(Opened { head, stream }, sheet, ctx).await;
+                read += 1;
+                if ctx.now().since(began) >= GROUP_TIME {
+                    if let Err(error) = self.commit(ctx) {
+                        return Flow::Stop(ExitReason::error(error));
+                    }
+                    (began, in_time) = (ctx.now(), false);
+                }
+            }
+            let more = in_time && read < GROUP;
             next = more.then(|| ctx.take_message()).flatten();
         }
-        self.finish(ctx)
+        match self.commit(ctx) {
+            Ok(()) => Flow::Next,
+            Err(error) => Flow::Stop(ExitReason::error(error)),
+        }
     }
 
     async fn handle_info(&mut self, _: Info, _: &mut Context<Parcel>) -> Flow {
@@ -77,7 +101,7 @@ impl<R: Reader> GenServer for InboxServer<R> {
     /// same: else they would be dropped with it, again and again.
     async fn terminate(&mut self, _: &ExitReason, ctx: &mut Context<Parcel>) {
         self.scratch.clear();
-        let _ = self.finish(ctx);
+        let _ = self.commit(ctx);
     }
 
     fn format_status(&self) -> String {
@@ -85,64 +109,86 @@ impl<R: Reader> GenServer for InboxServer<R> {
     }
 }
 
-fn is_over(began: Time, ctx: &Context<Parcel>) -> bool {
-    ctx.now().since(began) >= GROUP_TIME
-}
-
 impl<R: Reader> InboxServer<R> {
-    async fn take(&mut self, parcel: Parcel, ctx: &Context<Parcel>) {
-        let envelope = parcel.envelope;
-        match self.core.arrives(parcel) {
-            Arrival::Hand(parcel) => self.hand(parcel, ctx).await,
+    async fn take(&mut self, opened: Opened, sheet: Sheet, ctx: &Context<Parcel>) {
+        match self.core.arrives(opened.stream, sheet) {
+            Arrival::Hand(sheet) => self.hand(opened, sheet, ctx).await,
             Arrival::Held => ctx.count("mail.inbox.held"),
-            Arrival::Repeated(envelope, receipt) => {
-                self.told.push((envelope, Mailed::Repeated));
-                self.receipts.push((envelope.from, receipt));
+            Arrival::Repeated(receipt) => {
+                let letter = opened.head.letter(receipt.number);
+                self.told.push((letter, receipt.attempt, Mailed::Repeated));
+                self.acknowledge(&opened.head, receipt);
             }
             Arrival::Beyond => ctx.count("mail.inbox.beyond_window"),
         }
-        while let Some(parcel) = self.core.released(&envelope) {
-            self.hand(parcel, ctx).await;
+        while let Some(sheet) = self.core.released(opened.stream) {
+            self.hand(opened, sheet, ctx).await;
         }
     }
 
     /// Hands a letter to the reader.
-    async fn hand(&mut self, parcel: Parcel, ctx: &Context<Parcel>) {
-        let Parcel {
-            envelope,
-            place,
-            body,
-            ..
-        } = parcel;
-        let Some(body) = body else {
-            let receipt = self.core.decided(&envelope, place, Answer::Done);
-            return self.receipts.push((envelope.from, receipt));
-        };
-        let answer = match open::<R>(&envelope, &body) {
-            None => Answer::Unreadable,
-            Some(message) => {
-                ctx.tell_mail(envelope.id, envelope.attempt, Mailed::Delivered);
-                let letter = Letter {
-                    envelope,
+    async fn hand(&mut self, opened: Opened, sheet: Sheet, ctx: &Context<Parcel>) {
+        let Opened { head, stream } = opened;
+        let (letter, attempt) = (head.letter(sheet.number), sheet.attempt);
+        let answer = match (&sheet.body, self.open(&sheet)) {
+            (None, _) => Answer::Done,
+            (Some(_), None) => Answer::Unreadable,
+            (Some(_), Some(message)) => {
+                ctx.tell_mail(letter, attempt, Mailed::Delivered);
+                let letter_read = Letter {
+                    envelope: head.envelope(&sheet),
                     message,
-                    delivery: Delivery::new(envelope.id, envelope.attempt),
+                    delivery: Delivery::new(letter, attempt),
                 };
-                let verdict = self.reader.letter(letter, &mut self.scratch).await;
-                verdict.of(&Delivery::new(envelope.id, envelope.attempt))
+                let verdict = self.reader.letter(letter_read, &mut self.scratch).await;
+                let answer = verdict.of(&Delivery::new(letter, attempt));
+                if answer == Answer::Done {
+                    self.batch.append(&mut self.scratch);
+                    self.told.push((letter, attempt, Mailed::Effected));
+                }
+                self.scratch.clear();
+                answer
             }
         };
-        if answer == Answer::Done {
-            self.batch.append(&mut self.scratch);
-            self.told.push((envelope, Mailed::Effected));
-        } else {
-            self.scratch.clear();
+        let receipt = self.core.decided(stream, &sheet, answer);
+        self.acknowledge(&head, receipt);
+    }
+
+    /// The message of a letter, where it has one that can be read.
+    fn open(&self, sheet: &Sheet) -> Option<R::Message> {
+        let bytes = sheet.body.as_ref()?.bytes();
+        let label = match sheet.kind == self.kind {
+            true => Labeled::of::<R::Message>(),
+            false => Labeled::from(sheet.kind),
+        };
+        decode(label, bytes).ok()
+    }
+
+    /// Keeps a receipt, to be sent once all is committed.
+    fn acknowledge(&mut self, head: &Head, receipt: Receipt) {
+        let Head {
+            origin, from, to, ..
+        } = *head;
+        let of_same = |(outbox, receipts): &&mut (Target, Receipts)| {
+            let has_room = receipts.receipts.len() < RECEIPTS;
+            has_room && *outbox == from && receipts.origin == origin && receipts.to == to
+        };
+        if let Some((_, receipts)) = self.receipts.last_mut().filter(of_same) {
+            return receipts.receipts.push(receipt);
         }
-        let receipt = self.core.decided(&envelope, place, answer);
-        self.receipts.push((envelope.from, receipt));
+        let receipts = vec![receipt];
+        self.receipts.push((
+            from,
+            Receipts {
+                origin,
+                to,
+                receipts,
+            },
+        ));
     }
 
     /// Commits effects and memory together, and then says so.
-    fn finish(&mut self, ctx: &Context<Parcel>) -> Flow {
+    fn commit(&mut self, ctx: &Context<Parcel>) -> Result<(), StoreError> {
         self.core.seal(&mut self.batch);
         if !self.batch.is_empty()
             && let Err(error) = self.store.commit(&self.batch)
@@ -152,23 +198,17 @@ impl<R: Reader> InboxServer<R> {
             self.batch.clear();
             self.told.clear();
             self.receipts.clear();
-            return Flow::Stop(ExitReason::error(error));
+            return Err(error);
         }
         self.batch.clear();
         // What is committed is told before anything else: a crash cannot come between.
-        for (envelope, what) in self.told.drain(..) {
-            ctx.tell_mail(envelope.id, envelope.attempt, what);
+        for (letter, attempt, what) in self.told.drain(..) {
+            ctx.tell_mail(letter, attempt, what);
         }
-        while let Some(&(to, _)) = self.receipts.first() {
-            let receipts = self.receipts.extract_if(.., |(from, _)| *from == to);
-            let receipts = receipts.map(|(_, receipt)| receipt).collect();
+        for (to, receipts) in self.receipts.drain(..) {
             let receipts = ToOutbox(Asked::Receipts(receipts));
             Address::to(to).send_datagram_as(PacketKind::Ack, receipts);
         }
-        Flow::Next
+        Ok(())
     }
-}
-
-fn open<R: Reader>(envelope: &Envelope, body: &Body) -> Option<R::Message> {
-    decode(Labeled::from(envelope.kind), body.bytes()).ok()
 }

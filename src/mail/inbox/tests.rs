@@ -1,10 +1,10 @@
 //! The rules of an inbox against a naive one, which remembers all.
 
 use super::core::{Arrival, Core};
-use crate::mail::letter::{Answer, Body, Envelope, Key, Parcel, Recipient};
+use crate::mail::letter::{Answer, Body, Head, Key, Recipient, Sheet};
 use crate::mail::{Batch, MemoryStore, Store};
 use crate::process::{Tag, Target};
-use crate::trace::{LetterId, Name, NodeId};
+use crate::trace::{Name, NodeId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,26 +64,26 @@ impl Naive {
     }
 }
 
-fn parcel(place: u64, after: u64, lowest: u64, attempt: u32, given_up: bool) -> Parcel {
-    let envelope = Envelope {
-        id: LetterId {
-            origin: Name::new("outbox@a"),
-            number: place,
-        },
-        attempt,
+fn head(lowest: u64) -> Head {
+    Head {
+        origin: Name::new("outbox@a"),
         from: Target::Name(NodeId::new(0), Name::new("outbox")),
         to: Recipient::Named(NodeId::new(1), Name::new("inbox")),
+        lowest,
+    }
+}
+
+fn sheet(place: u64, after: u64, attempt: u32, given_up: bool) -> Sheet {
+    Sheet {
+        number: place,
+        attempt,
         kind: Tag::of::<u64>(),
         key: Key::from(7),
         follows: None,
         deadline_ns: None,
-    };
-    Parcel {
-        envelope,
         place,
         after,
-        lowest,
-        body: (!given_up).then(|| Body::of(&place)),
+        body: (!given_up).then(|| Body::of(&place, &mut Vec::new())),
     }
 }
 
@@ -116,26 +116,27 @@ impl Pair {
         }
     }
 
-    fn arrives(&mut self, parcel: Parcel, answer: &Answer) {
+    fn arrives(&mut self, lowest: u64, sheet: Sheet, answer: &Answer) {
         let naive = self.naive.get_or_insert_with(|| Naive {
-            lowest: parcel.lowest,
+            lowest,
             ..Naive::default()
         });
-        naive.lowest = naive.lowest.max(parcel.lowest);
+        naive.lowest = naive.lowest.max(lowest);
         let floor = naive.floor();
         naive.held.retain(|place, _| *place >= floor);
-        let (place, after, envelope) = (parcel.place, parcel.after, parcel.envelope);
-        let arrival = self.core.arrives(parcel);
+        let (place, after) = (sheet.place, sheet.after);
+        let at = self.core.opens(&head(lowest));
+        let arrival = self.core.arrives(at, sheet);
         let mut handed = None;
         if place >= floor + WINDOW {
             assert_eq!(arrival, Arrival::Beyond);
         } else if let Some(refused) = naive.refused.get(&place).filter(|_| place >= floor) {
-            let Arrival::Repeated(_, receipt) = arrival else {
+            let Arrival::Repeated(receipt) = arrival else {
                 panic!("{place} was refused, and is {arrival:?}");
             };
             assert_eq!(receipt.answer, *refused);
         } else if !naive.is_open(place) {
-            let Arrival::Repeated(_, receipt) = arrival else {
+            let Arrival::Repeated(receipt) = arrival else {
                 panic!("{place} was done, and is {arrival:?}");
             };
             assert_eq!(receipt.answer, Answer::Done);
@@ -143,34 +144,34 @@ impl Pair {
             assert_eq!(arrival, Arrival::Held);
             naive.held.insert(place, after);
         } else {
-            let Arrival::Hand(parcel) = arrival else {
+            let Arrival::Hand(sheet) = arrival else {
                 panic!("{place} is free to be read, and is {arrival:?}");
             };
             naive.held.remove(&place);
-            handed = Some(parcel);
+            handed = Some(sheet);
         }
-        let mut free = handed.or_else(|| self.released(&envelope));
-        while let Some(parcel) = free {
+        let mut free = handed.or_else(|| self.released(at));
+        while let Some(sheet) = free {
             let naive = self.naive.as_mut().expect("it was made");
-            naive.decide(parcel.place, answer);
-            let receipt = self.core.decided(&envelope, parcel.place, answer.clone());
-            assert_eq!((receipt.place, &receipt.answer), (parcel.place, answer));
+            naive.decide(sheet.place, answer);
+            let receipt = self.core.decided(at, &sheet, answer.clone());
+            assert_eq!((receipt.place, &receipt.answer), (sheet.place, answer));
             let mut batch = Batch::new();
             self.core.seal(&mut batch);
             self.store.commit(&batch).unwrap();
             if !batch.is_empty() {
                 self.stored.clone_from(&self.naive);
             }
-            free = self.released(&envelope);
+            free = self.released(at);
         }
         let held = self.naive.as_ref().map_or(0, |naive| naive.held.len());
         assert_eq!(self.core.held(), held);
     }
 
-    fn released(&mut self, envelope: &Envelope) -> Option<Parcel> {
-        let released = self.core.released(envelope);
+    fn released(&mut self, at: usize) -> Option<Sheet> {
+        let released = self.core.released(at);
         let expected = self.naive.as_mut().and_then(Naive::released);
-        assert_eq!(released.as_ref().map(|parcel| parcel.place), expected);
+        assert_eq!(released.as_ref().map(|sheet| sheet.place), expected);
         released
     }
 }
@@ -208,8 +209,8 @@ proptest! {
                 Action::Arrives { place, back, lowest, given_up, answer } => {
                     pair.attempt += 1;
                     let after = if back == 0 { 0 } else { place.saturating_sub(back) };
-                    let parcel = parcel(place, after, lowest, pair.attempt, given_up);
-                    pair.arrives(parcel, &answer);
+                    let sheet = sheet(place, after, pair.attempt, given_up);
+                    pair.arrives(lowest, sheet, &answer);
                 }
                 Action::Reboots => pair.reboots(),
             }
@@ -230,10 +231,10 @@ fn what_is_remembered_of_letters_that_are_done_in_their_order_is_one_number() {
         pair.store.scan(table, keys.0..=keys.1, &mut each).unwrap();
         size
     };
-    pair.arrives(parcel(1, 0, 1, 1, false), &Answer::Done);
+    pair.arrives(1, sheet(1, 0, 1, false), &Answer::Done);
     let first = size(&pair);
     for place in 2..100 {
-        pair.arrives(parcel(place, place - 1, 1, 1, false), &Answer::Done);
+        pair.arrives(1, sheet(place, place - 1, 1, false), &Answer::Done);
     }
     assert!(first > 0);
     assert_eq!(size(&pair), first);

@@ -2,16 +2,17 @@
 //! done once that is committed comes out.
 
 use super::record::{self, DeadMail, Known, Record};
+use super::stream::{Due, Slot, Stream};
 use super::{SendError, Written};
 use crate::kernel::Time;
-use crate::mail::letter::{Answer, Envelope, Key, Parcel, Receipt, Recipient};
+use crate::mail::letter::{Answer, Head, Key, Parcel, Receipt, Receipts, Recipient, Sheet};
 use crate::mail::store::{Batch, Store, StoreError};
 use crate::otp::BackOff;
 use crate::process::Target;
 use crate::trace::{LetterId, Mailed, Name, WhyDead};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 /// By how much the number that no attempt exceeds is raised at once: so few commits are for that alone.
@@ -58,92 +59,6 @@ pub(crate) struct Effects {
     pub(crate) parcels: Vec<(Target, Parcel)>,
 }
 
-/// A letter that is not acked.
-#[derive(Debug)]
-struct Slot {
-    number: u64,
-    record: Record,
-    /// The last attempt that was made.
-    attempt: u32,
-    /// How often it was tried in a row, for its back-off.
-    tries: u32,
-    /// When it is tried again.
-    due: Time,
-    /// Whether it may have left, at this boot or at an earlier one.
-    left: bool,
-    /// The place of the letter before it that has its key, at the time when it was accepted.
-    after: u64,
-}
-
-/// The letters to one recipient, by place.
-#[derive(Debug)]
-struct Stream {
-    to: Recipient,
-    /// The place of the first slot: nothing below is ever sent again.
-    lowest: u64,
-    slots: VecDeque<Option<Slot>>,
-    /// The first place that was not tried as yet.
-    untried: u64,
-    /// The last place of each key that is not acked.
-    last: FxHashMap<Key, u64>,
-    /// Whether the place of the next letter is to be stored.
-    changed: bool,
-}
-
-impl Stream {
-    fn new(to: Recipient, lowest: u64) -> Stream {
-        Stream {
-            to,
-            lowest,
-            slots: VecDeque::new(),
-            untried: lowest,
-            last: FxHashMap::default(),
-            changed: false,
-        }
-    }
-
-    fn next(&self) -> u64 {
-        self.lowest + self.slots.len() as u64
-    }
-
-    fn index(&self, place: u64) -> Option<usize> {
-        usize::try_from(place.checked_sub(self.lowest)?).ok()
-    }
-
-    fn slot(&mut self, place: u64) -> Option<&mut Slot> {
-        let index = self.index(place)?;
-        self.slots.get_mut(index)?.as_mut()
-    }
-
-    fn push(&mut self, slot: Slot) {
-        let key = slot.record.key;
-        if key != Key::NONE {
-            self.last.insert(key, self.next());
-        }
-        self.slots.push_back(Some(slot));
-    }
-
-    /// The last place of a key that is not acked; 0 for none.
-    fn last_of(&self, key: Key) -> u64 {
-        self.last.get(&key).copied().unwrap_or(0)
-    }
-
-    fn remove(&mut self, place: u64) -> Option<Slot> {
-        let index = self.index(place)?;
-        let slot = self.slots.get_mut(index)?.take()?;
-        let key = slot.record.key;
-        if key != Key::NONE && self.last_of(key) == place {
-            self.last.remove(&key);
-        }
-        while let Some(None) = self.slots.front() {
-            self.slots.pop_front();
-            self.lowest += 1;
-        }
-        self.untried = self.untried.max(self.lowest);
-        Some(slot)
-    }
-}
-
 /// An outbox.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -152,8 +67,10 @@ pub(crate) struct Core {
     known: Known,
     streams: Vec<Stream>,
     by_recipient: FxHashMap<Recipient, usize>,
-    /// When which slot is tried again: time, stream, place. One whose slot says another time is void.
-    due: BinaryHeap<Reverse<(Time, usize, u64)>>,
+    /// What may be tried again when.
+    due: BinaryHeap<Reverse<Due>>,
+    /// What goes there next, as soon as nothing can join it.
+    next_due: Option<Due>,
     /// When which slot is given up, by the wall clock.
     deadlines: BinaryHeap<Reverse<(u64, usize, u64)>>,
     held: usize,
@@ -182,6 +99,7 @@ impl Core {
             streams: Vec::new(),
             by_recipient: FxHashMap::default(),
             due: BinaryHeap::new(),
+            next_due: None,
             deadlines: BinaryHeap::new(),
             held: 0,
             changed: Vec::new(),
@@ -222,6 +140,7 @@ impl Core {
             attempt: self.known.attempts,
             tries: 0,
             due: Time::ZERO,
+            is_least: false,
             left: true,
             after,
         });
@@ -308,6 +227,7 @@ impl Core {
             attempt: 0,
             tries: 0,
             due: Time::ZERO,
+            is_least: false,
             left: false,
             after,
         });
@@ -348,61 +268,110 @@ impl Core {
         let Some(slot) = stream.slot(place) else {
             return;
         };
-        let wait = wait(&self.options, slot.tries, moment);
+        // Mostly it is acked by then, and nothing need be drawn.
+        let due = moment.now + least_wait(&self.options, slot.tries);
+        (slot.due, slot.is_least) = (due, true);
         slot.tries = slot.tries.saturating_add(1);
-        slot.due = moment.now + wait;
-        self.due.push(Reverse((slot.due, at, place)));
+        self.try_at(due, at, place);
         let target = match to {
             Recipient::Named(..) => to.target(),
             Recipient::Keyed(key) => (moment.route)(key).and_then(Recipient::target),
         };
         let Some(target) = target else { return };
+        let stream = &mut self.streams[at];
+        let Some(slot) = stream.slot(place) else {
+            return;
+        };
         slot.attempt += 1;
         slot.left = true;
-        let (after, number) = (slot.after, slot.number);
-        let envelope = Envelope {
-            id: self.known.letter(number),
+        let mut sheet = Sheet {
+            number: slot.number,
             attempt: slot.attempt,
-            from: self.from,
-            to,
             kind: slot.record.kind,
             key: slot.record.key,
             follows: slot.record.follows,
             deadline_ns: slot.record.deadline_ns,
+            place,
+            after: slot.after,
+            body: slot.record.body.clone(),
         };
-        let body = slot.record.body.clone();
-        if envelope.attempt > self.known.attempts {
-            self.known.attempts = envelope.attempt.saturating_add(ATTEMPTS_STEP);
+        if stream.slot(sheet.after).is_none() {
+            sheet.after = 0;
+        }
+        if sheet.attempt > self.known.attempts {
+            self.known.attempts = sheet.attempt.saturating_add(ATTEMPTS_STEP);
             record::put_attempts(batch, self.known.attempts);
         }
-        let after = match stream.slot(after) {
-            Some(_) => after,
-            None => 0,
-        };
-        let parcel = Parcel {
-            envelope,
-            place,
-            after,
+        let head = Head {
+            origin: self.known.origin,
+            from: self.from,
+            to,
             lowest,
-            body,
         };
-        self.effects.parcels.push((target, parcel));
+        stream.enclose(&mut self.effects.parcels, target, head, sheet);
     }
 
-    /// Takes an ack or a nack.
-    pub(crate) fn receipt(&mut self, receipt: Receipt, moment: &mut Moment<'_>, batch: &mut Batch) {
-        let Receipt {
-            letter,
-            attempt,
+    /// A place is to be tried again then.
+    fn try_at(&mut self, due: Time, stream: usize, place: u64) {
+        if let Some(next) = &mut self.next_due
+            && (next.at, next.stream, next.end) == (due, stream, place)
+        {
+            next.end += 1;
+            return;
+        }
+        let next = Due {
+            at: due,
+            stream,
+            first: place,
+            end: place + 1,
+        };
+        self.due.extend(self.next_due.replace(next).map(Reverse));
+    }
+
+    /// Takes acks and nacks.
+    pub(crate) fn receipts(
+        &mut self,
+        receipts: Receipts,
+        moment: &mut Moment<'_>,
+        batch: &mut Batch,
+    ) {
+        let Receipts {
+            origin,
             to,
+            receipts,
+        } = receipts;
+        let is_own = origin == self.known.origin;
+        match self.by_recipient.get(&to).copied().filter(|_| is_own) {
+            Some(at) => {
+                for receipt in receipts {
+                    self.receipt(at, receipt, moment, batch);
+                }
+                self.advance(at, moment, batch);
+            }
+            None => {
+                for Receipt {
+                    number, attempt, ..
+                } in receipts
+                {
+                    let letter = LetterId { origin, number };
+                    self.tell(letter, attempt, Mailed::StaleAck);
+                }
+            }
+        }
+    }
+
+    /// Takes an ack or a nack of a letter of this stream.
+    fn receipt(&mut self, at: usize, receipt: Receipt, moment: &mut Moment<'_>, batch: &mut Batch) {
+        let Receipt {
+            number,
+            attempt,
             place,
             answer,
         } = receipt;
-        let is_own = letter.origin == self.known.origin;
-        let at = self.by_recipient.get(&to).copied().filter(|_| is_own);
-        let slot = at.and_then(|at| self.streams[at].slot(place));
-        let slot = slot.filter(|slot| slot.number == letter.number && attempt <= slot.attempt);
-        let (Some(at), Some(slot)) = (at, slot) else {
+        let letter = self.known.letter(number);
+        let slot = self.streams[at].slot(place);
+        let slot = slot.filter(|slot| slot.number == number && attempt <= slot.attempt);
+        let Some(slot) = slot else {
             return self.tell(letter, attempt, Mailed::StaleAck);
         };
         let gave_up = slot.record.body.is_none();
@@ -411,24 +380,24 @@ impl Core {
                 self.tell(letter, attempt, Mailed::StaleAck);
             }
             Answer::Requeue => {
-                let wait = wait(&self.options, slot.tries, moment);
-                slot.due = moment.now + wait;
-                self.due.push(Reverse((slot.due, at, place)));
+                let due = moment.now + wait(&self.options, slot.tries, moment);
+                (slot.due, slot.is_least) = (due, false);
+                self.try_at(due, at, place);
                 self.tell(letter, attempt, Mailed::Returned);
             }
             Answer::Done => {
                 if !gave_up {
                     self.tell(letter, attempt, Mailed::Acked);
                 }
-                self.remove(at, place, moment, batch);
+                self.remove(at, place, batch);
             }
             Answer::Rejected(said) => {
                 self.set_aside(at, place, WhyDead::Rejected, said, batch);
-                self.remove(at, place, moment, batch);
+                self.remove(at, place, batch);
             }
             Answer::Unreadable => {
                 self.set_aside(at, place, WhyDead::Unreadable, String::new(), batch);
-                self.remove(at, place, moment, batch);
+                self.remove(at, place, batch);
             }
         }
     }
@@ -456,12 +425,11 @@ impl Core {
         self.tell(letter, attempt, Mailed::Dead(why));
     }
 
-    /// Forgets a letter, and sends what the window admits for that.
-    fn remove(&mut self, at: usize, place: u64, moment: &mut Moment<'_>, batch: &mut Batch) {
+    /// Forgets a letter; whether the window admits another for that is to be [seen](Core::advance) then.
+    fn remove(&mut self, at: usize, place: u64, batch: &mut Batch) {
         if let Some(slot) = self.streams[at].remove(place) {
             self.held -= 1;
             record::remove_letter(batch, slot.number);
-            self.advance(at, moment, batch);
         }
     }
 
@@ -471,16 +439,16 @@ impl Core {
         let Some(&at) = self.by_recipient.get(&to) else {
             return;
         };
-        let stream = &mut self.streams[at];
-        for place in stream.lowest..stream.untried {
-            let Some(slot) = stream.slot(place) else {
+        let (lowest, untried) = (self.streams[at].lowest, self.streams[at].untried);
+        for place in lowest..untried {
+            let Some(slot) = self.streams[at].slot(place) else {
                 continue;
             };
             slot.tries = 0;
             let due = moment.now + wait(&self.options, 0, moment);
-            if due < slot.due {
-                slot.due = due;
-                self.due.push(Reverse((due, at, place)));
+            if slot.is_least || due < slot.due {
+                (slot.due, slot.is_least) = (due, false);
+                self.try_at(due, at, place);
             }
         }
     }
@@ -494,16 +462,35 @@ impl Core {
             self.deadlines.pop();
             self.give_up(at, place, moment, batch);
         }
-        while let Some(&Reverse((due, at, place))) = self.due.peek() {
-            if due > moment.now {
+        self.due.extend(self.next_due.take().map(Reverse));
+        while let Some(&Reverse(due)) = self.due.peek() {
+            if due.at > moment.now {
                 break;
             }
             self.due.pop();
-            let slot = self.streams[at].slot(place);
-            if slot.is_some_and(|slot| slot.due == due) {
-                self.attempt(at, place, moment, batch);
+            let first = due.first.max(self.streams[due.stream].lowest);
+            for place in first..due.end {
+                self.try_again(due, place, moment, batch);
             }
         }
+    }
+
+    /// This place is due, where its slot says so. Where it has waited for the least time only, it is drawn
+    /// how much longer it waits.
+    fn try_again(&mut self, due: Due, place: u64, moment: &mut Moment<'_>, batch: &mut Batch) {
+        let slot = self.streams[due.stream].slot(place);
+        let Some(slot) = slot.filter(|slot| slot.due == due.at) else {
+            return;
+        };
+        if std::mem::take(&mut slot.is_least) {
+            let least = self.options.retry.least(slot.tries.saturating_sub(1));
+            slot.due = due.at + BackOff::rest(least, &mut *moment.draw);
+            if slot.due > moment.now {
+                let at = slot.due;
+                return self.try_at(at, due.stream, place);
+            }
+        }
+        self.attempt(due.stream, place, moment, batch);
     }
 
     /// A letter is past its deadline. Where it may have left, it keeps its place, and its recipient is told
@@ -524,7 +511,8 @@ impl Core {
         self.set_aside(at, place, why, String::new(), batch);
         if !left {
             self.unlink(at, place);
-            return self.remove(at, place, moment, batch);
+            self.remove(at, place, batch);
+            return self.advance(at, moment, batch);
         }
         if let Some(slot) = self.streams[at].slot(place) {
             slot.tries = 0;
@@ -573,22 +561,21 @@ impl Core {
         }
     }
 
-    /// What is to be done now that the batch is committed.
-    pub(crate) fn effects(&mut self) -> Effects {
-        std::mem::take(&mut self.effects)
+    /// What is to be done now that the batch is committed: to be taken out of it.
+    pub(crate) fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
     }
 
     /// How long to wait before [`Core::due`] has something to do; for ever where it is nothing.
     pub(crate) fn wait(&mut self, now: Time, wall_ns: u64) -> Option<Duration> {
-        while let Some(&Reverse((due, at, place))) = self.due.peek() {
-            let slot = self.streams[at].slot(place);
-            if slot.is_some_and(|slot| slot.due == due) {
-                break;
-            }
+        self.due.extend(self.next_due.take().map(Reverse));
+        while let Some(Reverse(due)) = self.due.peek()
+            && !due.is_valid(&self.streams)
+        {
             self.due.pop();
         }
         let due = self.due.peek();
-        let due = due.map(|&Reverse((due, ..))| due.since(now));
+        let due = due.map(|Reverse(due)| due.at.since(now));
         let deadline = self.deadlines.peek();
         let deadline =
             deadline.map(|&Reverse((at, ..))| Duration::from_nanos(at.saturating_sub(wall_ns)));
@@ -602,15 +589,13 @@ impl Core {
     /// holds.
     fn tidy(&mut self) {
         let most = 4 * self.held + 1024;
-        let streams = &mut self.streams;
+        let streams = &self.streams;
         if self.due.len() > most {
-            self.due.retain(|&Reverse((due, at, place))| {
-                streams[at].slot(place).is_some_and(|slot| slot.due == due)
-            });
+            self.due.retain(|Reverse(due)| due.is_valid(streams));
         }
         if self.deadlines.len() > most {
             self.deadlines
-                .retain(|&Reverse((_, at, place))| streams[at].slot(place).is_some());
+                .retain(|&Reverse((_, at, place))| streams[at].has(place));
         }
     }
 
@@ -618,6 +603,11 @@ impl Core {
     pub(crate) const fn held(&self) -> usize {
         self.held
     }
+}
+
+/// The shortest wait for the ack of a letter that was tried so often before.
+fn least_wait(options: &Options, tries: u32) -> Duration {
+    options.retry.least(tries).max(LEAST_WAIT)
 }
 
 /// How long to wait for the ack of a letter that was tried so often before.

@@ -119,8 +119,8 @@ pub(super) fn known(store: &dyn Store) -> Result<Option<Known>, StoreError> {
 
 /// Begins a store.
 pub(super) fn begin(origin: Name, batch: &mut Batch) -> Known {
-    batch.put(SELF, VERSION, encode(&KNOWN_VERSION, Vec::new()));
-    batch.put(SELF, ORIGIN, encode(&origin, Vec::new()));
+    batch.put_encoded(SELF, VERSION, &KNOWN_VERSION);
+    batch.put_encoded(SELF, ORIGIN, &origin);
     Known {
         origin,
         next: 1,
@@ -197,8 +197,7 @@ fn number_of(key: &[u8]) -> Option<u64> {
 }
 
 pub(super) fn put_letter(batch: &mut Batch, number: u64, record: &Record) {
-    let room = Vec::with_capacity(48 + record.body.as_ref().map_or(0, |body| body.bytes().len()));
-    batch.put(LETTERS, number.to_be_bytes(), encode(record, room));
+    batch.put_encoded(LETTERS, number.to_be_bytes(), record);
 }
 
 pub(super) fn remove_letter(batch: &mut Batch, number: u64) {
@@ -207,7 +206,7 @@ pub(super) fn remove_letter(batch: &mut Batch, number: u64) {
 
 pub(super) fn put_dead(batch: &mut Batch, mail: &DeadMail) {
     let number = mail.letter.number.to_be_bytes();
-    batch.put(DEAD, number, encode(mail, Vec::new()));
+    batch.put_encoded(DEAD, number, mail);
 }
 
 pub(super) fn remove_dead(batch: &mut Batch, number: u64) {
@@ -215,14 +214,14 @@ pub(super) fn remove_dead(batch: &mut Batch, number: u64) {
 }
 
 pub(super) fn put_next(batch: &mut Batch, next: u64) {
-    batch.put(SELF, NEXT, encode(&next, Vec::new()));
+    batch.put_encoded(SELF, NEXT, &next);
 }
 
 pub(super) fn put_attempts(batch: &mut Batch, attempts: u32) {
-    batch.put(SELF, ATTEMPTS, encode(&attempts, Vec::new()));
+    batch.put_encoded(SELF, ATTEMPTS, &attempts);
 }
 
 pub(super) fn put_recipient(batch: &mut Batch, to: Recipient, next: u64) {
     let key = encode(&to, Vec::new());
-    batch.put(RECIPIENTS, key, encode(&next, Vec::new()));
+    batch.put_encoded(RECIPIENTS, key, &next);
 }

@@ -135,9 +135,7 @@ impl OutboxServer {
         match asked {
             Asked::Post(letters, reply_to) => self.post(letters, reply_to, ctx),
             Asked::Receipts(receipts) => self.with_core(ctx, |core, moment, batch| {
-                for receipt in receipts {
-                    core.receipt(receipt, moment, batch);
-                }
+                core.receipts(receipts, moment, batch);
             }),
             Asked::Again(to) => {
                 self.with_core(ctx, |core, moment, _| core.again(to, moment));
@@ -193,16 +191,16 @@ impl OutboxServer {
         self.batch.clear();
         let effects = self.core.effects();
         // What is committed is told before anything else: a crash cannot come between.
-        for fact in effects.facts {
+        for fact in effects.facts.drain(..) {
             ctx.tell_mail(fact.letter, fact.attempt, fact.what);
         }
         for waiter in self.replies.drain(..) {
             waiter.hears(Ok(()));
         }
-        for (to, parcel) in effects.parcels {
-            if parcel.body.is_some() {
-                let envelope = &parcel.envelope;
-                ctx.tell_mail(envelope.id, envelope.attempt, Mailed::Sent);
+        for (to, parcel) in effects.parcels.drain(..) {
+            for sheet in parcel.sheets.iter().filter(|sheet| sheet.body.is_some()) {
+                let letter = parcel.head.letter(sheet.number);
+                ctx.tell_mail(letter, sheet.attempt, Mailed::Sent);
             }
             let to = ToInbox::to(to);
             match self.via {

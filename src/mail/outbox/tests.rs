@@ -1,365 +1,24 @@
 //! An outbox and an inbox over a network that does what it likes, both crashing before and after commits.
 
-use super::core::{Core, Effects, Moment, Options};
+mod world;
+
+use super::core::{Core, Moment, Options};
 use super::record::{self, Record};
 use super::{Draft, SendError, Written};
 use crate::kernel::Time;
-use crate::mail::inbox::{self, Arrival};
-use crate::mail::letter::{Answer, Body, Key, Parcel, Receipt, Recipient};
+use crate::mail::letter::{Answer, Body, Key, Receipts, Recipient};
 use crate::mail::{Batch, MemoryStore, Store, StoreError, Table};
-use crate::otp::BackOff;
 use crate::process::{Tag, Target};
 use crate::trace::{LetterId, Mailed, Name, NodeId, WhyDead};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
-
-const EFFECTS: Table = Table("effects");
-
-/// Where a crash falls in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Crash {
-    Never,
-    BeforeCommit,
-    AfterCommit,
-}
-
-/// What the reader does with a letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
-    Acks,
-    RequeuesTwice,
-    Rejects,
-}
-
-#[derive(Clone, Debug)]
-enum Action {
-    Post {
-        to: u8,
-        key: u8,
-        deadline_ms: Option<u16>,
-        manner: Manner,
-        crash: Crash,
-    },
-    Deliver {
-        nth: usize,
-        again: bool,
-        crash: Crash,
-    },
-    Lose(usize),
-    Wait {
-        ms: u16,
-        crash: Crash,
-    },
-    CrashOutbox,
-    CrashInbox,
-}
-
-#[derive(Clone, Debug)]
-enum Packet {
-    Parcel(Parcel),
-    Receipt(Receipt),
-    Again(Recipient),
-}
-
-const OPTIONS: Options = Options {
-    retry: BackOff::new(Duration::from_millis(100), Duration::from_secs(5)),
-    window: 4,
-    backlog: 1000,
-    largest: 100,
+use world::{
+    Action, Crash, Manner, OPTIONS, Packet, World, open_outbox, open_outbox_with, receipt,
+    recipient, written,
 };
-
-struct World {
-    now: Time,
-    draws: u64,
-    outbox_store: MemoryStore,
-    inbox_store: MemoryStore,
-    outbox: Core,
-    inbox: inbox::Core,
-    packets: Vec<Packet>,
-    /// Each letter that was ever handed in, by the number that is its message.
-    posted: Vec<(u8, u8, Manner)>,
-    /// Which of them were promised to be kept.
-    promised: BTreeMap<LetterId, u64>,
-    dead: BTreeSet<LetterId>,
-    requeued: BTreeMap<u64, u32>,
-    /// The greatest attempt of each letter that has left.
-    attempts: BTreeMap<LetterId, u32>,
-}
-
-fn recipient(number: u8) -> Recipient {
-    Recipient::Named(NodeId::new(1), Name::new(&format!("inbox {number}")))
-}
-
-fn open_outbox(store: &mut MemoryStore) -> Core {
-    let mut batch = Batch::new();
-    let from = Target::Name(NodeId::new(0), Name::new("outbox"));
-    let mut origin = || Name::new("outbox@a");
-    let core = Core::open(store, OPTIONS, from, &mut origin, &mut batch).unwrap();
-    store.commit(&batch).unwrap();
-    core
-}
-
-impl World {
-    fn new() -> World {
-        let mut outbox_store = MemoryStore::new();
-        let inbox_store = MemoryStore::new();
-        World {
-            now: Time::ZERO,
-            draws: 0,
-            outbox: open_outbox(&mut outbox_store),
-            inbox: inbox::Core::open(&inbox_store, 4).unwrap(),
-            outbox_store,
-            inbox_store,
-            packets: Vec::new(),
-            posted: Vec::new(),
-            promised: BTreeMap::new(),
-            dead: BTreeSet::new(),
-            requeued: BTreeMap::new(),
-            attempts: BTreeMap::new(),
-        }
-    }
-
-    /// One step of the outbox: `code`, a commit, its effects; and a crash somewhere in it. Whether it lived.
-    fn outbox_step<R>(
-        &mut self,
-        crash: Crash,
-        code: impl FnOnce(&mut Core, &mut Moment<'_>, &mut Batch) -> R,
-    ) -> Option<R> {
-        let mut batch = Batch::new();
-        let draws = &mut self.draws;
-        let mut draw = |below: u64| {
-            *draws = draws
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (*draws >> 33) % below
-        };
-        let mut moment = Moment {
-            now: self.now,
-            wall_ns: self.now.as_nanos(),
-            draw: &mut draw,
-            route: &|_| None,
-        };
-        let result = code(&mut self.outbox, &mut moment, &mut batch);
-        self.outbox.due(&mut moment, &mut batch);
-        self.outbox.seal(&mut batch);
-        if crash != Crash::BeforeCommit {
-            self.outbox_store.commit(&batch).unwrap();
-        }
-        let Effects { facts, parcels } = self.outbox.effects();
-        if crash != Crash::Never {
-            self.crash_outbox();
-            return None;
-        }
-        for fact in facts {
-            if let Mailed::Dead(_) = fact.what {
-                assert!(self.dead.insert(fact.letter), "set aside twice");
-            }
-        }
-        for (_, parcel) in parcels {
-            let envelope = &parcel.envelope;
-            let last = self.attempts.insert(envelope.id, envelope.attempt);
-            assert!(last < Some(envelope.attempt), "an attempt has one number");
-            self.packets.push(Packet::Parcel(parcel));
-        }
-        Some(result)
-    }
-
-    fn crash_outbox(&mut self) {
-        self.outbox = open_outbox(&mut self.outbox_store);
-        self.outbox_step(Crash::Never, |core, moment, batch| core.boot(moment, batch));
-    }
-
-    fn crash_inbox(&mut self) {
-        self.inbox = inbox::Core::open(&self.inbox_store, 4).unwrap();
-        let senders: Vec<_> = self.inbox.senders().collect();
-        let agains = senders.into_iter().map(|(_, to)| Packet::Again(to));
-        self.packets.extend(agains);
-    }
-
-    fn post(&mut self, to: u8, key: u8, deadline_ms: Option<u16>, manner: Manner, crash: Crash) {
-        let number = self.posted.len() as u64;
-        self.posted.push((to, key, manner));
-        let mut draft = Draft::to(recipient(to)).key(u64::from(key));
-        if let Some(ms) = deadline_ms {
-            let after = Duration::from_millis(1 + u64::from(ms));
-            draft = draft.deadline(Duration::from_nanos(self.now.as_nanos()) + after);
-        }
-        let written = written(draft, &number);
-        let letter = self.outbox_step(crash, |core, moment, batch| {
-            core.accept(written, moment, batch)
-        });
-        if let Some(letter) = letter {
-            let other = self.promised.insert(letter, number);
-            assert_eq!(other, None, "a number was used twice");
-        }
-    }
-
-    fn deliver(&mut self, packet: Packet, crash: Crash) {
-        match packet {
-            Packet::Receipt(receipt) => {
-                self.outbox_step(crash, |core, moment, batch| {
-                    core.receipt(receipt, moment, batch);
-                });
-            }
-            Packet::Again(to) => {
-                self.outbox_step(crash, |core, moment, _| core.again(to, moment));
-            }
-            Packet::Parcel(parcel) => self.deliver_parcel(parcel, crash),
-        }
-    }
-
-    fn deliver_parcel(&mut self, parcel: Parcel, crash: Crash) {
-        let (mut batch, mut receipts) = (Batch::new(), Vec::new());
-        let mut effects = self.inbox_store.len(EFFECTS).unwrap();
-        let envelope = parcel.envelope;
-        let mut next = match self.inbox.arrives(parcel) {
-            Arrival::Hand(parcel) => Some(parcel),
-            Arrival::Repeated(_, receipt) => {
-                receipts.push(receipt);
-                None
-            }
-            Arrival::Held | Arrival::Beyond => None,
-        };
-        next = next.or_else(|| self.inbox.released(&envelope));
-        while let Some(parcel) = next {
-            let (envelope, place) = (parcel.envelope, parcel.place);
-            let Some(body) = parcel.body else {
-                receipts.push(self.inbox.decided(&envelope, place, Answer::Done));
-                next = self.inbox.released(&envelope);
-                continue;
-            };
-            let number: u64 = record::read(body.bytes()).unwrap();
-            let times = self.requeued.entry(number).or_default();
-            *times += 1;
-            let answer = match self.posted[number as usize].2 {
-                Manner::RequeuesTwice if *times <= 2 => Answer::Requeue,
-                Manner::Rejects => Answer::Rejected("unwanted".to_owned()),
-                Manner::Acks | Manner::RequeuesTwice => Answer::Done,
-            };
-            if answer == Answer::Done {
-                batch.put(EFFECTS, effects.to_be_bytes(), number.to_be_bytes());
-                effects += 1;
-            }
-            receipts.push(self.inbox.decided(&envelope, place, answer));
-            next = self.inbox.released(&envelope);
-        }
-        self.inbox.seal(&mut batch);
-        if crash != Crash::BeforeCommit {
-            self.inbox_store.commit(&batch).unwrap();
-        }
-        if crash != Crash::Never {
-            return self.crash_inbox();
-        }
-        self.packets
-            .extend(receipts.into_iter().map(Packet::Receipt));
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Post {
-                to,
-                key,
-                deadline_ms,
-                manner,
-                crash,
-            } => self.post(to, key, deadline_ms, manner, crash),
-            Action::Deliver { nth, again, crash } if !self.packets.is_empty() => {
-                let nth = nth % self.packets.len();
-                let packet = if again {
-                    self.packets[nth].clone()
-                } else {
-                    self.packets.remove(nth)
-                };
-                self.deliver(packet, crash);
-            }
-            Action::Lose(nth) if !self.packets.is_empty() => {
-                let nth = nth % self.packets.len();
-                self.packets.remove(nth);
-            }
-            Action::Deliver { .. } | Action::Lose(_) => {}
-            Action::Wait { ms, crash } => {
-                self.now = self.now + Duration::from_millis(u64::from(ms));
-                self.outbox_step(crash, |_, _, _| ());
-            }
-            Action::CrashOutbox => self.crash_outbox(),
-            Action::CrashInbox => self.crash_inbox(),
-        }
-    }
-
-    /// The network is well again: all comes in its order, until nothing waits.
-    fn heal(&mut self) {
-        for _ in 0..1000 {
-            for packet in std::mem::take(&mut self.packets) {
-                self.deliver(packet, Crash::Never);
-            }
-            if self.packets.is_empty() && self.outbox.held() == 0 {
-                return;
-            }
-            self.now = self.now + Duration::from_secs(5);
-            self.outbox_step(Crash::Never, |_, _, _| ());
-        }
-        panic!("{} letters are stuck", self.outbox.held());
-    }
-
-    fn effects(&self) -> Vec<u64> {
-        let mut found = Vec::new();
-        let (from, to): (&[u8], &[u8]) = (&[], &[u8::MAX; 9]);
-        let mut each = |_: &[u8], value: &[u8]| {
-            found.push(u64::from_be_bytes(value.try_into().unwrap()));
-            true
-        };
-        self.inbox_store
-            .scan(EFFECTS, from..=to, &mut each)
-            .unwrap();
-        found
-    }
-
-    /// No effect twice, and in order per recipient and key.
-    fn check(&self) {
-        let mut last = BTreeMap::new();
-        let mut seen = BTreeSet::new();
-        for number in self.effects() {
-            assert!(seen.insert(number), "{number} had its effect twice");
-            let (to, key, _) = self.posted[number as usize];
-            if key != 0 {
-                let before = last.insert((to, key), number);
-                assert!(before < Some(number), "{number} came after {before:?}");
-            }
-        }
-    }
-
-    /// Nothing that was promised is lost, and nothing is kept for ever.
-    fn check_end(&self) {
-        self.check();
-        let effects: BTreeSet<u64> = self.effects().into_iter().collect();
-        for (letter, number) in &self.promised {
-            let dead = self.dead.contains(letter) || self.is_dead_in_store(*letter);
-            assert!(
-                effects.contains(number) || dead,
-                "{letter} is lost: {:?}",
-                self.posted[*number as usize]
-            );
-        }
-        assert_eq!(self.inbox.held(), 0);
-        assert_eq!(record::letters(&self.outbox_store), Ok(Vec::new()));
-    }
-
-    fn is_dead_in_store(&self, letter: LetterId) -> bool {
-        let dead = record::dead(&self.outbox_store, u64::MAX).unwrap();
-        dead.iter().any(|mail| mail.letter == letter)
-    }
-}
-
-fn written(draft: Draft, message: &u64) -> Written {
-    Written {
-        draft,
-        kind: Tag::of::<u64>(),
-        body: Body::of(message),
-    }
-}
 
 fn crashes() -> impl Strategy<Value = Crash> {
     prop_oneof![
@@ -380,11 +39,12 @@ fn actions() -> impl Strategy<Value = Action> {
         0..3_u8,
         option::weighted(0.2, 0..2000_u16),
         manners,
+        1..4_u8,
         crashes(),
     );
     prop_oneof![
-        4 => post.prop_map(|(to, key, deadline_ms, manner, crash)| Action::Post {
-            to, key, deadline_ms, manner, crash,
+        4 => post.prop_map(|(to, key, deadline_ms, manner, copies, crash)| Action::Post {
+            to, key, deadline_ms, manner, copies, crash,
         }),
         12 => (any::<usize>(), any::<bool>(), crashes())
             .prop_map(|(nth, again, crash)| Action::Deliver { nth, again, crash }),
@@ -433,6 +93,62 @@ fn a_window_bounds_what_is_on_its_way_to_one_recipient_and_no_other() {
 }
 
 #[test]
+fn letters_that_leave_at_once_share_parcels_of_bounded_size_and_are_tried_again_each_for_itself() {
+    let mut store = MemoryStore::new();
+    let mut core = open_outbox_with(
+        &mut store,
+        Options {
+            window: 1000,
+            ..OPTIONS
+        },
+    );
+    let mut rng = 0;
+    let mut draw = |below: u64| {
+        rng += 7_919_001;
+        rng % below
+    };
+    let mut moment = Moment {
+        now: Time::ZERO,
+        wall_ns: 0,
+        draw: &mut draw,
+        route: &|_| None,
+    };
+    let (draft, body) = (Draft::to(recipient(0)).key(1), "x".repeat(70));
+    for _ in 0..100 {
+        let written = Written {
+            draft,
+            kind: Tag::of::<String>(),
+            body: Body::of(&body, &mut Vec::new()),
+        };
+        core.accept(written, &mut moment, &mut Batch::new());
+    }
+    let sent = std::mem::take(core.effects()).parcels;
+    let sizes: Vec<usize> = sent.iter().map(|(_, parcel)| parcel.sheets.len()).collect();
+    assert_eq!(sizes, [13, 13, 13, 13, 13, 13, 13, 9]);
+    for (_, parcel) in &sent {
+        let bytes = crate::process::encode(parcel, Vec::new());
+        assert!(bytes.len() <= 1472, "{} bytes", bytes.len());
+    }
+    // At the earliest a half of the first wait is over: then it is drawn who waits how much longer.
+    let mut tried = BTreeSet::new();
+    for ms in 50..=100 {
+        moment.now = Time::ZERO + Duration::from_millis(ms);
+        core.due(&mut moment, &mut Batch::new());
+        tried.insert(
+            core.effects()
+                .parcels
+                .drain(..)
+                .map(|(_, parcel)| parcel.sheets.len())
+                .sum(),
+        );
+    }
+    assert!(
+        tried.len() > 2 && tried.iter().all(|letters: &usize| *letters < 20),
+        "{tried:?}"
+    );
+}
+
+#[test]
 fn the_numbers_go_on_after_a_crash_with_nothing_left_unacked() {
     let mut world = World::new();
     posts(&mut world, 3);
@@ -451,25 +167,16 @@ fn an_ack_counts_once_and_one_of_what_was_never_sent_not_at_all() {
     let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
         panic!("a parcel was sent");
     };
-    let receipt = |attempt| Receipt {
-        letter: parcel.envelope.id,
-        attempt,
-        to: parcel.envelope.to,
-        place: parcel.place,
-        answer: Answer::Done,
-    };
-    let facts = |world: &mut World, receipt: Receipt| {
+    let receipt = |attempt| receipt(&parcel, attempt, Answer::Done);
+    let facts = |world: &mut World, receipts: Receipts| {
         world.outbox_step(Crash::Never, |core, moment, batch| {
-            core.receipt(receipt, moment, batch);
-            let facts = core.effects().facts;
-            facts.iter().map(|fact| fact.what).collect::<Vec<_>>()
+            core.receipts(receipts, moment, batch);
+            let facts = core.effects().facts.drain(..);
+            facts.map(|fact| fact.what).collect::<Vec<_>>()
         })
     };
-    let of_another = Receipt {
-        letter: LetterId {
-            origin: Name::new("another"),
-            number: 1,
-        },
+    let of_another = Receipts {
+        origin: Name::new("another"),
         ..receipt(1)
     };
     assert_eq!(facts(&mut world, of_another), Some(vec![Mailed::StaleAck]));
@@ -486,7 +193,7 @@ fn a_letter_that_is_too_large_too_late_or_one_too_many_is_refused() {
     let world = World::new();
     let draft = Draft::to(recipient(0));
     let large = Written {
-        body: Body::of(&vec![7_u8; 200]),
+        body: Body::of(&vec![7_u8; 200], &mut Vec::new()),
         ..written(draft, &1)
     };
     let too_large = SendError::TooLarge {
@@ -534,7 +241,7 @@ fn a_letter_for_which_nobody_stands_is_set_aside_at_its_deadline_and_those_after
     let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
         panic!("the second was sent");
     };
-    assert_eq!((parcel.place, parcel.after), (2, 0));
+    assert_eq!((parcel.sheets[0].place, parcel.sheets[0].after), (2, 0));
 }
 
 #[test]
@@ -574,7 +281,7 @@ fn a_stored_letter_reads_back_as_it_was() {
             number: 9,
         }),
         deadline_ns: Some(5),
-        body: Some(Body::of(&7_u64)),
+        body: Some(Body::of(&7_u64, &mut Vec::new())),
     };
     let (mut store, mut batch) = (MemoryStore::new(), Batch::new());
     record::put_letter(&mut batch, 12, &record);
@@ -601,7 +308,7 @@ fn a_letter_whose_predecessor_expired_before_it_left_follows_the_one_before_that
     let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
         panic!("the last was sent");
     };
-    assert_eq!((parcel.place, parcel.after), (6, 4));
+    assert_eq!((parcel.sheets[0].place, parcel.sheets[0].after), (6, 4));
 }
 
 #[test]
@@ -632,17 +339,11 @@ fn a_nack_of_an_earlier_attempt_says_nothing_of_the_one_on_its_way() {
     let Some(Packet::Parcel(parcel)) = world.packets.pop() else {
         panic!("a second attempt was made");
     };
-    assert_eq!(parcel.envelope.attempt, 2);
-    let nack = |attempt| Receipt {
-        letter: parcel.envelope.id,
-        attempt,
-        to: parcel.envelope.to,
-        place: parcel.place,
-        answer: Answer::Requeue,
-    };
+    assert_eq!(parcel.sheets[0].attempt, 2);
     for (attempt, what) in [(1, Mailed::StaleAck), (2, Mailed::Returned)] {
         let told = world.outbox_step(Crash::Never, |core, moment, batch| {
-            core.receipt(nack(attempt), moment, batch);
+            let nack = receipt(&parcel, attempt, Answer::Requeue);
+            core.receipts(nack, moment, batch);
             core.effects().facts.pop().map(|fact| fact.what)
         });
         assert_eq!(told, Some(Some(what)));

@@ -26,11 +26,21 @@ impl BackOff {
 
     /// The same, where `draw` gives a number below its argument.
     pub(crate) fn drawn(&self, tries: u32, draw: &mut dyn FnMut(u64) -> u64) -> Duration {
+        let least = self.least(tries);
+        least + BackOff::rest(least, draw)
+    }
+
+    /// The shortest wait before the try after so many in a row: the half of it that is not drawn.
+    pub(crate) fn least(&self, tries: u32) -> Duration {
         let doubled = 1_u32.checked_shl(tries.min(31)).unwrap_or(u32::MAX);
         let full = self.first.saturating_mul(doubled).min(self.most);
-        let half = full / 2;
-        let drawn = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX - 1);
-        half + Duration::from_nanos(draw(drawn + 1))
+        full / 2
+    }
+
+    /// The other half, which is drawn: how much longer than the shortest wait it takes.
+    pub(crate) fn rest(least: Duration, draw: &mut dyn FnMut(u64) -> u64) -> Duration {
+        let most = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX - 1);
+        Duration::from_nanos(draw(most + 1))
     }
 
     /// How long a child must have lived for its failures to be forgotten.

@@ -1,6 +1,6 @@
 //! Drawn histories in which all goes well, and what is found when one thing of them is changed.
 
-use super::super::done::Done;
+use super::super::rows::{Found, Rows};
 use super::super::{Delivery, Misdelivery, Mishap, Moment};
 use crate::kernel::time::Time;
 use crate::trace::{LetterId, Mailed, Name, OrderKey, WhyDead};
@@ -197,18 +197,39 @@ fn found(history: &History, id: Id, at: usize, mishap: Mishap) -> Result<(), Tes
 
 proptest! {
     #[test]
-    fn what_is_done_is_known_as_a_map_would_know_it(
-        letters in vec((0..400_u64, any::<bool>()), 0..200),
+    fn what_is_known_of_a_letter_is_what_a_map_would_know(
+        letters in vec((0..400_u64, 0..3_u8), 0..200),
     ) {
-        let (mut done, mut map) = (Done::default(), BTreeMap::new());
+        let (mut rows, mut map) = (Rows::default(), BTreeMap::new());
         // A whole row but one, then all of it, in some order.
-        let rows = (64..127).chain(0..64).chain(127..200).map(|number| (number, true));
-        for (number, effected) in rows.chain(letters) {
-            done.insert(number, effected);
-            *map.entry(number).or_insert(false) |= effected;
-            for number in [number, number ^ 1, number + 64, 127] {
-                prop_assert_eq!(done.effected(number), map.get(&number).copied());
+        let all = (64..127).chain(0..64).chain(127..200);
+        let known = all.flat_map(|number| [(number, 0), (number, 2)]);
+        for (number, what) in known.chain(letters) {
+            match what {
+                0 if !map.contains_key(&number) => {
+                    rows.insert(number, number * 10);
+                    map.insert(number, None);
+                }
+                0 => {}
+                _ => {
+                    rows.done(number, what == 2);
+                    let done = map.entry(number).or_insert(None).get_or_insert(false);
+                    *done |= what == 2;
+                }
             }
+            for number in [number, number ^ 1, number + 64, 127] {
+                let known = match map.get(&number) {
+                    None => Found::Nothing,
+                    Some(None) => Found::Open(&mut (number * 10)),
+                    Some(Some(effected)) => Found::Done(*effected),
+                };
+                prop_assert_eq!(rows.find(number), known);
+            }
+            let mut open: Vec<_> = rows.open().map(|(number, letter)| (number, *letter)).collect();
+            open.sort_unstable();
+            let is_open = map.iter().filter(|(_, done)| done.is_none());
+            let expected: Vec<_> = is_open.map(|(number, _)| (*number, number * 10)).collect();
+            prop_assert_eq!(open, expected);
         }
     }
 
