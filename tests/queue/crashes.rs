@@ -4,7 +4,8 @@ use super::common::{Shelf, broker, run, take};
 use netsplit::mail::queue::{Queue, QueueSettings, ToBroker};
 use netsplit::otp::ToSupervisor;
 use netsplit::{
-    Address, Context, ExitReason, Faults, Info, Scenario, Supervisor, View, child, millis, secs,
+    Address, Context, ExitReason, Fault, Faults, Info, Scenario, Supervisor, View, child, millis,
+    secs,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -255,4 +256,24 @@ fn queue_cancels_a_consumer_whose_node_is_gone_and_gives_its_letters_to_another(
         assert!(sim.run_until(secs(200), |view| view.counter("done") == 1));
     });
     run(&scenario, 20);
+}
+
+#[test]
+fn queue_has_no_consumer_that_has_not_heard_that_it_is_one() {
+    let scenario = Scenario::new("an answer too late")
+        .node("post", post)
+        .client("one", |ctx: Context| async move {
+            ctx.sleep(secs(1)).await;
+            // Its broker stands still, and answers after the second for which it is waited.
+            assert!(jobs().consume_exclusively(5).await.is_err());
+            ctx.sleep(secs(2)).await;
+            let info = jobs().info().await.expect("a broker").expect("a queue");
+            assert_eq!(info.consumers, 0);
+            let consumer = jobs().consume_exclusively(5).await;
+            assert!(consumer.is_ok(), "{consumer:?}");
+            ctx.count("done");
+        })
+        .faults(Faults::calm().at(millis(900), Fault::pause("post", secs(2))))
+        .finally("the test ran to its end", |view| view.counter("done") == 1);
+    run(&scenario, 8);
 }
