@@ -415,6 +415,13 @@ impl System {
         state.and_then(|state| state.moved).unwrap_or(node)
     }
 
+    /// The node that had the name of this one first, in whose place others may have come.
+    pub(crate) fn first(&self, node: NodeId) -> NodeId {
+        let mut nodes = self.nodes.iter();
+        let first = nodes.find(|state| self.moved && state.moved == Some(node));
+        first.map_or(node, |state| state.id)
+    }
+
     /// Where a message from `here` to this target goes: a name on another node is looked up at whatever
     /// stands for that now.
     #[inline]
