@@ -241,7 +241,7 @@ fn scenario(name: &str, looks: Looks) -> Scenario {
             let clerk = move || process(move |ctx| clerk(ctx, name));
             scenario.node(name, move |ctx| machine(ctx, "clerk", clerk))
         })
-        .faults(storm())
+        .faults(storm().with_disks())
         .horizon(secs(45))
         .quiet(secs(20))
         .always(NO_LOSS, nothing_is_lost)
