@@ -15,10 +15,11 @@ pub(crate) fn store<M: Message>(ctx: &Context<M>) -> Result<RedbStore, StoreErro
 /// Everything at once, as a swarm, and of each so much that the half minute in which there is work sees some:
 /// all ends crash and lose power, inside of commits too, so that writes are torn and lost; the network is
 /// cut, loses up to 30 % and duplicates up to 50 %; disks are slow and hang; processes are killed, hang, and
-/// fail to start.
+/// fail to start; acks are lost, late and doubled, brokers and outboxes go down, and send all again.
 pub(crate) fn storm() -> Faults {
     Faults::chaos()
         .with_processes()
+        .with_mail()
         .crash(secs(10), secs(1))
         .crash_calls(100)
         .power_cut(secs(20), secs(2))

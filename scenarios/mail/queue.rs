@@ -162,7 +162,11 @@ fn tree() -> Supervisor {
 
 fn post(settings: QueueSettings) -> Supervisor {
     tree().child(child("broker", move || {
-        Broker::new("broker", |ctx| store(ctx)).queue("orders", settings.clone())
+        let broker = Broker::new("broker", |ctx| store(ctx));
+        // An ack may be lost: who has had a letter for so long is asked no longer.
+        broker
+            .ack_timeout(secs(10))
+            .queue("orders", settings.clone())
     }))
 }
 
