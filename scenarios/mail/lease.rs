@@ -3,14 +3,14 @@
 //!
 //! - The leases are granted by a process on a machine of its own, which may crash: its tokens are stored
 //!   before they are told, and what was granted before is waited for.
-//! - A clerk works as long as it holds the lease, which is renewed meanwhile. It may be paused, or cut off, or
-//!   what it has sent may be on its way for long: then it is another's turn, and that one has read the
+//! - A clerk works as long as it holds the lease, which is renewed meanwhile. It may be paused, or cut off,
+//!   or what it has sent may be on its way for long: then it is another's turn, and that one has read the
 //!   book.
-//! - The archive keeps the book. Whoever reads or writes shows a fencing token, and is refused where a later one
-//!   was seen. The book and the fence are written in one transaction.
+//! - The archive keeps the book. Whoever reads or writes shows a fencing token, and is refused where a later
+//!   one was seen. The book and the fence are written in one transaction.
 //!
-//! The mutant leaves out the fence, as somebody would who trusts that a lease which is held is held. Sooner or
-//! later a write comes after the next clerk has read the book: and takes an entry with it that was
+//! The mutant leaves out the fence, as somebody would who trusts that a lease which is held is held. Sooner
+//! or later a write comes after the next clerk has read the book: and takes an entry with it that was
 //! confirmed.
 
 use super::{store, storm};
