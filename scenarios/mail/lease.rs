@@ -13,13 +13,13 @@
 //! or later a write comes after the next clerk has read the book: and takes an entry with it that was
 //! confirmed.
 
-use super::{store, storm};
+use super::{machine, store, storm};
 use netsplit::mail::lease::{Fences, Fencing, LeaseError, LeaseSettings, Leases, Resource};
 use netsplit::mail::{Batch, RedbStore, Store, Table};
 use netsplit::otp::process;
 use netsplit::{
-    Address, BackOff, Context, ExitReason, Flow, GenServer, Info, Refusal, ReplyTo, Scenario,
-    Server, Startable, Supervisor, Time, View, child, millis, secs,
+    Address, Context, ExitReason, Flow, GenServer, Refusal, ReplyTo, Scenario, Server, Startable,
+    Supervisor, Time, View, child, millis, secs,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -206,24 +206,11 @@ fn all_write(view: &View) -> Result<(), String> {
     Ok(())
 }
 
-/// A machine with one process to look after. Where its tree has ended, as when its disk failed at the first
-/// start, it is planted again.
-async fn machine<C: Startable>(
-    ctx: Context,
-    name: &'static str,
-    start: impl Fn() -> C + Copy + 'static,
-) {
-    loop {
-        let tree = Supervisor::one_for_one()
-            .intensity(100, secs(10))
-            .back_off(BackOff::new(millis(100), secs(1)))
-            .child(child(name, start));
-        let (_, monitor) = ctx.spawn_monitor(move |ctx| tree.run(ctx));
-        let has_ended =
-            |info: &Info| matches!(info, Info::Down { monitor: of, .. } if *of == monitor);
-        ctx.receive_info(has_ended).await;
-        ctx.sleep(millis(500)).await;
-    }
+/// One process to look after.
+fn tree<C: Startable>(name: &str, start: impl Fn() -> C + 'static) -> Supervisor {
+    Supervisor::one_for_one()
+        .intensity(100, secs(10))
+        .child(child(name, start))
 }
 
 fn leases() -> Leases {
@@ -233,15 +220,17 @@ fn leases() -> Leases {
 fn scenario(name: &str, looks: Looks) -> Scenario {
     let archive = move || Server::<Archive>::with(looks).name("archive");
     let scenario = Scenario::new(name)
-        .node("office", |ctx| machine(ctx, "leases", leases))
-        .node("archive", move |ctx| machine(ctx, "archive", archive));
+        .node("office", |ctx| machine(ctx, || tree("leases", leases)))
+        .node("archive", move |ctx| {
+            machine(ctx, move || tree("archive", archive))
+        });
     CLERKS
         .into_iter()
         .fold(scenario, |scenario, name| {
             let clerk = move || process(move |ctx| clerk(ctx, name));
-            scenario.node(name, move |ctx| machine(ctx, "clerk", clerk))
+            scenario.node(name, move |ctx| machine(ctx, move || tree("clerk", clerk)))
         })
-        .faults(storm().with_disks())
+        .faults(storm())
         .horizon(secs(45))
         .quiet(secs(20))
         .always(NO_LOSS, nothing_is_lost)
