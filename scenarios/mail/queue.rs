@@ -14,7 +14,7 @@
 //! kills each worker as soon as it is started, until the supervisors give up, and the orders behind it stay
 //! where they are.
 
-use super::{store, storm};
+use super::{machine, store, storm};
 use netsplit::mail::queue::{Broker, Queue, QueueSettings};
 use netsplit::mail::{Batch, RedbStore, Store, Table};
 use netsplit::otp::process;
@@ -188,22 +188,22 @@ fn others_are_booked(view: &View) -> Result<(), String> {
 }
 
 fn scenario(name: &str, settings: fn() -> QueueSettings) -> Scenario {
-    let worker = |ctx| tree().child(child("worker", || process(worker))).run(ctx);
+    let worker = |ctx| machine(ctx, || tree().child(child("worker", || process(worker))));
     Scenario::new(name)
         .node("shop", |ctx| {
-            tree()
-                .child(child("shop", || process(shop)).transient())
-                .run(ctx)
+            machine(ctx, || {
+                tree().child(child("shop", || process(shop)).transient())
+            })
         })
-        .node("post", move |ctx| post(settings()).run(ctx))
+        .node("post", move |ctx| machine(ctx, move || post(settings())))
         .node("worker_1", worker)
         .node("worker_2", worker)
         .node("bank", |ctx| {
             let bank = || Server::<Bank>::with(()).name("bank");
-            tree().child(child("bank", bank)).run(ctx)
+            machine(ctx, move || tree().child(child("bank", bank)))
         })
         .node("clerk", |ctx| {
-            tree().child(child("clerk", || process(clerk))).run(ctx)
+            machine(ctx, || tree().child(child("clerk", || process(clerk))))
         })
         .faults(storm())
         .horizon(secs(60))
