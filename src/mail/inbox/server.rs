@@ -75,7 +75,7 @@ impl<R: Reader> GenServer for InboxServer<R> {
         while let Some(Parcel { head, sheets }) = next {
             let stream = self.core.opens(&head);
             for sheet in sheets {
-                self.take(Opened { head, stream }, sheet, ctx).await;
+                self.take(Opened { head, stream }, &sheet, ctx).await;
                 read += 1;
                 if ctx.now().since(began) >= GROUP_TIME {
                     if let Err(error) = self.commit(ctx) {
@@ -110,9 +110,10 @@ impl<R: Reader> GenServer for InboxServer<R> {
 }
 
 impl<R: Reader> InboxServer<R> {
-    async fn take(&mut self, opened: Opened, sheet: Sheet, ctx: &Context<Parcel>) {
+    async fn take(&mut self, opened: Opened, sheet: &Sheet, ctx: &Context<Parcel>) {
         match self.core.arrives(opened.stream, sheet) {
-            Arrival::Hand(sheet) => self.hand(opened, sheet, ctx).await,
+            Arrival::Hand => self.hand(opened, sheet, ctx).await,
+            Arrival::HandHeld(sheet) => self.hand(opened, &sheet, ctx).await,
             Arrival::Held => ctx.count("mail.inbox.held"),
             Arrival::Repeated(receipt) => {
                 let letter = opened.head.letter(receipt.number);
@@ -122,21 +123,21 @@ impl<R: Reader> InboxServer<R> {
             Arrival::Beyond => ctx.count("mail.inbox.beyond_window"),
         }
         while let Some(sheet) = self.core.released(opened.stream) {
-            self.hand(opened, sheet, ctx).await;
+            self.hand(opened, &sheet, ctx).await;
         }
     }
 
     /// Hands a letter to the reader.
-    async fn hand(&mut self, opened: Opened, sheet: Sheet, ctx: &Context<Parcel>) {
+    async fn hand(&mut self, opened: Opened, sheet: &Sheet, ctx: &Context<Parcel>) {
         let Opened { head, stream } = opened;
         let (letter, attempt) = (head.letter(sheet.number), sheet.attempt);
-        let answer = match (&sheet.body, self.open(&sheet)) {
+        let answer = match (&sheet.body, self.open(head.kind, sheet)) {
             (None, _) => Answer::Done,
             (Some(_), None) => Answer::Unreadable,
             (Some(_), Some(message)) => {
                 ctx.tell_mail(letter, attempt, Mailed::Delivered);
                 let letter_read = Letter {
-                    envelope: head.envelope(&sheet),
+                    envelope: head.envelope(sheet),
                     message,
                     delivery: Delivery::new(letter, attempt),
                 };
@@ -150,16 +151,16 @@ impl<R: Reader> InboxServer<R> {
                 answer
             }
         };
-        let receipt = self.core.decided(stream, &sheet, answer);
+        let receipt = self.core.decided(stream, sheet, answer);
         self.acknowledge(&head, receipt);
     }
 
     /// The message of a letter, where it has one that can be read.
-    fn open(&self, sheet: &Sheet) -> Option<R::Message> {
+    fn open(&self, kind: Tag, sheet: &Sheet) -> Option<R::Message> {
         let bytes = sheet.body.as_ref()?.bytes();
-        let label = match sheet.kind == self.kind {
+        let label = match kind == self.kind {
             true => Labeled::of::<R::Message>(),
-            false => Labeled::from(sheet.kind),
+            false => Labeled::from(kind),
         };
         decode(label, bytes).ok()
     }

@@ -9,10 +9,10 @@ use super::fate::{
 };
 use super::line::Line;
 use super::settings::{DeadLetters, QueueSettings, WhenFull};
-use super::stored::{self, BODIES, Counters, DEATHS, LETTERS, Place, Record, key};
+use super::stored::{self, BODIES, Counters, DEATHS, Place, Record, Records};
 use crate::mail::store::{Batch, Store, StoreError};
 use crate::trace::{LetterId, Name, WhyDead};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(crate) struct Turn {
     pub(crate) now: u64,
     /// What must be stored before any effect.
     pub(crate) batch: Batch,
+    /// What goes there when the turn is [sealed](State::seal).
+    pub(super) records: Records,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -89,7 +91,7 @@ struct Consumer {
     queue: u32,
     prefetch: u32,
     /// The letters that it has.
-    held: BTreeSet<u64>,
+    held: FxHashSet<u64>,
 }
 
 /// A letter that is with a consumer.
@@ -306,7 +308,7 @@ impl State {
         known.consumers.insert(tag);
         known.is_exclusive = exclusively;
         known.free.push_back(tag);
-        let held = BTreeSet::new();
+        let held = FxHashSet::default();
         self.consumers.insert(
             tag,
             Consumer {
@@ -364,13 +366,12 @@ impl State {
         {
             held.has_begun = true;
             held.record.tries += 1;
-            let (key, value) = (key(held.queue, held.place), held.record.to_bytes());
             if self.queues[held.queue as usize]
                 .settings
                 .delivery_limit
                 .is_some()
             {
-                turn.batch.put(LETTERS, key, value);
+                turn.records.set(held.queue, held.place, Some(held.record));
             }
         }
     }
@@ -406,7 +407,7 @@ impl State {
         self.free_a_place(&held);
         match how {
             Settle::Ack => {
-                turn.batch.remove(LETTERS, key(held.queue, held.place));
+                turn.records.set(held.queue, held.place, None);
                 self.forget(held.record, turn);
                 self.counts.acked += 1;
                 tell(held.record, Fate::Acked, turn);
@@ -441,8 +442,9 @@ impl State {
         lines.filter_map(Line::next_deadline).min()
     }
 
-    /// Ends a turn: what is counted is stored with it.
+    /// Ends a turn: records and what is counted are stored with it.
     pub(crate) fn seal(&mut self, turn: &mut Turn) {
+        turn.records.write(&mut turn.batch);
         if self.counters != self.stored {
             self.counters.put(&mut turn.batch);
             self.stored = self.counters;
@@ -514,8 +516,7 @@ impl State {
             };
             known.line.take_first();
             record.attempts += 1;
-            turn.batch
-                .put(LETTERS, key(queue, place), record.to_bytes());
+            turn.records.set(queue, place, Some(record));
             consumer.held.insert(record.number);
             if (consumer.held.len() as u32) < consumer.prefetch {
                 known.free.push_back(tag);
@@ -562,10 +563,9 @@ impl State {
             return self.die(queue, place, record, WhyDead::TooOften, turn);
         }
         if by_nack && known.settings.delivery_limit.is_none() {
-            turn.batch.remove(LETTERS, key(queue, place));
+            turn.records.set(queue, place, None);
             place.at = self.count();
-            turn.batch
-                .put(LETTERS, key(queue, place), record.to_bytes());
+            turn.records.set(queue, place, Some(record));
         }
         self.queues[queue as usize].line.put(place, record);
         self.stirred.insert(queue);
@@ -573,7 +573,7 @@ impl State {
 
     /// A letter dies in a queue: it goes to that of the dead letters, or nowhere.
     fn die(&mut self, queue: u32, place: Place, record: Record, why: WhyDead, turn: &mut Turn) {
-        turn.batch.remove(LETTERS, key(queue, place));
+        turn.records.set(queue, place, None);
         self.counts.dead += 1;
         tell(record, Fate::Dead(why), turn);
         let known = &self.queues[queue as usize];
@@ -600,8 +600,7 @@ impl State {
     }
 
     fn enter(&mut self, queue: u32, place: Place, record: Record, turn: &mut Turn) {
-        turn.batch
-            .put(LETTERS, key(queue, place), record.to_bytes());
+        turn.records.set(queue, place, Some(record));
         self.queues[queue as usize].line.put(place, record);
         self.stirred.insert(queue);
     }

@@ -240,8 +240,9 @@ impl World {
         let Parcel { head, sheets } = parcel;
         let at = self.inbox.opens(&head);
         for sheet in sheets {
-            let mut next = match self.inbox.arrives(at, sheet) {
-                Arrival::Hand(sheet) => Some(sheet),
+            let mut next = match self.inbox.arrives(at, &sheet) {
+                Arrival::Hand => Some(sheet),
+                Arrival::HandHeld(held) => Some(held),
                 Arrival::Repeated(receipt) => {
                     receipts.push(receipt);
                     None

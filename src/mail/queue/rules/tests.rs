@@ -511,7 +511,7 @@ impl Both {
             );
         }
         let letters = self.model.letters.len() as u64;
-        assert_eq!(self.store.len(LETTERS), Ok(letters), "records");
+        assert_eq!(self.store.len(stored::LETTERS), Ok(letters), "records");
         assert_eq!(self.store.len(BODIES), Ok(letters), "bodies");
         let deaths = self
             .model
