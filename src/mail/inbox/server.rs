@@ -34,6 +34,8 @@ pub(super) struct InboxServer<R> {
     /// What is told of which letter, at which attempt, once the effects are committed.
     told: Vec<(LetterId, u32, Mailed)>,
     receipts: Vec<(Target, Receipts)>,
+    /// How many letters were held that is not counted as yet.
+    held: u64,
     /// Of which type its messages are.
     kind: Tag,
 }
@@ -65,6 +67,7 @@ impl<R: Reader> GenServer for InboxServer<R> {
             scratch: Batch::new(),
             told: Vec::new(),
             receipts: Vec::new(),
+            held: 0,
             kind: Tag::of::<R::Message>(),
         })
     }
@@ -114,7 +117,7 @@ impl<R: Reader> InboxServer<R> {
         match self.core.arrives(opened.stream, sheet) {
             Arrival::Hand => self.hand(opened, sheet, ctx).await,
             Arrival::HandHeld(sheet) => self.hand(opened, &sheet, ctx).await,
-            Arrival::Held => ctx.count("mail.inbox.held"),
+            Arrival::Held => self.held += 1,
             Arrival::Repeated(receipt) => {
                 let letter = opened.head.letter(receipt.number);
                 self.told.push((letter, receipt.attempt, Mailed::Repeated));
@@ -190,6 +193,9 @@ impl<R: Reader> InboxServer<R> {
 
     /// Commits effects and memory together, and then says so.
     fn commit(&mut self, ctx: &Context<Parcel>) -> Result<(), StoreError> {
+        if self.held > 0 {
+            ctx.count_by("mail.inbox.held", std::mem::take(&mut self.held));
+        }
         self.core.seal(&mut self.batch);
         if !self.batch.is_empty()
             && let Err(error) = self.store.commit(&self.batch)
