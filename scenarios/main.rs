@@ -1,5 +1,7 @@
 //! The gallery: systems that people built, as scenarios. Run `netsplit list` to see them.
 
+mod fred;
+mod mail;
 mod notify;
 mod otp;
 mod protocols;
@@ -29,6 +31,13 @@ fn main() -> ExitCode {
         supe::supervisor_dies::sender_keeps(),
         supe::excessive_crash::as_built(),
         supe::excessive_crash::kept_for_a_human(),
+        supe::poison_letter::as_built(),
+        supe::poison_letter::set_aside(),
+        fred::publisher::dead_channels(),
+        fred::publisher::confirms(),
+        fred::publisher::sound(),
+        mail::queue::sound(),
+        mail::queue::requeue_to_head(),
         protocols::call::late_reply(),
         protocols::call::sound(),
         protocols::queue::duplicate_ack(),

@@ -6,4 +6,5 @@ pub(crate) mod acked_by_id;
 pub(crate) mod duplicate_ack;
 pub(crate) mod excessive_crash;
 pub(crate) mod killed_is_shutdown;
+pub(crate) mod poison_letter;
 pub(crate) mod supervisor_dies;

@@ -156,6 +156,16 @@ kinds! {
     RollBack = 52, "roll-back", Adversary;
     /// When in its n-th window a node's disk is wiped.
     Wipe = 53, "wipe", Adversary;
+    /// Whether the n-th ack of a process is lost.
+    LostAck = 56, "lost-ack", Adversary;
+    /// Whether it is sent twice.
+    RepeatedAck = 57, "repeated-ack", Adversary;
+    /// How many nanoseconds later it is sent.
+    LateAck = 58, "late-ack", Adversary;
+    /// When in its n-th window one of a node's keepers of mail sends all again that is not acked.
+    Storm = 59, "redelivery-storm", Adversary;
+    /// When in its n-th window one of a node's keepers of mail goes down.
+    Outage = 60, "mail-outage", Adversary;
 }
 
 /// Who draws, named by cause: a node, a boot of it, or a process by its line of descent.

@@ -3,7 +3,7 @@
 //! A letter is known by its [`LetterId`], which no other letter ever has, whatever crashes; each try to
 //! deliver it is an attempt, and what is said of a letter names both.
 
-use crate::process::{Message, Tag, Target, encode};
+use crate::process::{Message, Tag, Target, encode, first_of};
 use crate::trace::{LetterId, Name, NodeId};
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -73,7 +73,8 @@ impl Recipient {
 
     fn named(target: Target) -> Recipient {
         match target {
-            Target::Name(node, name) => Recipient::Named(node, name),
+            // It is the same recipient though another machine has taken the place of its first.
+            Target::Name(node, name) => Recipient::Named(first_of(node), name),
             Target::Pid(_) | Target::Alias(..) => unreachable!("a text makes a name"),
         }
     }

@@ -1,9 +1,10 @@
 //! Addresses: where messages go.
 
+use super::blow::Blow;
 use super::exit::CallError;
 use super::host::{Carries, Packet, Via};
 use super::mailbox::Content;
-use super::message::{Labeled, Message, encode};
+use super::message::{Labeled, Message, decode, encode};
 use super::reply::{Asking, ReplyTo};
 use super::sys::is_system;
 use super::system::{System, act, wants, with};
@@ -147,6 +148,36 @@ impl<M: Message> Address<M> {
 
     #[inline(always)]
     fn send_via(self, kind: PacketKind, via: Via, message: M) {
+        if kind == PacketKind::Ack && with(|system| system.strikes) {
+            return self.send_if_spared(via, message);
+        }
+        self.send_now(kind, via, message);
+    }
+
+    /// Sends an ack, unless a fault befalls it.
+    #[cold]
+    fn send_if_spared(self, via: Via, ack: M) {
+        let (kind, target) = (PacketKind::Ack, self.target);
+        match with(System::befalls_ack) {
+            Some(Blow::Lose) => return drop(ack),
+            Some(Blow::Repeat) => {
+                if let Ok(copy) = decode(Labeled::of::<M>(), &encode(&ack, Vec::new())) {
+                    self.send_now(kind, via, copy);
+                }
+            }
+            Some(Blow::Delay(delay)) => {
+                let how = (kind, via, Carries::Message);
+                let send = move |id, who| fire(target, ack, how, (id, who));
+                super::timer::set(target, delay, Box::new(send));
+                return;
+            }
+            Some(Blow::Crash) | None => {}
+        }
+        self.send_now(kind, via, ack);
+    }
+
+    #[inline(always)]
+    fn send_now(self, kind: PacketKind, via: Via, message: M) {
         let sent = with(|system| {
             let here = system.current().pid.node();
             if here != self.target.node() {
@@ -308,7 +339,7 @@ pub(crate) fn hand_over<M: Message>(blank: Blank, how: How, message: &M) {
 }
 
 /// Sends a message when a timer fires: no process is polled then, and its setter may have ended.
-pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Lineage) {
+pub(crate) fn fire<M: Message>(to: Target, message: M, how: How, (id, who): (MessageId, Lineage)) {
     let node = id.from.node();
     let to = with(|system| system.homed(node, to));
     if to.node() == node {
@@ -317,7 +348,6 @@ pub(crate) fn fire<M: Message>(to: Target, message: M, id: MessageId, who: Linea
         let left = with(|system| system.deliver_local(node, to, id, message, text));
         drop(left);
     } else {
-        let how = (PacketKind::Data, Via::Connection, Carries::Message);
         let (mut packet, text) = pack(with(|system| system.blank(to)), how, &message);
         (packet.id, packet.who) = (id, who);
         with(|system| system.hand_over(packet, text));
@@ -383,6 +413,13 @@ impl System {
     pub(crate) fn home(&self, node: NodeId) -> NodeId {
         let state = self.nodes.get(node.index());
         state.and_then(|state| state.moved).unwrap_or(node)
+    }
+
+    /// The node that had the name of this one first, in whose place others may have come.
+    pub(crate) fn first(&self, node: NodeId) -> NodeId {
+        let mut nodes = self.nodes.iter();
+        let first = nodes.find(|state| self.moved && state.moved == Some(node));
+        first.map_or(node, |state| state.id)
     }
 
     /// Where a message from `here` to this target goes: a name on another node is looked up at whatever

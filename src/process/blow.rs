@@ -24,6 +24,8 @@ pub enum Moment<'a> {
     Init(Option<&'a str>),
     /// It is about to run its `terminate`, started under this name.
     Terminate(Option<&'a str>),
+    /// It is about to send an ack, as [`PacketKind::Ack`](crate::PacketKind::Ack): its how-manieth.
+    Ack(u32),
 }
 
 /// Who passes what.
@@ -45,8 +47,12 @@ pub struct Passing<'a> {
 pub enum Blow {
     /// It ends with an error: what it was about to do does not happen.
     Crash,
-    /// It goes on so much later.
+    /// It goes on so much later. Of an ack: that comes so much later, and its sender goes on.
     Delay(Duration),
+    /// Its ack is lost.
+    Lose,
+    /// Its ack is sent twice.
+    Repeat,
 }
 
 impl<M: Message> Context<M> {
@@ -90,7 +96,7 @@ impl<M: Message> Context<M> {
     /// The reason with which it is to end.
     pub(crate) async fn pass(&self, moment: Moment<'_>) -> Result<(), ExitReason> {
         match with(|system| system.befalls(moment)) {
-            None => Ok(()),
+            None | Some(Blow::Lose | Blow::Repeat) => Ok(()),
             Some(Blow::Crash) => Err(crash(moment)),
             Some(Blow::Delay(delay)) => {
                 Box::pin(self.held_up(delay)).await;
@@ -132,6 +138,7 @@ fn crash(moment: Moment<'_>) -> ExitReason {
         Moment::Step(name, _) => ExitReason::error(format_args!("a fault at its step `{name}`")),
         Moment::Init(_) => ExitReason::error("a fault: its init fails"),
         Moment::Terminate(_) => ExitReason::error("a fault at its terminate"),
+        Moment::Ack(_) => ExitReason::error("a fault at its ack"),
     }
 }
 
@@ -161,17 +168,20 @@ impl System {
 
     fn tell_blow(&mut self, pid: Pid, moment: Moment<'_>, blow: Blow) {
         let for_ns = match blow {
-            Blow::Crash => 0,
             Blow::Delay(delay) => nanos(delay),
+            _ => 0,
         };
         let text = self.kernel.trace.text(|| match (moment, blow) {
             (Moment::Step(name, _), _) => format!("it crashes at its step `{name}`"),
-            (Moment::Init(_), Blow::Crash) => "its init fails".to_owned(),
             (Moment::Init(_), Blow::Delay(delay)) => format!("its init hangs for {delay:?}"),
-            (Moment::Terminate(_), Blow::Crash) => "it ends without its terminate".to_owned(),
+            (Moment::Init(_), _) => "its init fails".to_owned(),
             (Moment::Terminate(_), Blow::Delay(delay)) => {
                 format!("its terminate hangs for {delay:?}")
             }
+            (Moment::Terminate(_), _) => "it ends without its terminate".to_owned(),
+            (Moment::Ack(nth), Blow::Delay(delay)) => format!("its ack {nth} is {delay:?} late"),
+            (Moment::Ack(nth), Blow::Repeat) => format!("its ack {nth} is sent twice"),
+            (Moment::Ack(nth), _) => format!("its ack {nth} is lost"),
         });
         self.kernel.trace.emit(Event::Struck { pid, for_ns, text });
     }
@@ -190,6 +200,16 @@ impl System {
             self.crash_current(crash(moment));
         }
         crashes
+    }
+
+    /// What befalls the ack that the current process is about to send.
+    #[cold]
+    pub(super) fn befalls_ack(&mut self) -> Option<Blow> {
+        let process = self.process(self.current.slot)?;
+        let extra = process.extra();
+        extra.acks += 1;
+        let moment = Moment::Ack(extra.acks);
+        self.befalls(moment)
     }
 
     /// Whether a fault ends the current process at the message that it has just taken.

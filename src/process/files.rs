@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::message::Message;
-use super::system::{Current, System, act, try_with, wants, with};
+use super::system::{Current, System, act, current, try_with, wants, with};
 use super::target::Target;
 use super::timer::{Alarm, Delayed, wait};
 use crate::choice::Lineage;
@@ -448,22 +448,10 @@ impl BlockingFile {
 
 impl Drop for File {
     fn drop(&mut self) {
+        // Of a process that was killed, too: its system closes what it has left open.
         try_with(|system| {
-            let close = FileOp::Close(self.id);
-            if system.budget > 0 {
-                system.file(close, true);
-            } else {
-                // Its process has ended. A node that lives on must not have the file open for ever; of one
-                // that has crashed the disk knows the file no more.
-                let asker = FileAsker {
-                    pid: self.opener,
-                    who: Lineage::RUN,
-                    nth: 0,
-                    is_blocking: true,
-                };
-                let (host, core) = system.core();
-                host.file(core, asker, close);
-            }
+            system.close_file(self.opener, self.id);
+            Some(())
         });
     }
 }
@@ -473,7 +461,7 @@ fn opened(path: &str, answer: FileAnswer) -> Result<File, FileError> {
         FileAnswer::Opened(id) => Ok(File {
             id,
             path: path.to_owned(),
-            opener: with(|system| system.current.pid),
+            opener: current().pid,
         }),
         _ => Err(FileError {
             what: "open",
@@ -573,6 +561,17 @@ impl System {
         }
         let (host, core) = self.core();
         host.file(core, asker, op)
+    }
+
+    fn close_file(&mut self, of: Pid, file: FileId) {
+        let asker = FileAsker {
+            pid: of,
+            who: Lineage::RUN,
+            nth: 0,
+            is_blocking: true,
+        };
+        let (host, core) = self.core();
+        let _ = host.file(core, asker, FileOp::Close(file));
     }
 
     /// How often the disk has gone on for the current process.

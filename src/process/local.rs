@@ -4,7 +4,7 @@
 use super::context::{Context, Never};
 use super::system::{act, current, with};
 use super::target::Target;
-use crate::trace::{Name, Pid};
+use crate::trace::{Name, NodeId, Pid};
 use std::any::Any;
 use std::rc::Rc;
 
@@ -34,6 +34,11 @@ pub(crate) fn exposed(name: Name) -> Option<(Pid, Rc<dyn Any>)> {
         let behaviour = system.process(slot)?.extra.as_ref()?.behaviour.clone()?;
         Some((pid, behaviour as Rc<dyn Any>))
     })
+}
+
+/// The node that had the name of this one first: the same through all that takes its place.
+pub(crate) fn first_of(node: NodeId) -> NodeId {
+    with(|system| system.first(node))
 }
 
 /// A pid of this node that nobody has.

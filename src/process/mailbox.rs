@@ -107,6 +107,9 @@ pub enum Info {
     Timeout,
     /// Something that no protocol knows: a fault has flooded the mailbox with it.
     Noise,
+    /// To one that [keeps mail](crate::Context::keeps_mail): send again what is not acked. A fault asks for
+    /// it.
+    Redeliver,
 }
 
 /// What a process takes out of its mailbox.

@@ -15,6 +15,18 @@ impl<M: Message> Context<M> {
         name
     }
 
+    /// Says that this process keeps mail until that is acked, and sends it again where it was not: faults of
+    /// mail may befall it from now on. When it is told [`Info::Redeliver`](super::Info::Redeliver) it is to
+    /// send again, at once, all that it has sent and is not acked.
+    pub fn keeps_mail(&self) {
+        with(|system| {
+            let slot = system.own_slot(self.pid());
+            if let Some(process) = system.process(slot) {
+                process.extra().keeps_mail = true;
+            }
+        });
+    }
+
     /// Notes what becomes of a letter, at its how-manieth attempt; 0 where it is none of one. For who makes
     /// mail, so that a trace shows it and a check can follow it. No call of the host.
     ///

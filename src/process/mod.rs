@@ -60,7 +60,7 @@ pub use timer::TimerRef;
 pub use waiting::{Called, Wait, Waiting};
 
 pub(crate) use ending::{EndKey, Ending, abandon, is_awaited, tie};
-pub(crate) use local::{exposed, lives, may_act, name_text, nobody, own_context};
+pub(crate) use local::{exposed, first_of, lives, may_act, name_text, nobody, own_context};
 pub(crate) use mailbox::Content;
 pub(crate) use message::{decode, encode, encode_after};
 pub(crate) use reply::{Call, started_by};

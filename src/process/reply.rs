@@ -40,6 +40,11 @@ impl<R: Message> ReplyTo<R> {
         self.to
     }
 
+    /// The call that waits for it: no other of that process has this number.
+    pub(crate) fn call(&self) -> (Pid, u32) {
+        (self.to, self.alias)
+    }
+
     /// Answers.
     ///
     /// # Panics

@@ -74,13 +74,16 @@ impl Extra {
             stream,
             behaviour,
             steps,
+            acks,
+            keeps_mail,
             strike,
             files,
             bounded,
             suspended,
             foreign,
         } = self;
-        (*children, *steps, *strike, *unsettled) = (0, 0, 0, false);
+        (*children, *steps, *acks, *strike) = (0, 0, 0, 0);
+        (*unsettled, *keeps_mail) = (false, false);
         (*links, *monitors, *name, *files) = Default::default();
         (*stream, *behaviour, *bounded, *suspended) = Default::default();
         aliases.clear();

@@ -94,6 +94,10 @@ pub(crate) struct Extra {
     pub(crate) behaviour: Option<Rc<dyn Behaviour>>,
     /// How many steps it has passed that it names, where faults look for them.
     pub(crate) steps: u32,
+    /// How many acks it has sent, where faults look for them.
+    pub(crate) acks: u32,
+    /// Whether it keeps mail until that is acked: faults of mail may befall it.
+    pub(crate) keeps_mail: bool,
     /// A fault ends it as it takes its so-manieth message from now on; 0: none does.
     pub(crate) strike: u32,
     pub(crate) files: Asked,
@@ -151,6 +155,12 @@ impl TaskData for Process {
 }
 
 impl Process {
+    /// Whether it keeps mail: see [`Context::keeps_mail`](super::Context::keeps_mail).
+    #[cfg(feature = "sim")]
+    pub(crate) fn keeps_mail(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.keeps_mail)
+    }
+
     /// Something of sort `what` came for it: whether it waits for that. Then it waits for nothing more.
     #[inline(always)]
     pub(crate) fn came(&mut self, what: u8) -> bool {

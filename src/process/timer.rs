@@ -1,12 +1,13 @@
 //! Timers: sleeping, waiting with a timeout, and messages sent after a while.
 
 use super::address::Address;
+use super::host::{Carries, Via};
 use super::message::Message;
 use super::system::{Current, Remains, System, act, current, try_with, wants};
 use super::target::Target;
 use crate::choice::{Class, Kind, Lineage, Shape, Site};
 use crate::kernel::{Drawn, Due, Key, Time, What, nanos};
-use crate::trace::{Event, MessageId, NodeId, Pid};
+use crate::trace::{Event, MessageId, NodeId, PacketKind, Pid};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -190,7 +191,10 @@ pub(crate) fn send_after<M: Message>(to: Address<M>, message: M, after: Duration
     set(
         target,
         after,
-        Box::new(move |id, who| super::address::fire(target, message, id, who)),
+        Box::new(move |id, who| {
+            let how = (PacketKind::Data, Via::Connection, Carries::Message);
+            super::address::fire(target, message, how, (id, who));
+        }),
     )
 }
 

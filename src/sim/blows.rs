@@ -1,9 +1,11 @@
 //! How faults befall processes: those that are there, and those that pass where one waits for them.
 
 use super::fault::Fault;
-use super::process_fault::{ProcessFault, Who};
+use super::faults::Rates;
+use super::mail_rates::MailRates;
+use super::process_fault::{AckFault, ProcessFault, Who};
 use super::process_rates::ProcessRates;
-use crate::choice::{Choice, Kind, Rate, Shape, Site};
+use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
 use crate::process::{Blow, ExitReason, Info, Moment, Passing, System};
 use crate::trace::{Limit, Name, NodeId, Pid};
 use std::time::Duration;
@@ -40,14 +42,18 @@ impl Blows {
     pub(crate) fn befalls(
         &mut self,
         choice: &mut Choice,
-        rates: &ProcessRates,
+        rates: &Rates,
         passing: &Passing<'_>,
     ) -> Option<Blow> {
         let armed = self.by_hand(passing);
-        if armed.is_some() || passing.is_alone || self.spared.contains(&passing.pid.node()) {
+        if armed.is_some() || self.spared.contains(&passing.pid.node()) {
             return armed;
         }
-        drawn(choice, rates, passing)
+        match passing.moment {
+            Moment::Ack(nth) => at_ack(choice, &rates.mail, passing.who, nth),
+            _ if passing.is_alone => None,
+            _ => drawn(choice, &rates.processes, passing),
+        }
     }
 
     fn by_hand(&mut self, passing: &Passing<'_>) -> Option<Blow> {
@@ -61,6 +67,14 @@ impl Blows {
                 {
                     *nth -= 1;
                     (*nth == 0).then_some(Blow::Crash)
+                }
+                (ProcessFault::AtAck { nth, what }, Moment::Ack(_)) => {
+                    *nth -= 1;
+                    (*nth == 0).then_some(match what {
+                        AckFault::Lost => Blow::Lose,
+                        AckFault::Twice => Blow::Repeat,
+                        AckFault::Late(by) => Blow::Delay(*by),
+                    })
                 }
                 (ProcessFault::FailInit { name }, Moment::Init(Some(own))) if name == own => {
                     Some(Blow::Crash)
@@ -79,9 +93,7 @@ impl Blows {
         let (index, blow) = hit?;
         self.armed.remove(index);
         // One that waited for this very pass has hit with it.
-        let spent =
-            |fault: &ProcessFault| matches!(fault, ProcessFault::CrashAtStep { nth: 0, .. });
-        self.armed.retain(|(_, fault)| !spent(fault));
+        self.armed.retain(|(_, fault)| !fault.is_nothing());
         Some(blow)
     }
 }
@@ -105,12 +117,29 @@ fn drawn(choice: &mut Choice, rates: &ProcessRates, passing: &Passing<'_>) -> Op
             Site::new(Kind::InitHangs, who, 0),
             (rates.init_hangs, rates.init_hangs_ns),
         ),
+        Moment::Ack(_) => None,
         Moment::Terminate(_) => hangs(
             choice,
             Site::new(Kind::SlowTerminate, who, 0),
             (rates.terminate_hangs, rates.terminate_hangs_ns),
         ),
     }
+}
+
+/// What the seed, or a tape, lets befall an ack.
+fn at_ack(choice: &mut Choice, rates: &MailRates, who: Lineage, nth: u32) -> Option<Blow> {
+    let is_asked = !choice.is_seeded();
+    let site = |kind| Site::new(kind, who, u64::from(nth));
+    for (kind, rate, blow) in [
+        (Kind::LostAck, rates.lost, Blow::Lose),
+        (Kind::RepeatedAck, rates.repeated, Blow::Repeat),
+    ] {
+        let is_drawn = is_asked || !rate.is_never();
+        if is_drawn && choice.draw(site(kind), Shape::Chance(rate)) > 0 {
+            return Some(blow);
+        }
+    }
+    hangs(choice, site(Kind::LateAck), (rates.late, rates.late_ns))
 }
 
 fn hangs(choice: &mut Choice, site: Site, (rate, most_ns): (Rate, u64)) -> Option<Blow> {
@@ -128,7 +157,7 @@ impl System {
     pub(super) fn fault_in_words(&mut self, fault: &Fault) -> String {
         let mut fault = fault.clone();
         if let Fault::Process { node, what } = &mut fault
-            && let Some(who @ Who::Drawn(_)) = what.victim_mut()
+            && let Some(who @ (Who::Drawn(_) | Who::Keeper(_))) = what.victim_mut()
             && let Some(pid) = self.victim(*node, who)
         {
             let slot = self.find(pid).ok();
@@ -148,10 +177,13 @@ impl System {
         match who {
             Who::Named(name) => state.whereis(Name::new(name)),
             // What its first process starts in its own init nobody would start again.
-            Who::Drawn(_) if state.starting => None,
-            Who::Drawn(pick) => {
+            Who::Drawn(_) | Who::Keeper(_) if state.starting => None,
+            Who::Drawn(pick) | Who::Keeper(pick) => {
                 let tasks = state.tasks().into_iter();
-                let pids = tasks.filter_map(|slot| Some(self.kernel.tasks.get(slot)?.data.pid));
+                let tasks = tasks.filter_map(|slot| Some(&self.kernel.tasks.get(slot)?.data));
+                let of_mail = matches!(who, Who::Keeper(_));
+                let tasks = tasks.filter(|process| !of_mail || process.keeps_mail());
+                let pids = tasks.map(|task| task.pid);
                 let pids: Vec<Pid> = pids.filter(|pid| *pid != state.root).collect();
                 let index = pick.checked_rem(pids.len() as u64)?;
                 pids.get(index as usize).copied()
@@ -178,8 +210,24 @@ impl System {
                 }
             }
             ProcessFault::Flood { messages, .. } => self.flood(slot, messages),
+            ProcessFault::Redeliver { .. } => self.inform(slot, Info::Redeliver),
+            ProcessFault::Outage { lasts, .. } => self.take_down(node, slot, lasts),
             _ => self.ask_to_exit(Pid::NOBODY, pid, ExitReason::Kill),
         }
+    }
+
+    /// Kills a process, and lets the next init under its name hang.
+    fn take_down(&mut self, node: NodeId, slot: u32, lasts: Duration) {
+        let Some(process) = self.process(slot) else {
+            return;
+        };
+        let pid = process.pid;
+        if let Some(name) = self.name_held(slot) {
+            self.strikes = true;
+            let hangs = ProcessFault::HangInit { name, lasts };
+            self.world().0.blows.armed.push((node, hangs));
+        }
+        self.ask_to_exit(Pid::NOBODY, pid, ExitReason::Kill);
     }
 
     fn flood(&mut self, slot: u32, messages: u32) {

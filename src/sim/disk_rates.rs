@@ -1,6 +1,7 @@
 //! How often faults befall disks, and which copies they spare: the part of a profile that is about them.
 
-use super::faults::{Class, FaultError, Faults};
+use super::class::Class;
+use super::faults::{FaultError, Faults};
 use crate::choice::{Lineage, Rate, valid_path};
 use crate::disk::{Budget, DiskFaults};
 use crate::kernel::nanos;
@@ -137,7 +138,7 @@ impl DiskRates {
 }
 
 impl Faults {
-    /// [`Faults::chaos`] and, in the same swarm, what befalls disks and takes nothing that was synced: a
+    /// The same profile and, in its swarm, what befalls disks and takes nothing that was synced: a
     /// thousandth of the reads and writes and a hundredth of the syncs fail, a hundredth of all operations
     /// stall for up to 100 ms; the disk of each node is full every 60 s for 2 s, up to 10 times as slow every
     /// 60 s for 5 s, and hangs every 60 s for 1 s.
@@ -146,10 +147,9 @@ impl Faults {
     /// rot and misdirected writes ([`Faults::disk`]), [`Faults::roll_back_disks`], [`Faults::wipe_disks`].
     /// Add it for programs that have more, with [`Faults::copies`].
     #[must_use]
-    pub fn chaos_with_disks() -> Faults {
+    pub fn with_disks(self) -> Faults {
         let secs = Duration::from_secs;
-        Faults::chaos()
-            .disk(DiskFault::ReadError, 0.001)
+        self.disk(DiskFault::ReadError, 0.001)
             .disk(DiskFault::WriteError, 0.001)
             .disk(DiskFault::SyncError, 0.01)
             .stall_disks(0.01, Duration::from_millis(100))

@@ -1,122 +1,17 @@
 //! Which faults a run may have, and how often: a profile, not yet drawn.
 
+use super::class::Class;
 use super::disk_rates::{DiskRates, OfDisks};
 use super::fault::Fault;
+use super::mail_rates::{MailRates, OfMail};
 use super::process_rates::{OfProcesses, ProcessRates};
-use crate::choice::{Choice, Kind, Rate, RateError};
+use crate::choice::{Choice, Rate, RateError};
 use crate::disk::Budget;
 use crate::kernel::nanos;
 use crate::net::{PacketFault, PacketFaults, RuleError};
 use crate::trace::PacketKind;
 use std::fmt;
 use std::time::Duration;
-
-/// Faults that come again and again, each by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Class {
-    Crash = 0,
-    PowerCut = 1,
-    Stop = 2,
-    Pause = 3,
-    Zombie = 4,
-    Cut = 5,
-    Break = 6,
-    ClockStep = 7,
-    Kill = 8,
-    CrashAtMessage = 9,
-    Flood = 10,
-    DiskFull = 11,
-    DiskSlow = 12,
-    DiskHang = 13,
-    RollBack = 14,
-    Wipe = 15,
-}
-
-impl Class {
-    pub(crate) const COUNT: usize = 16;
-    /// Those that befall processes come after these.
-    pub(super) const OF_NODES: usize = 8;
-    /// Those that befall disks come after these.
-    pub(super) const OF_NODES_AND_PROCESSES: usize = 11;
-    pub(crate) const ALL: [Class; Class::COUNT] = [
-        Class::Crash,
-        Class::PowerCut,
-        Class::Stop,
-        Class::Pause,
-        Class::Zombie,
-        Class::Cut,
-        Class::Break,
-        Class::ClockStep,
-        Class::Kill,
-        Class::CrashAtMessage,
-        Class::Flood,
-        Class::DiskFull,
-        Class::DiskSlow,
-        Class::DiskHang,
-        Class::RollBack,
-        Class::Wipe,
-    ];
-
-    /// What it does, and what its duration means.
-    const fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Class::Crash => ("crash", "for"),
-            Class::PowerCut => ("cut the power", "for"),
-            Class::Stop => ("stop", "for"),
-            Class::Pause => ("pause", "for"),
-            Class::Zombie => ("write off", "for"),
-            Class::Cut => ("cut the network", "for"),
-            Class::Break => ("break a connection", ""),
-            Class::ClockStep => ("step a clock", "by up to"),
-            Class::Kill => ("kill a process", ""),
-            Class::CrashAtMessage => ("crash a process", "at its next message, up to number"),
-            Class::Flood => ("flood a mailbox", "with up to"),
-            Class::DiskFull => ("fill a disk", "for"),
-            Class::DiskSlow => ("slow a disk", "for"),
-            Class::DiskHang => ("hang a disk", "for"),
-            Class::RollBack => ("roll back a disk", "by"),
-            Class::Wipe => ("wipe a disk", "for"),
-        }
-    }
-
-    /// Whether it would be nothing if it lasted no time; one that goes down can reboot at once.
-    const fn needs_length(self) -> bool {
-        matches!(
-            self,
-            Class::Pause
-                | Class::Zombie
-                | Class::Cut
-                | Class::ClockStep
-                | Class::DiskFull
-                | Class::DiskSlow
-                | Class::DiskHang
-                | Class::RollBack
-        )
-    }
-
-    /// The kind of the draw that says when it comes.
-    pub(crate) const fn kind(self) -> Kind {
-        match self {
-            Class::Crash => Kind::Crash,
-            Class::PowerCut => Kind::PowerCut,
-            Class::Stop => Kind::Stop,
-            Class::Pause => Kind::Pause,
-            Class::Zombie => Kind::Zombie,
-            Class::Cut => Kind::Cut,
-            Class::Break => Kind::Break,
-            Class::ClockStep => Kind::ClockStep,
-            Class::Kill => Kind::Kill,
-            Class::CrashAtMessage => Kind::CrashAtMessage,
-            Class::Flood => Kind::Flood,
-            Class::DiskFull => Kind::DiskFull,
-            Class::DiskSlow => Kind::DiskSlow,
-            Class::DiskHang => Kind::DiskHang,
-            Class::RollBack => Kind::RollBack,
-            Class::Wipe => Kind::Wipe,
-        }
-    }
-}
 
 /// A profile of faults: how often each kind comes, and single ones by hand. [`Faults::calm`] has none,
 /// [`Faults::chaos`] all.
@@ -146,6 +41,7 @@ pub struct Faults {
     drift_ppm: u32,
     pub(super) processes: OfProcesses,
     pub(super) disks: OfDisks,
+    pub(super) mail: OfMail,
     swarm: bool,
     spared: Vec<String>,
     packets: Vec<PacketFault>,
@@ -244,6 +140,7 @@ impl Faults {
             drift_ppm: 0,
             processes: OfProcesses::CALM,
             disks: OfDisks::CALM,
+            mail: OfMail::CALM,
             swarm: false,
             spared: Vec::new(),
             packets: Vec::new(),
@@ -524,6 +421,7 @@ impl Faults {
             drift_ppb: u64::from(self.drift_ppm) * 1000,
             processes: self.processes.rates()?,
             disks: self.disks.rates()?,
+            mail: self.mail.rates()?,
             swarm: self.swarm,
         })
     }
@@ -588,10 +486,16 @@ pub(crate) struct Rates {
     pub(crate) drift_ppb: u64,
     pub(crate) processes: ProcessRates,
     pub(crate) disks: DiskRates,
+    pub(crate) mail: MailRates,
     pub(crate) swarm: bool,
 }
 
 impl Rates {
+    /// Whether anything may befall a process where it passes.
+    pub(crate) fn strike(&self) -> bool {
+        self.processes.strike() || self.mail.strike()
+    }
+
     /// How often a class comes; `None` where it never does and nobody but the seed is asked. A tape may
     /// have a fault that the profile, or the run of a swarm, does not.
     pub(crate) fn often(&self, class: Class, choice: &Choice) -> Option<Often> {
@@ -652,6 +556,7 @@ impl fmt::Display for Faults {
             parts.push(format!("clocks up to {most} parts in a million wrong"));
         }
         parts.extend(self.processes.parts(percent));
+        parts.extend(self.mail.parts(percent));
         parts.extend(self.packets.iter().map(ToString::to_string));
         let by_hand = self.by_hand.iter();
         parts.extend(by_hand.map(|(at, fault)| format!("at {at:?} {fault}")));

@@ -3,12 +3,14 @@
 //! It makes one run of one seed or tape. How runs are searched is the business of the floor below.
 
 mod blows;
+mod class;
 mod clock;
 mod disk_fault;
 mod disk_rates;
 mod disks;
 mod fault;
 mod faults;
+mod mail_rates;
 mod nemesis;
 mod observe;
 mod outcome;
@@ -34,7 +36,7 @@ pub use faults::{FaultError, Faults};
 pub use observe::{Observation, Observed, ObservedNode, Snapshot};
 pub use outcome::{Outcome, RunError, Violation};
 pub use plan::{Plan, Planned};
-pub use process_fault::{ProcessFault, Who};
+pub use process_fault::{AckFault, ProcessFault, Who};
 pub use property::Verdict;
 pub use run::{Chance, Keep};
 pub use scenario::{Form, Scenario, ScenarioError};

@@ -1,9 +1,10 @@
 //! The plan of a run's faults of nodes, connections, clocks, processes and disks: data, drawn before the run
 //! begins.
 
+use super::class::Class;
 use super::disk_fault::DiskTrouble;
 use super::fault::Fault;
-use super::faults::{Class, Often, Rates, WINDOW_NS};
+use super::faults::{Often, Rates, WINDOW_NS};
 use super::process_fault::{ProcessFault, Who};
 use crate::choice::{Choice, Distribution, Kind, Lineage, Rate, Shape, Site};
 use crate::kernel::{Time, nanos};
@@ -263,6 +264,19 @@ impl Draft<'_> {
                     what: self.of_disk(who, window),
                 }
             }
+            Class::Storm => Fault::Process {
+                node,
+                what: ProcessFault::Redeliver {
+                    who: Who::Keeper(self.pick(who, window)),
+                },
+            },
+            Class::Outage => Fault::Process {
+                node,
+                what: ProcessFault::Outage {
+                    who: Who::Keeper(self.pick(who, window)),
+                    lasts: self.lasts(who, window),
+                },
+            },
             Class::Cut => return None,
         })
     }
@@ -294,9 +308,13 @@ impl Draft<'_> {
 
     /// Which process it befalls.
     fn victim(&mut self, who: Lineage, window: u64) -> Who {
+        Who::Drawn(self.pick(who, window))
+    }
+
+    fn pick(&mut self, who: Lineage, window: u64) -> u64 {
         let nth = (self.class as u64) << 40 | window;
         let site = Site::new(Kind::Victim, who, nth);
-        Who::Drawn(self.choice.draw(site, Shape::Rank))
+        self.choice.draw(site, Shape::Rank)
     }
 
     /// At which message, or with how many: 1 to `most`.

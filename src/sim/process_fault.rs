@@ -15,6 +15,21 @@ pub enum Who {
     /// Of those that live then, but for the node's first process, in the order of their pids: this one,
     /// modulo how many they are. None while the first process is a behaviour in its `init`.
     Drawn(u64),
+    /// Of those that keep mail ([`Context::keeps_mail`](crate::Context::keeps_mail)) then, but for the node's
+    /// first process: this one, modulo how many they are.
+    Keeper(u64),
+}
+
+/// What befalls an ack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckFault {
+    /// It is lost.
+    Lost,
+    /// It is sent twice.
+    Twice,
+    /// It is sent so much later: by then the letter may have been sent again, so that it is the ack of an
+    /// earlier attempt.
+    Late(Duration),
 }
 
 /// What befalls one of a node's processes.
@@ -48,6 +63,27 @@ pub enum ProcessFault {
         /// From 1.
         nth: u32,
     },
+    /// Whichever of the node's processes sends the `nth` ack from then on (a message of
+    /// [`PacketKind::Ack`](crate::PacketKind::Ack), to whomever and whichever way): this befalls it.
+    AtAck {
+        /// From 1.
+        nth: u32,
+        /// What.
+        what: AckFault,
+    },
+    /// One that keeps mail sends again, at once, all that it has sent and is not acked.
+    Redeliver {
+        /// Which.
+        who: Who,
+    },
+    /// One that keeps mail, an outbox or a broker, is killed, and its next `init` hangs for so long; at most
+    /// until the faults stop.
+    Outage {
+        /// Which.
+        who: Who,
+        /// For how long.
+        lasts: Duration,
+    },
     /// The next behaviour that starts under this name fails in its `init`.
     FailInit {
         /// The name.
@@ -77,7 +113,9 @@ impl ProcessFault {
         match self {
             ProcessFault::Kill { who }
             | ProcessFault::CrashAtMessage { who, .. }
-            | ProcessFault::Flood { who, .. } => Some(who),
+            | ProcessFault::Flood { who, .. }
+            | ProcessFault::Redeliver { who }
+            | ProcessFault::Outage { who, .. } => Some(who),
             _ => None,
         }
     }
@@ -86,7 +124,9 @@ impl ProcessFault {
         match self {
             ProcessFault::Kill { who }
             | ProcessFault::CrashAtMessage { who, .. }
-            | ProcessFault::Flood { who, .. } => Some(who),
+            | ProcessFault::Flood { who, .. }
+            | ProcessFault::Redeliver { who }
+            | ProcessFault::Outage { who, .. } => Some(who),
             _ => None,
         }
     }
@@ -97,6 +137,7 @@ impl ProcessFault {
             self,
             ProcessFault::CrashAtMessage { nth: 0, .. }
                 | ProcessFault::CrashAtStep { nth: 0, .. }
+                | ProcessFault::AtAck { nth: 0, .. }
                 | ProcessFault::Flood { messages: 0, .. }
         )
     }
@@ -105,7 +146,10 @@ impl ProcessFault {
     pub(crate) fn takes_no_time(&self) -> bool {
         matches!(
             self,
-            ProcessFault::HangInit { lasts, .. } | ProcessFault::SlowTerminate { lasts, .. }
+            ProcessFault::HangInit { lasts, .. }
+                | ProcessFault::SlowTerminate { lasts, .. }
+                | ProcessFault::Outage { lasts, .. }
+                | ProcessFault::AtAck { what: AckFault::Late(lasts), .. }
                 if lasts.is_zero()
         )
     }
@@ -124,6 +168,18 @@ impl ProcessFault {
                 write!(
                     f,
                     "the next step `{step}` number {nth} on {on} crashes its process"
+                )
+            }
+            ProcessFault::AtAck { nth, what } => {
+                write!(f, "the next ack number {nth} of {on} {what}")
+            }
+            ProcessFault::Redeliver { who } => {
+                write!(f, "{who} on {on} sends again all that is not acked")
+            }
+            ProcessFault::Outage { who, lasts } => {
+                write!(
+                    f,
+                    "{who} on {on} is killed, and its next init hangs for {lasts:?}"
                 )
             }
             ProcessFault::FailInit { name } => write!(f, "the next init of {name} on {on} fails"),
@@ -145,6 +201,17 @@ impl fmt::Display for Who {
         match self {
             Who::Named(name) => f.write_str(name),
             Who::Drawn(pick) => write!(f, "a process (drawn: {pick})"),
+            Who::Keeper(pick) => write!(f, "a keeper of mail (drawn: {pick})"),
+        }
+    }
+}
+
+impl fmt::Display for AckFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AckFault::Lost => f.write_str("is lost"),
+            AckFault::Twice => f.write_str("is sent twice"),
+            AckFault::Late(by) => write!(f, "is {by:?} late"),
         }
     }
 }
@@ -189,6 +256,49 @@ impl Fault<String> {
     pub fn flood(node: &str, name: &str, messages: u32) -> Fault<String> {
         let who = named(name);
         Fault::of_process(node, ProcessFault::Flood { who, messages })
+    }
+
+    /// The `nth` ack (from 1) that any process of a node sends from then on is lost. Of a letter by an outbox
+    /// or a queue it is an ack, a nack or a reject; of a program's own it is what that sends as
+    /// [`PacketKind::Ack`](crate::PacketKind::Ack). Unlike a packet's fault it befalls what stays within the
+    /// node, or goes over a connection, too.
+    #[must_use]
+    pub fn lose_ack(node: &str, nth: u32) -> Fault<String> {
+        let what = AckFault::Lost;
+        Fault::of_process(node, ProcessFault::AtAck { nth, what })
+    }
+
+    /// The `nth` ack (from 1) that any process of a node sends from then on is sent twice. See
+    /// [`Fault::lose_ack`].
+    #[must_use]
+    pub fn repeat_ack(node: &str, nth: u32) -> Fault<String> {
+        let what = AckFault::Twice;
+        Fault::of_process(node, ProcessFault::AtAck { nth, what })
+    }
+
+    /// The `nth` ack (from 1) that any process of a node sends from then on is sent so much later, though its
+    /// process may have ended; not where its node has. See [`Fault::lose_ack`].
+    #[must_use]
+    pub fn late_ack(node: &str, nth: u32, by: Duration) -> Fault<String> {
+        let what = AckFault::Late(by);
+        Fault::of_process(node, ProcessFault::AtAck { nth, what })
+    }
+
+    /// A redelivery storm: the outbox or the broker of this name on a node sends again, at once, all that it
+    /// has sent and is not acked. So does any process that holds the name and heeds
+    /// [`Info::Redeliver`](crate::Info::Redeliver).
+    #[must_use]
+    pub fn redeliver(node: &str, name: &str) -> Fault<String> {
+        Fault::of_process(node, ProcessFault::Redeliver { who: named(name) })
+    }
+
+    /// The process that holds this name on a node, say a broker, is down for a while: it is killed, and the
+    /// next behaviour that starts under its name hangs in its `init` so long. It is back after that where a
+    /// supervisor starts it again.
+    #[must_use]
+    pub fn outage(node: &str, name: &str, lasts: Duration) -> Fault<String> {
+        let who = named(name);
+        Fault::of_process(node, ProcessFault::Outage { who, lasts })
     }
 
     /// The next behaviour (a server, a state machine, a supervisor) that starts on a node under this name

@@ -1,6 +1,7 @@
 //! How often faults befall processes: the part of a profile that is about them.
 
-use super::faults::{Class, FaultError, Faults};
+use super::class::Class;
+use super::faults::{FaultError, Faults};
 use crate::choice::Rate;
 use crate::kernel::nanos;
 use std::time::Duration;
@@ -126,8 +127,8 @@ impl ProcessRates {
 }
 
 impl Faults {
-    /// [`Faults::chaos`] and, in the same swarm, all that can befall processes: for programs whose
-    /// supervisors start again what has ended, and whose callers stand it. On each node a process is killed
+    /// The same profile and, in its swarm, all that can befall processes: for programs whose supervisors
+    /// start again what has ended, and whose callers stand it. On each node a process is killed
     /// every 10 s, one crashes every 10 s at its next 1st to 8th message, a mailbox is flooded every 30 s
     /// with up to 1000 messages; a hundredth of the steps that processes name crash; a tenth of the inits
     /// fail, a tenth hang for up to 2 s, and a fifth of the terminates hang for up to 10 s.
@@ -135,10 +136,9 @@ impl Faults {
     /// A node's first process is spared, as nobody on its node would start it again; and so is all that
     /// passes while that process is a supervisor which starts its children.
     #[must_use]
-    pub fn chaos_with_processes() -> Faults {
+    pub fn with_processes(self) -> Faults {
         let secs = Duration::from_secs;
-        Faults::chaos()
-            .kill_processes(secs(10))
+        self.kill_processes(secs(10))
             .crash_at_messages(secs(10), 8)
             .flood(secs(30), 1000)
             .crash_at_steps(0.01)

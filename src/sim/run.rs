@@ -331,7 +331,7 @@ impl Run<'_> {
             }
             let (rates, end) = (&world.rates, cluster.faults_end);
             let plan = Plan::draw(core.choice(), rates, &cluster.by_hand, &servers, end);
-            let strikes = rates.processes.strike() || !core.choice().is_seeded();
+            let strikes = rates.strike() || !core.choice().is_seeded();
             let mut first = Vec::new();
             for (index, planned) in plan.faults().iter().enumerate() {
                 if planned.at == Time::ZERO && planned.fault.waits() {

@@ -1,6 +1,7 @@
 //! Swarms: which kinds of faults a run has, and how much of each.
 
-use super::faults::{Class, Often, Rates};
+use super::class::Class;
+use super::faults::{Often, Rates};
 use crate::choice::{Choice, Kind, Lineage, Rate, Shape, Site};
 use crate::trace::{DiskFault, PacketKind};
 use std::cell::Cell;
@@ -32,9 +33,9 @@ impl Rates {
             packets.duplicate[kind] = scaled(packets.duplicate[kind], doubled);
         }
         self.packets.reorder = scaled(self.packets.reorder, held);
-        let (of_nodes, others) = self.often.split_at_mut(Class::OF_NODES);
-        let of_processes = Class::OF_NODES_AND_PROCESSES - Class::OF_NODES;
-        let (of_processes, of_disks) = others.split_at_mut(of_processes);
+        let (others, of_mail) = self.often.split_at_mut(Class::OF_MAIL);
+        let (others, of_disks) = others.split_at_mut(Class::OF_DISKS);
+        let (of_nodes, of_processes) = others.split_at_mut(Class::OF_PROCESSES);
         let scale = |often: &mut Option<Often>, by| {
             *often = often.map(|often| Often {
                 rate: scaled(often.rate, by),
@@ -57,14 +58,21 @@ impl Rates {
             of_disks.iter_mut().for_each(|often| scale(often, level()));
             self.disks.scale([(); DiskFault::COUNT].map(|()| level()));
         }
+        decided.set(BEFORE_MAIL);
+        if self.mail.strike() || of_mail.iter().any(Option::is_some) {
+            of_mail.iter_mut().for_each(|often| scale(often, level()));
+            self.mail.scale([level(), level(), level()]);
+        }
     }
 }
 
 /// How many draws there are at most before those about disks.
 const BEFORE_DISKS: u64 = 21;
+/// The same, about mail.
+const BEFORE_MAIL: u64 = 32;
 
 /// What the draws of a swarm decide about, counted from 1.
-const SWARM: [&str; 10 + Class::COUNT + DiskFault::COUNT] = [
+const SWARM: [&str; 13 + Class::COUNT + DiskFault::COUNT] = [
     "lost packets",
     "duplicates",
     "packets held back",
@@ -97,6 +105,11 @@ const SWARM: [&str; 10 + Class::COUNT + DiskFault::COUNT] = [
     "bit rot",
     "misdirected writes",
     "stalls of disks",
+    "redelivery storms",
+    "outages of mail",
+    "lost acks",
+    "acks sent twice",
+    "late acks",
 ];
 
 /// What the `nth` draw of a swarm is about.

@@ -485,6 +485,7 @@ impl World {
         self.rates.timers_late_ns = 0;
         self.rates.slow = Rate::NEVER;
         self.rates.processes.calm();
+        self.rates.mail.calm();
         self.blows.disarm();
         self.connections.send_again(core.now());
         self.release_held(core);
@@ -608,8 +609,7 @@ impl Host for World {
     }
 
     fn befalls(&mut self, mut core: Core<'_>, passing: &Passing<'_>) -> Option<Blow> {
-        let rates = &self.rates.processes;
-        self.blows.befalls(core.choice(), rates, passing)
+        self.blows.befalls(core.choice(), &self.rates, passing)
     }
 }
 

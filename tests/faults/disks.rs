@@ -444,7 +444,7 @@ fn every_drawn_one_is_on_the_tape_and_can_be_taken_away_by_itself() {
 
 #[test]
 fn a_failure_shrinks_to_the_one_fault_of_a_disk_that_makes_it() {
-    let faults = Faults::chaos_with_disks().wipe_disks(secs(20), secs(1));
+    let faults = Faults::chaos().with_disks().wipe_disks(secs(20), secs(1));
     let scenario = cluster()
         .faults(faults)
         .always("the diary is never empty again", |view| {
@@ -461,7 +461,7 @@ fn a_failure_shrinks_to_the_one_fault_of_a_disk_that_makes_it() {
 }
 
 #[test]
-fn chaos_with_disks_is_chaos_and_more_and_takes_nothing_that_was_synced() {
+fn with_disks_chaos_has_more_and_takes_nothing_that_was_synced() {
     /// Counts what it has synced, and complains at a boot that finds less.
     async fn keeper(ctx: Context) -> Result<(), ExitReason> {
         let files = ctx.files();
@@ -503,7 +503,7 @@ fn chaos_with_disks_is_chaos_and_more_and_takes_nothing_that_was_synced() {
     }
     let scenario = Scenario::new("keeper")
         .node("desk", keeper)
-        .faults(Faults::chaos_with_disks())
+        .faults(Faults::chaos().with_disks())
         .horizon(secs(40))
         .quiet(secs(10))
         .never("something is lost", |view| {

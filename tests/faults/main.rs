@@ -11,6 +11,7 @@ mod copies;
 mod cuts;
 mod disks;
 mod drawn;
+mod mail;
 mod nodes;
 mod packets;
 mod processes;

@@ -557,7 +557,7 @@ fn every_drawn_one_is_on_the_tape_and_can_be_taken_away_by_itself() {
 
 #[test]
 fn a_failure_shrinks_to_the_one_fault_of_a_process_that_makes_it() {
-    let scenario = cluster().faults(Faults::chaos_with_processes()).always(
+    let scenario = cluster().faults(Faults::chaos().with_processes()).always(
         "what is written is answered",
         |view| {
             let Some(told) = view.observed::<Told>("told") else {
@@ -576,9 +576,9 @@ fn a_failure_shrinks_to_the_one_fault_of_a_process_that_makes_it() {
 }
 
 #[test]
-fn chaos_with_processes_is_chaos_and_more_and_a_supervised_tree_stands_it() {
+fn with_processes_chaos_has_more_and_a_supervised_tree_stands_it() {
     let scenario = cluster()
-        .faults(Faults::chaos_with_processes())
+        .faults(Faults::chaos().with_processes())
         .horizon(secs(40))
         .quiet(secs(10))
         .finally("the till answers", |view| {
@@ -607,6 +607,6 @@ fn a_profile_says_what_befalls_processes() {
          flood a mailbox every 4s with up to 50, 5 % of steps crash, 10 % of inits fail, \
          20 % of inits hang, up to 500ms, 50 % of terminates hang, up to 2s"
     );
-    let chaos = Faults::chaos_with_processes().to_string();
+    let chaos = Faults::chaos().with_processes().to_string();
     assert!(chaos.contains("kill a process every 10s") && chaos.ends_with("as a swarm"));
 }

@@ -97,7 +97,7 @@ fn profiles() {
     assert_eq!(Faults::calm().to_string(), "calm");
     assert_eq!(Faults::default(), Faults::calm());
     insta::assert_snapshot!("chaos", Faults::chaos());
-    insta::assert_snapshot!("chaos_with_disks", Faults::chaos_with_disks());
+    insta::assert_snapshot!("chaos_with_disks", Faults::chaos().with_disks());
     let own = Faults::calm()
         .lose_kind(PacketKind::Ack, 0.07)
         .lose_kind(PacketKind::Reply, 0.001)

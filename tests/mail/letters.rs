@@ -2,8 +2,8 @@
 
 use crate::durable::{Durable, look, wipe};
 use netsplit::mail::{
-    Batch, Draft, Inbox, Letter, MemoryStore, Outbox, OutboxRef, Reader, Recipient, SendError,
-    Store, StoreError, Table, Verdict,
+    Batch, Draft, Inbox, Letter, MemoryStore, Outbox, OutboxRef, Reader, Recipient, RedbStore,
+    SendError, Store, StoreError, Table, Verdict,
 };
 use netsplit::process::Via;
 use netsplit::trace::{Event, Mailed, WhyDead};
@@ -494,4 +494,55 @@ fn a_letter_that_makes_its_reader_panic_is_set_aside_at_its_deadline_and_takes_n
         })
         .horizon(secs(60));
     clean_runs(&scenario, 10);
+}
+
+/// Notes what it reads, in the order in which it does.
+struct Diary(Context);
+
+impl Reader for Diary {
+    type Message = u64;
+
+    fn open(_: &dyn Store, ctx: Context) -> Result<Diary, StoreError> {
+        Ok(Diary(ctx))
+    }
+
+    async fn letter(&mut self, letter: Letter<u64>, _: &mut Batch) -> Verdict {
+        self.0
+            .observe("read", |read: &mut Vec<u64>| read.push(letter.message));
+        letter.ack()
+    }
+}
+
+#[test]
+fn letters_of_a_key_keep_their_order_though_another_machine_takes_the_place_of_their_recipients() {
+    let scenario = Scenario::new("written off").script(|sim| {
+        sim.node("b", |ctx: Context| async move {
+            let inbox = Inbox::<Diary>::new("diary", |ctx| RedbStore::open(ctx.files(), "diary"));
+            inbox.start(&ctx).await.expect("an inbox");
+            ctx.sleep(secs(1_000)).await;
+        });
+        sim.client("a", |ctx: Context| async move {
+            let outbox = Outbox::new("outbox", |_| Ok(MemoryStore::new()));
+            let outbox = outbox.start(&ctx).await.expect("an outbox");
+            for number in 0..60u64 {
+                outbox
+                    .send(("b", "diary"), "ada", &number)
+                    .await
+                    .expect("it is stored");
+                ctx.sleep(millis(100)).await;
+            }
+        });
+        sim.run_for(secs(2));
+        sim.partition(["a"], ["b"]);
+        sim.run_for(secs(1));
+        sim.zombie("b");
+        sim.run_for(secs(1));
+        sim.heal();
+        sim.run_for(secs(30));
+        assert_eq!(sim.observed::<Vec<u64>>("read"), Some((0..60).collect()));
+    });
+    for seed in 0..20 {
+        let outcome = scenario.run(seed).expect("it can run");
+        assert_eq!(outcome.violation, None, "seed {seed}");
+    }
 }

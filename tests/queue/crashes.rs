@@ -1,10 +1,11 @@
 //! Brokers, consumers and nodes that crash, and the ways between them.
 
 use super::common::{Shelf, broker, run, take};
-use netsplit::mail::queue::{Queue, QueueSettings, ToBroker};
+use netsplit::mail::queue::{ConsumeError, Queue, QueueSettings, ToBroker};
 use netsplit::otp::ToSupervisor;
 use netsplit::{
-    Address, Context, ExitReason, Faults, Info, Scenario, Supervisor, View, child, millis, secs,
+    Address, CallError, Context, ExitReason, Faults, Info, Scenario, Supervisor, View, child,
+    millis, secs,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -255,4 +256,36 @@ fn queue_cancels_a_consumer_whose_node_is_gone_and_gives_its_letters_to_another(
         assert!(sim.run_until(secs(200), |view| view.counter("done") == 1));
     });
     run(&scenario, 20);
+}
+
+#[test]
+fn queue_forgets_a_consumer_whose_wish_was_answered_too_late() {
+    for alone in [false, true] {
+        let scenario = Scenario::new("late answer").script(move |sim| {
+            sim.node("post", post);
+            sim.client("shop", move |ctx: Context| async move {
+                for number in 0..6 {
+                    while jobs().publish(&number).await.is_err() {}
+                }
+                ctx.count("published");
+                ctx.sleep(millis(500)).await;
+                let consume = async || match alone {
+                    true => jobs().consume_exclusively(2).await,
+                    false => jobs().consume(2).await,
+                };
+                let late = ConsumeError::Broker(CallError::Timeout);
+                assert_eq!(consume().await.err(), Some(late));
+                ctx.sleep(secs(2)).await;
+                let mut consumer = consume().await.expect("a consumer");
+                assert_eq!(take(&mut consumer, 6).await, Ok((0..6).collect()));
+                ctx.count("done");
+            });
+            assert!(sim.run_until(secs(5), |view| view.counter("published") == 1));
+            sim.pause("post");
+            sim.run_for(secs(2));
+            sim.resume("post");
+            assert!(sim.run_until(secs(9), |view| view.counter("done") == 1));
+        });
+        run(&scenario, 20);
+    }
 }

@@ -130,7 +130,9 @@ impl Story<'_> {
             | Kind::DiskSlow
             | Kind::DiskHang
             | Kind::RollBack
-            | Kind::Wipe => Some(self.outcome.plan.decided_by(draw.site)?.to_string()),
+            | Kind::Wipe
+            | Kind::Storm
+            | Kind::Outage => Some(self.outcome.plan.decided_by(draw.site)?.to_string()),
             Kind::CutForm
             | Kind::CutSide
             | Kind::Flap
@@ -161,6 +163,15 @@ impl Story<'_> {
                 Some(format!(
                     "{pid} crashes at step {nth} of those that it names"
                 ))
+            }
+            Kind::LostAck => Some(format!("ack {nth} of {} is lost", self.pids.get(&who)?)),
+            Kind::RepeatedAck => {
+                let pid = self.pids.get(&who)?;
+                Some(format!("ack {nth} of {pid} is sent twice"))
+            }
+            Kind::LateAck => {
+                let pid = self.pids.get(&who)?;
+                Some(format!("ack {nth} of {pid} is {time:?} late"))
             }
             Kind::InitFails => Some(format!("the init of {} fails", self.pids.get(&who)?)),
             Kind::InitHangs => {

@@ -454,6 +454,18 @@ impl Core {
         }
     }
 
+    /// All that has left and is not acked is due now.
+    pub(crate) fn redeliver(&mut self, moment: &Moment<'_>) {
+        for at in 0..self.streams.len() {
+            for place in self.streams[at].lowest..self.streams[at].untried {
+                if let Some(slot) = self.streams[at].slot(place) {
+                    (slot.due, slot.is_least) = (moment.now, false);
+                    self.try_at(moment.now, at, place);
+                }
+            }
+        }
+    }
+
     /// Time has passed: gives up what is past its deadline, and tries again what is due.
     pub(crate) fn due(&mut self, moment: &mut Moment<'_>, batch: &mut Batch) {
         while let Some(&Reverse((deadline, at, place))) = self.deadlines.peek() {

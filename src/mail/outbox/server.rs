@@ -68,6 +68,7 @@ impl GenServer for OutboxServer {
         let mut store = open(ctx.untyped()).map_err(ExitReason::error)?;
         let from = Target::from((ctx.node(), name.as_str()));
         let mut batch = Batch::new();
+        ctx.keeps_mail();
         // A store that was wiped counts from 1 again: its letters must be others than those before.
         let mut origin = || Name::new(&format!("{name}@{}/{:x}", ctx.node(), ctx.random()));
         let core = Core::open(&*store, options, from, &mut origin, &mut batch);
@@ -107,7 +108,10 @@ impl GenServer for OutboxServer {
         self.finish(ctx)
     }
 
-    async fn handle_info(&mut self, _: Info, ctx: &mut Context<ToOutbox>) -> Flow {
+    async fn handle_info(&mut self, info: Info, ctx: &mut Context<ToOutbox>) -> Flow {
+        if info == Info::Redeliver {
+            self.with_core(ctx, |core, moment, _| core.redeliver(moment));
+        }
         self.finish(ctx)
     }
 

@@ -5,6 +5,7 @@ use super::rules::{Bounds, Effect, Fate, Incoming, State, Tag, Turn};
 use super::settings::QueueSettings;
 use super::stored::{self, Record};
 use super::wire::{Carried, Publication, ToBroker};
+use crate::kernel::nanos;
 use crate::mail::store::{Store, StoreError};
 use crate::otp::{Flow, GenServer, Refusal, Server, StartError, Startable, Starting};
 use crate::process::{Address, Context, ExitReason, Info, Message, MonitorRef, ReplyTo};
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 /// How many messages share one commit, at most.
 const GROUP_MOST: usize = 1_024;
+/// How long a consumer may have a letter unsettled: RabbitMQ's `consumer_timeout`.
+const ACK_TIMEOUT_NS: u64 = 30 * 60 * 1_000_000_000;
 
 /// A broker, as it is started: a process that keeps durable queues in a store, and is found by its name.
 ///
@@ -72,6 +75,7 @@ where
             bounds: Bounds {
                 letter_bytes: 16 << 20,
                 window: 10_000,
+                ack_timeout_ns: ACK_TIMEOUT_NS,
             },
             queues: Vec::new(),
             store: PhantomData,
@@ -101,6 +105,22 @@ where
     pub fn window(mut self, letters: usize) -> Broker<S, O> {
         assert!(letters > 0, "a window of 0 lets no letter be delivered");
         self.bounds.window = letters;
+        self
+    }
+
+    /// How long a consumer may have a letter before it settles it. One that takes longer, or whose ack was
+    /// lost, is cancelled, between one and five quarters of this after it was given the letter, and all that
+    /// it has goes back. Default: 30 minutes, RabbitMQ's.
+    ///
+    /// # Panics
+    /// Where it is 0.
+    #[must_use]
+    pub fn ack_timeout(mut self, timeout: Duration) -> Broker<S, O> {
+        assert!(
+            !timeout.is_zero(),
+            "an ack timeout of 0 lets nothing be acked"
+        );
+        self.bounds.ack_timeout_ns = nanos(timeout);
         self
     }
 
@@ -152,6 +172,8 @@ where
 /// A consumer as the process knows it.
 #[derive(Debug)]
 struct Consumer {
+    /// The call in which it asked to be one.
+    asked: (Pid, u32),
     monitor: MonitorRef,
     /// What it has been given, and was not sent as yet.
     out: VecDeque<Record>,
@@ -197,6 +219,7 @@ where
 
     async fn init(args: Broker<S, O>, ctx: &mut Context<ToBroker>) -> Result<Self, Refusal> {
         let mut store = (args.open)(ctx).map_err(ExitReason::error)?;
+        ctx.keeps_mail();
         let mut turn = Turn {
             now: wall_ns(ctx),
             ..Turn::default()
@@ -227,7 +250,7 @@ where
     }
 
     async fn handle(&mut self, message: ToBroker, ctx: &mut Context<ToBroker>) -> Flow {
-        self.turn.now = wall_ns(ctx);
+        self.clock(ctx);
         self.take(message, ctx);
         for _ in 1..GROUP_MOST {
             let Some(message) = ctx.take_message() else {
@@ -239,13 +262,18 @@ where
     }
 
     async fn handle_info(&mut self, info: Info, ctx: &mut Context<ToBroker>) -> Flow {
-        self.turn.now = wall_ns(ctx);
+        self.clock(ctx);
         if let Info::Down { monitor, .. } = info
             && let Some(tag) = self.monitors.remove(&monitor)
         {
             self.consumers.remove(&tag);
             self.state.cancel(tag, &mut self.turn);
+        } else if info == Info::Redeliver {
+            self.state.redeliver(&mut self.turn);
         } else {
+            for tag in self.state.overdue(&self.turn) {
+                self.cancel(tag, ctx);
+            }
             self.state.tick(&mut self.turn);
         }
         self.finish(ctx)
@@ -285,20 +313,39 @@ impl<S: Store, O> Serving<S, O> {
                 self.answers.push(Answer::Declared(reply_to, declared));
             }
             ToBroker::Consume(name, prefetch, exclusively, reply_to) => {
-                let consumer = (reply_to.caller(), prefetch, exclusively);
+                let consumer = (reply_to.call(), prefetch, exclusively);
                 let consumes = self.consume(&name, consumer, ctx);
                 self.answers.push(Answer::Consumes(reply_to, consumes));
             }
-            ToBroker::Cancel(tag) => {
-                if let Some(consumer) = self.consumers.remove(&tag) {
-                    self.monitors.remove(&consumer.monitor);
-                    ctx.demonitor(consumer.monitor, true);
+            ToBroker::Cancel(tag) => self.cancel(tag, ctx),
+            ToBroker::Disown(pid, call) => {
+                let is_it = |consumer: &Consumer| consumer.asked == (pid, call);
+                let mut consumers = self.consumers.iter();
+                let tag = consumers.find(|(_, consumer)| is_it(consumer));
+                if let Some((&tag, _)) = tag {
+                    self.cancel(tag, ctx);
                 }
-                self.state.cancel(tag, &mut self.turn);
             }
             ToBroker::Info(name, reply_to) => reply_to.reply(self.state.info(&name)),
             ToBroker::Counts(reply_to) => reply_to.reply(self.state.counts),
         }
+    }
+
+    fn clock(&mut self, ctx: &Context<ToBroker>) {
+        self.turn.now = wall_ns(ctx);
+        self.turn.uptime = ctx.now().as_nanos();
+    }
+
+    /// A consumer is no more.
+    fn cancel(&mut self, tag: Tag, ctx: &Context<ToBroker>) {
+        if let Some(consumer) = self.consumers.remove(&tag) {
+            self.monitors.remove(&consumer.monitor);
+            ctx.demonitor(consumer.monitor, true);
+            if let Some(reply_to) = consumer.asks {
+                reply_to.reply(Err(ConsumeError::Cancelled));
+            }
+        }
+        self.state.cancel(tag, &mut self.turn);
     }
 
     /// The number of a letter of this store; 0, which none has, of another's.
@@ -332,14 +379,15 @@ impl<S: Store, O> Serving<S, O> {
     fn consume(
         &mut self,
         name: &str,
-        (pid, prefetch, exclusively): (Pid, u32, bool),
+        (asked, prefetch, exclusively): ((Pid, u32), u32, bool),
         ctx: &Context<ToBroker>,
     ) -> Result<Tag, ConsumeError> {
         let tag = self
             .state
             .consume(name, prefetch, exclusively, &mut self.turn)?;
         let consumer = Consumer {
-            monitor: ctx.monitor(pid),
+            asked,
+            monitor: ctx.monitor(asked.0),
             out: VecDeque::new(),
             asks: None,
         };
@@ -466,11 +514,13 @@ impl<S: Store, O> Serving<S, O> {
 
     /// Waits for the next message, or until the next letter's time is over.
     fn until_a_deadline(&self) -> Flow {
-        match self.state.next_deadline() {
-            // A letter may wait until its deadline, and not longer.
-            Some(at) => {
-                Flow::NextWithin(Duration::from_nanos(at.saturating_sub(self.turn.now) + 1))
-            }
+        // A letter may wait until its deadline, and not longer.
+        let ends = self.state.next_deadline();
+        let ends = ends.map(|at| at.saturating_sub(self.turn.now) + 1);
+        let look = self.state.next_look();
+        let look = look.map(|at| at.saturating_sub(self.turn.uptime));
+        match ends.into_iter().chain(look).min() {
+            Some(wait) => Flow::NextWithin(Duration::from_nanos(wait)),
             None => Flow::Next,
         }
     }

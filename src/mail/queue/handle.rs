@@ -5,8 +5,8 @@ use super::fate::{
 };
 use super::settings::QueueSettings;
 use super::wire::{Carried, Publication, ToBroker, body_of, message_of};
-use crate::process::{Address, CallError, Message, may_act, own_context};
-use crate::trace::{LetterId, Mailed, PacketKind};
+use crate::process::{Address, CallError, Message, ReplyTo, may_act, own_context};
+use crate::trace::{LetterId, Mailed, PacketKind, Pid};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -159,9 +159,18 @@ impl<M: Message> Queue<M> {
     }
 
     async fn consume_as(&self, prefetch: u32, alone: bool) -> Result<Consumer<M>, ConsumeError> {
-        let ask = |reply_to| ToBroker::Consume(self.name.clone(), prefetch, alone, reply_to);
+        let mut asked = Asked {
+            broker: self.broker,
+            call: None,
+        };
+        let ask = |reply_to: ReplyTo<_>| {
+            asked.call = Some(reply_to.call());
+            ToBroker::Consume(self.name.clone(), prefetch, alone, reply_to)
+        };
         let answer = self.broker.call(ask, self.timeout).await;
-        let tag = answer.unwrap_or_else(|error| Err(ConsumeError::Broker(error)))?;
+        let answer = answer.map_err(ConsumeError::Broker)?;
+        asked.call = None;
+        let tag = answer?;
         Ok(Consumer {
             broker: self.broker,
             tag,
@@ -203,6 +212,22 @@ impl<M: Message> Queue<M> {
     /// [`CallError`]: the broker did not answer.
     pub async fn counts(&self) -> Result<QueueCounts, CallError> {
         self.broker.call(ToBroker::Counts, self.timeout).await
+    }
+}
+
+/// A question whether one may be a consumer: where its answer is not heard, nobody is.
+struct Asked {
+    broker: Address<ToBroker>,
+    call: Option<(Pid, u32)>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some((pid, call)) = self.call
+            && may_act()
+        {
+            self.broker.send(ToBroker::Disown(pid, call));
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) type Tag = u64;
 pub(crate) struct Turn {
     /// The wall clock, in nanoseconds.
     pub(crate) now: u64,
+    /// The clock that only goes forward, in nanoseconds.
+    pub(crate) uptime: u64,
     /// What must be stored before any effect.
     pub(crate) batch: Batch,
     /// What goes there when the turn is [sealed](State::seal).
@@ -61,6 +63,8 @@ pub(crate) struct Bounds {
     pub(crate) letter_bytes: u64,
     /// For how many letters of a queue its place is held in memory.
     pub(crate) window: usize,
+    /// How long a consumer may have a letter before it settles it.
+    pub(crate) ack_timeout_ns: u64,
 }
 
 /// A letter that comes.
@@ -102,6 +106,8 @@ struct Held {
     place: Place,
     record: Record,
     has_begun: bool,
+    /// When it was given to it, by the clock that only goes forward.
+    since: u64,
 }
 
 /// All queues of a broker.
@@ -116,6 +122,8 @@ pub(crate) struct State {
     consumers: BTreeMap<Tag, Consumer>,
     consumers_before: u64,
     unacked: FxHashMap<u64, Held>,
+    /// When it is looked next for consumers that settle nothing.
+    next_look: u64,
     /// Queues of which letters may have to go somewhere.
     stirred: BTreeSet<u32>,
     pub(crate) counts: QueueCounts,
@@ -142,6 +150,7 @@ impl State {
             consumers: BTreeMap::new(),
             consumers_before: 0,
             unacked: FxHashMap::default(),
+            next_look: 0,
             stirred: BTreeSet::new(),
             counts: QueueCounts::default(),
         };
@@ -528,6 +537,7 @@ impl State {
                 place,
                 record,
                 has_begun: false,
+                since: turn.uptime,
             };
             self.unacked.insert(record.number, held);
             self.counts.delivered += 1;
@@ -670,5 +680,6 @@ fn stale(number: u64, attempt: u32) -> Effect {
     }
 }
 
+mod returns;
 #[cfg(test)]
 mod tests;

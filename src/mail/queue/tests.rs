@@ -9,6 +9,7 @@ use crate::trace::Name;
 const BOUNDS: Bounds = Bounds {
     letter_bytes: 100,
     window: 10,
+    ack_timeout_ns: u64::MAX,
 };
 
 fn open(store: &mut MemoryStore) -> Result<State, StoreError> {

@@ -5,7 +5,7 @@ use super::fate::{
 };
 use super::settings::QueueSettings;
 use crate::process::{Message, ReplyTo, Tag};
-use crate::trace::LetterId;
+use crate::trace::{LetterId, Pid};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub enum ToBroker {
     Next(u64, ReplyTo<Result<Vec<Carried>, ConsumeError>>),
     /// A consumer is no more.
     Cancel(u64),
+    /// Whoever has asked in this call to be a consumer has not heard that it is one, and waits no longer.
+    Disown(Pid, u32),
     /// The processing of a letter begins, at this attempt.
     Begin(LetterId, u32),
     /// An attempt at a letter is settled, and nobody waits to hear of it.

@@ -41,6 +41,7 @@ enum Command {
     Settle(usize, Settle),
     Forge(u64, u32),
     Wait(u64),
+    Redeliver,
     Crash,
 }
 
@@ -319,6 +320,26 @@ impl Model {
         true
     }
 
+    /// All that is with somebody goes back, to be given out again; nobody is to blame.
+    fn redeliver(&mut self) {
+        let is_held = |at: &usize| self.letters[*at].with.is_some();
+        let mut held: Vec<usize> = (0..self.letters.len()).filter(is_held).collect();
+        held.sort_by_key(|at| {
+            let letter = &self.letters[*at];
+            (letter.queue, u8::MAX - letter.priority, letter.at)
+        });
+        for at in held {
+            let tag = self.letters[at].with.unwrap();
+            let taker = self.takers.iter().find(|taker| taker.tag == tag).unwrap();
+            if self.held_by(tag) == taker.prefetch as usize {
+                self.queue_up(tag);
+            }
+            let letter = &mut self.letters[at];
+            letter.with = None;
+            letter.tries -= u32::from(std::mem::take(&mut letter.has_begun));
+        }
+    }
+
     fn crash(&mut self) {
         self.takers.clear();
         (self.boots, self.takers_before) = (self.boots + 1, 0);
@@ -345,6 +366,7 @@ impl Both {
     fn new(window: usize) -> Both {
         let bounds = Bounds {
             letter_bytes: LETTER_BYTES,
+            ack_timeout_ns: u64::MAX,
             window,
         };
         let (store, mut turn) = (MemoryStore::new(), Turn::default());
@@ -460,6 +482,10 @@ impl Both {
                 model.now += time;
                 state.tick(turn);
             }
+            Command::Redeliver => {
+                state.redeliver(turn);
+                model.redeliver();
+            }
             Command::Crash => self.reopen(),
         }
         self.model.settle_down();
@@ -545,6 +571,7 @@ fn command(lives: impl Strategy<Value = Option<u64>>, ttl: bool) -> impl Strateg
         9 => (0..6_usize, how).prop_map(|(nth, how)| Command::Settle(nth, how)),
         1 => (0..30_u64, 0..3_u32).prop_map(|(number, attempt)| Command::Forge(number, attempt)),
         2 => (1..30_u64).prop_map(Command::Wait),
+        1 => Just(Command::Redeliver),
         1 => Just(Command::Crash),
     ]
 }
