@@ -232,10 +232,10 @@ impl State {
     pub(crate) fn publish(
         &mut self,
         name: &str,
-        incoming: Incoming,
+        incoming: &Incoming,
         turn: &mut Turn,
     ) -> Result<u64, PublishError> {
-        let placed = self.may_enter(name, &incoming, turn);
+        let placed = self.may_enter(name, incoming, turn);
         let (queue, deadline) = match placed {
             Ok(placed) => placed,
             Err(error) => {
@@ -253,7 +253,7 @@ impl State {
             before: 0,
             deaths: 0,
         };
-        turn.batch.put(BODIES, number.to_be_bytes(), incoming.body);
+        turn.batch.put(BODIES, number.to_be_bytes(), &incoming.body);
         self.enter(queue, Place { rank, at: number }, record, turn);
         self.counts.published += 1;
         tell(record, Fate::Accepted, turn);

@@ -438,7 +438,7 @@ impl Both {
                     deadline,
                 };
                 // At time 0 no deadline is past.
-                let got = state.publish(QUEUES[queue], incoming, turn);
+                let got = state.publish(QUEUES[queue], &incoming, turn);
                 assert_eq!(
                     got.ok(),
                     model.publish(queue, priority, bytes, lives),
