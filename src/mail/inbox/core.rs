@@ -3,7 +3,7 @@
 use crate::mail::letter::{Answer, Head, Receipt, Recipient, Sheet};
 use crate::mail::outbox::read;
 use crate::mail::store::{Batch, Store, StoreError, Table};
-use crate::process::{Target, encode};
+use crate::process::{Tag, Target, encode};
 use crate::trace::Name;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ struct Stream {
     origin: Name,
     memory: Memory,
     /// Letters that came before the one that they follow.
-    held: FxHashMap<u64, Sheet>,
+    held: FxHashMap<u64, (Tag, Sheet)>,
     /// By a place, those of the letters that wait for it.
     waiting: FxHashMap<u64, SmallVec<[u64; 2]>>,
     /// The places of those that are held and wait for no other any more.
@@ -104,7 +104,7 @@ impl Stream {
         if self.held.is_empty() {
             return None;
         }
-        let sheet = self.held.remove(&place)?;
+        let (_, sheet) = self.held.remove(&place)?;
         if !self.free.remove(&place)
             && let Entry::Occupied(mut waiting) = self.waiting.entry(sheet.after)
         {
@@ -117,11 +117,11 @@ impl Stream {
     }
 
     /// A letter waits for the one that it follows.
-    fn hold(&mut self, sheet: Sheet) {
+    fn hold(&mut self, kind: Tag, sheet: Sheet) {
         let (after, place) = (sheet.after, sheet.place);
         self.take_held(place);
         self.waiting.entry(after).or_default().push(place);
-        self.held.insert(place, sheet);
+        self.held.insert(place, (kind, sheet));
     }
 
     /// Nothing waits for this place any more.
@@ -259,8 +259,8 @@ impl Core {
         at
     }
 
-    /// A letter of a stream has come.
-    pub(crate) fn arrives(&mut self, at: usize, sheet: &Sheet) -> Arrival {
+    /// A letter of a stream has come, whose message is of this type.
+    pub(crate) fn arrives(&mut self, at: usize, kind: Tag, sheet: &Sheet) -> Arrival {
         let stream = &mut self.streams[at];
         let place = sheet.place;
         match stream.memory.mark(place) {
@@ -269,8 +269,8 @@ impl Core {
             Mark::Refused(answer) => Arrival::Repeated(receipt(sheet, answer.clone())),
             Mark::Open if stream.memory.is_open(sheet.after) => {
                 let held = stream.held.get(&place);
-                if held.is_none_or(|held| held.attempt < sheet.attempt) {
-                    stream.hold(sheet.clone());
+                if held.is_none_or(|(_, held)| held.attempt < sheet.attempt) {
+                    stream.hold(kind, sheet.clone());
                 }
                 Arrival::Held
             }
@@ -299,8 +299,8 @@ impl Core {
         receipt(sheet, answer)
     }
 
-    /// A letter of this stream that was held, and waits for no other any more.
-    pub(crate) fn released(&mut self, at: usize) -> Option<Sheet> {
+    /// A letter of this stream that was held, and waits for no other any more; of which type its message is.
+    pub(crate) fn released(&mut self, at: usize) -> Option<(Tag, Sheet)> {
         let stream = &mut self.streams[at];
         let place = stream.free.pop_first()?;
         stream.held.remove(&place)

@@ -114,7 +114,7 @@ impl<R: Reader> GenServer for InboxServer<R> {
 
 impl<R: Reader> InboxServer<R> {
     async fn take(&mut self, opened: Opened, sheet: &Sheet, ctx: &Context<Parcel>) {
-        match self.core.arrives(opened.stream, sheet) {
+        match self.core.arrives(opened.stream, opened.head.kind, sheet) {
             Arrival::Hand => self.hand(opened, sheet, ctx).await,
             Arrival::HandHeld(sheet) => self.hand(opened, &sheet, ctx).await,
             Arrival::Held => self.held += 1,
@@ -125,8 +125,10 @@ impl<R: Reader> InboxServer<R> {
             }
             Arrival::Beyond => ctx.count("mail.inbox.beyond_window"),
         }
-        while let Some(sheet) = self.core.released(opened.stream) {
-            self.hand(opened, &sheet, ctx).await;
+        let Opened { head, stream } = opened;
+        while let Some((kind, sheet)) = self.core.released(stream) {
+            let head = Head { kind, ..head };
+            self.hand(Opened { head, stream }, &sheet, ctx).await;
         }
     }
 

@@ -126,7 +126,7 @@ impl Pair {
         naive.held.retain(|place, _| *place >= floor);
         let (place, after) = (sheet.place, sheet.after);
         let at = self.core.opens(&head(lowest));
-        let arrival = self.core.arrives(at, &sheet);
+        let arrival = self.core.arrives(at, Tag::of::<u64>(), &sheet);
         let mut handed = None;
         if place >= floor + WINDOW {
             assert_eq!(arrival, Arrival::Beyond);
@@ -170,7 +170,7 @@ impl Pair {
     }
 
     fn released(&mut self, at: usize) -> Option<Sheet> {
-        let released = self.core.released(at);
+        let released = self.core.released(at).map(|(_, sheet)| sheet);
         let expected = self.naive.as_mut().and_then(Naive::released);
         assert_eq!(released.as_ref().map(|sheet| sheet.place), expected);
         released
