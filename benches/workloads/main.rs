@@ -11,6 +11,7 @@ mod local;
 mod mail;
 mod meter;
 mod queues;
+mod redb;
 mod supervision;
 
 use meter::{Clock, Measured};
@@ -44,6 +45,7 @@ const WORKLOADS: &[Workload] = &[
     ("mail_disk", 200_000, mail::disk),
     ("queue", 100_000, queues::letters),
     ("chaos", 1_000, chaos::seeds),
+    ("redb_crash", 2_000, redb::crashes),
     ("nodes10", 6_000, cluster::nodes10),
     ("nodes1000", 60, cluster::nodes1000),
 ];

@@ -1,6 +1,7 @@
 //! A store in a file, by redb.
 
 use super::store::{Batch, Store, StoreError, Table};
+use crate::kernel::{Panicked, run_user};
 use crate::process::{BlockingFile, FileError, Files};
 use crate::trace::FileReason;
 use redb::{
@@ -10,6 +11,8 @@ use redb::{
 use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// How much a store keeps of its file in memory, in bytes.
 const CACHE: usize = 4 << 20;
@@ -21,8 +24,17 @@ const ABOUT: TableDefinition<'_, &str, u32> = TableDefinition::new("netsplit");
 ///
 /// It runs on the disk of its process's node, be that simulated or real. One process of a node has it
 /// open at a time. After an error it must be opened anew.
+///
+/// A sync that fails leaves a file of which nobody can tell what is on the disk: what was not synced can be
+/// read and is not there, and no later sync brings it there. Such a store is set aside under another name
+/// (`….unsynced`) until it is opened again, which writes all of it anew.
+///
+/// A file that is not as it was written is [`StoreError::Damaged`]: all of it is checked when it is opened,
+/// and what is read later is held against what was there before. One thing cannot be told: the last commit
+/// before a crash, damaged, looks as one that the crash tore, and is taken back.
 pub struct RedbStore {
-    database: Database,
+    /// There until it is dropped.
+    database: Option<Database>,
     path: String,
 }
 
@@ -33,16 +45,13 @@ impl RedbStore {
     /// [`StoreError`]: what is there is no store, is damaged, newer than this program, or open elsewhere; or
     /// the disk failed.
     pub fn open(files: Files, path: &str) -> Result<RedbStore, StoreError> {
-        let file = files.open_blocking(path, true);
-        let file = file.map_err(|error| of_file(path, &error))?;
-        let backend = Backend { file };
-        let database = Builder::new()
-            .set_cache_size(CACHE)
-            .create_with_backend(backend);
-        let store = RedbStore {
-            database: database.map_err(|error| of_database(path, error))?,
-            path: path.to_owned(),
+        let found = open_whole(files, path).map_err(|error| of_file(path, &error))?;
+        let file = match found {
+            Some(file) => file,
+            None => RedbStore::make(files, path)?,
         };
+        let backend = Backend::new(file, Some((files, path.to_owned())));
+        let store = RedbStore::of(backend, path)?;
         store.check_version()?;
         // A new file has no name for good before its directory is synced; an old one may be new.
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
@@ -51,21 +60,55 @@ impl RedbStore {
         Ok(store)
     }
 
-    /// Notes the version in a new store; refuses one that is newer.
+    fn of(backend: Backend, path: &str) -> Result<RedbStore, StoreError> {
+        let opened = run_user(|| {
+            Builder::new()
+                .set_cache_size(CACHE)
+                .set_check_integrity_on_open(true)
+                .create_with_backend(backend)
+        });
+        let database = opened.map_err(|panicked| given_up(path, &panicked))?;
+        Ok(RedbStore {
+            database: Some(database.map_err(|error| of_database(path, error))?),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Makes an empty store. It gets its name when all of it is on the disk: redb does not know what it has
+    /// begun to make before a crash from what is damaged.
+    fn make(files: Files, path: &str) -> Result<BlockingFile, StoreError> {
+        let failed = |error: FileError| of_file(path, &error);
+        let new = format!("{path}.new");
+        let file = files.open_blocking(&new, true).map_err(failed)?;
+        file.truncate(0).map_err(failed)?;
+        let set_aside = None;
+        let mut store = RedbStore::of(Backend::new(file, set_aside), path)?;
+        store.write(|transaction| {
+            transaction.open_table(ABOUT)?.insert("version", VERSION)?;
+            Ok(())
+        })?;
+        let closed = store.database.take().map_or(Ok(()), Database::close);
+        closed.map_err(|error| of_database(path, error))?;
+        files.rename_blocking(&new, path).map_err(failed)?;
+        files.open_blocking(path, false).map_err(failed)
+    }
+
+    /// Refuses a store that is newer than this program, or none of ours.
     fn check_version(&self) -> Result<(), StoreError> {
+        let store = self.path.clone();
         let found = self.read(ABOUT, None, |about| {
             Ok(about.get("version")?.map(|version| version.value()))
         })?;
         match found {
             Some(found) if found > VERSION => Err(StoreError::Newer {
-                store: self.path.clone(),
+                store,
                 found,
                 known: VERSION,
             }),
             Some(_) => Ok(()),
-            None => self.write(|transaction| {
-                transaction.open_table(ABOUT)?.insert("version", VERSION)?;
-                Ok(())
+            None => Err(StoreError::Damaged {
+                store,
+                detail: "it is a database of another program: it names no version".to_owned(),
             }),
         }
     }
@@ -83,15 +126,14 @@ impl RedbStore {
         K: redb::Key + 'static,
         V: redb::Value + 'static,
     {
-        let found = || -> Result<R, redb::Error> {
-            let transaction = self.database.begin_read()?;
+        self.guarded(|database| {
+            let transaction = database.begin_read()?;
             match transaction.open_table(table) {
                 Ok(table) => read(&table),
                 Err(TableError::TableDoesNotExist(_)) => Ok(none),
                 Err(error) => Err(error.into()),
             }
-        };
-        found().map_err(|error| of_redb(&self.path, error))
+        })
     }
 
     /// Makes changes in one transaction, durable when this returns.
@@ -99,13 +141,42 @@ impl RedbStore {
         &self,
         change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StoreError> {
-        let made = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+        self.guarded(|database| {
+            let transaction = database.begin_write()?;
             change(&transaction)?;
             transaction.commit()?;
             Ok(())
+        })
+    }
+
+    /// Does it with the database. Where redb comes upon what cannot be in a store that is whole, it panics.
+    fn guarded<R>(
+        &self,
+        what: impl FnOnce(&Database) -> Result<R, redb::Error>,
+    ) -> Result<R, StoreError> {
+        let Some(database) = &self.database else {
+            return Err(of_redb(&self.path, redb::Error::DatabaseClosed));
         };
-        made().map_err(|error| of_redb(&self.path, error))
+        match run_user(|| what(database)) {
+            Ok(done) => done.map_err(|error| of_redb(&self.path, error)),
+            Err(panicked) => Err(given_up(&self.path, &panicked)),
+        }
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        // It writes a last time, and one that is damaged may panic at that, too.
+        let _ = run_user(|| drop(database));
+    }
+}
+
+#[cold]
+fn given_up(path: &str, panicked: &Panicked) -> StoreError {
+    StoreError::Damaged {
+        store: path.to_owned(),
+        detail: format!("redb has given it up: {}", panicked.message),
     }
 }
 
@@ -173,10 +244,83 @@ impl fmt::Debug for RedbStore {
     }
 }
 
+/// How much of a file is written anew at a time, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// The name of a store of which a sync has failed.
+fn aside(path: &str) -> String {
+    format!("{path}.unsynced")
+}
+
+/// Opens the file of a store, where there is one. Where a sync of it has failed, all of it is written anew
+/// first.
+fn open_whole(files: Files, path: &str) -> Result<Option<BlockingFile>, FileError> {
+    match opened(files, path)? {
+        Some(file) if !file.is_empty()? => return Ok(Some(file)),
+        _ => {}
+    }
+    let aside = aside(path);
+    let Some(file) = opened(files, &aside)? else {
+        return Ok(None);
+    };
+    let mut piece = Vec::new();
+    let (len, mut at) = (file.len()?, 0);
+    while at < len {
+        piece.resize(PIECE.min((len - at) as usize), 0);
+        file.read_at(at, &mut piece)?;
+        file.write_at(at, &piece)?;
+        at += piece.len() as u64;
+    }
+    file.sync()?;
+    files.rename_blocking(&aside, path)?;
+    drop(file);
+    opened(files, path)
+}
+
+fn opened(files: Files, path: &str) -> Result<Option<BlockingFile>, FileError> {
+    match files.open_blocking(path, false) {
+        Err(error) if error.reason == FileReason::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// A file of the node, as redb wants it.
 #[derive(Debug)]
 struct Backend {
     file: BlockingFile,
+    /// What is set aside where a sync fails, under this name.
+    set_aside: Option<(Files, String)>,
+    /// Of each page the hash of what was last written to it or read from it; 0 where that is not known.
+    seen: Mutex<Vec<u64>>,
+}
+
+/// How large the pages are whose hashes are kept, in bytes: redb's.
+const PAGE: usize = 4096;
+
+impl Backend {
+    fn new(file: BlockingFile, set_aside: Option<(Files, String)>) -> Backend {
+        Backend {
+            file,
+            set_aside,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pages of which these bytes are a part, each with its hash where all of it is there.
+fn pages(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (usize, Option<u64>)> {
+    let offset = offset as usize;
+    let (first, end) = (offset / PAGE, (offset + bytes.len()).div_ceil(PAGE));
+    (first..end).map(move |page| {
+        let from = (page * PAGE).checked_sub(offset);
+        let whole = from.and_then(|from| bytes.get(from..from + PAGE));
+        // 0 says that it is not known.
+        (page, whole.map(|whole| xxh3_64(whole).max(1)))
+    })
 }
 
 impl StorageBackend for Backend {
@@ -185,18 +329,45 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_at(offset, out).map_err(io::Error::other)
+        self.file.read_at(offset, out).map_err(io::Error::other)?;
+        let mut seen = self.seen();
+        for (page, hash) in pages(offset, out) {
+            let Some(hash) = hash else { continue };
+            if seen.len() <= page {
+                seen.resize(page + 1, 0);
+            }
+            if seen[page] != 0 && seen[page] != hash {
+                let what = format!("page {page} is not what was written there");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            seen[page] = hash;
+        }
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.seen().truncate(len as usize / PAGE);
         self.file.truncate(len).map_err(io::Error::other)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync().map_err(io::Error::other)
+        let synced = self.file.sync();
+        // Not where its process has ended: nothing has failed then, and nothing is renamed.
+        if let (Err(_), Some((files, path))) = (&synced, &self.set_aside) {
+            let _ = files.rename_blocking(path, &aside(path));
+        }
+        synced.map_err(io::Error::other)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut seen = self.seen();
+        for (page, hash) in pages(offset, data) {
+            if seen.len() <= page {
+                seen.resize(page + 1, 0);
+            }
+            seen[page] = hash.unwrap_or(0);
+        }
+        drop(seen);
         self.file.write_at(offset, data).map_err(io::Error::other)
     }
 }
@@ -205,6 +376,11 @@ fn of_file(path: &str, error: &FileError) -> StoreError {
     match error.reason {
         FileReason::Full => StoreError::Full(path.to_owned()),
         FileReason::Locked => StoreError::Locked(path.to_owned()),
+        // It is shorter than what stands in it says.
+        FileReason::OutOfRange => StoreError::Damaged {
+            store: path.to_owned(),
+            detail: error.to_string(),
+        },
         _ => StoreError::Disk {
             store: path.to_owned(),
             detail: error.to_string(),

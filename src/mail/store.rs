@@ -169,8 +169,11 @@ pub trait Store: fmt::Debug + 'static {
 /// What a store could not do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum StoreError {
-    /// What lies on the disk is no store, or is damaged. Restore it from a copy, or begin with an empty disk.
-    #[error("the store {store} is damaged: {detail}")]
+    /// What lies on the disk is no store, or is damaged. Restore it from a copy, or move it away and begin
+    /// without it.
+    #[error(
+        "the store {store} is damaged: {detail}; restore it from a copy, or move it away to begin without it"
+    )]
     Damaged {
         /// Which store: the path of its file.
         store: String,
@@ -193,10 +196,10 @@ pub enum StoreError {
     #[error("the store {0} is open elsewhere on this node: close it there first")]
     Locked(String),
     /// The disk is full: nothing was changed.
-    #[error("the disk is full: the store {0} takes no more")]
+    #[error("the disk is full: the store {0} takes no more; make room, and open it anew")]
     Full(String),
     /// The disk failed.
-    #[error("the disk under the store {store} failed: {detail}")]
+    #[error("the disk under the store {store} failed: {detail}; open the store anew")]
     Disk {
         /// Which store: the path of its file.
         store: String,

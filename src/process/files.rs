@@ -298,6 +298,14 @@ impl Files {
 }
 
 impl Files {
+    /// As [`Files::rename`], for a library that does not wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn rename_blocking(self, from: &str, to: &str) -> Result<(), FileError> {
+        done_now("rename", from, FileOp::Rename { from, to }).map(drop)
+    }
+
     /// As [`Files::sync_directory`], for a library that does not wait.
     ///
     /// # Errors

@@ -1,152 +1,25 @@
 //! A real database on the simulated disk: what redb has committed is there after every reboot.
 
-use netsplit::mail::{Batch, RedbStore, Store, StoreError, Table};
+mod bad_input;
+mod ledger;
+mod mutants;
+
+use ledger::{Open, PATH, crashes, failing, scenario};
+use netsplit::mail::{RedbStore, Store};
 use netsplit::{
-    Address, Context, ExitReason, Faults, Flow, GenServer, Refusal, Scenario, Server, Supervisor,
-    View, child, millis, secs,
+    Address, Context, Flow, GenServer, Refusal, Scenario, Server, Supervisor, Violation, child,
+    millis, secs,
 };
-use std::collections::BTreeMap;
 
-const ROWS: Table = Table("rows");
-const COUNTS: Table = Table("counts");
-const PATH: &str = "ledger/store.redb";
+const REDB: Open = |files, path| {
+    let store = RedbStore::open(files, path)?;
+    Ok(Box::new(store) as Box<dyn Store>)
+};
 
-/// What is known of the store outside of the world.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    /// The last batch of which `commit` has said that it is durable.
-    committed: u64,
-    /// The last that was begun.
-    begun: u64,
-    /// How often it was opened, and found to be as it should.
-    opened: u64,
-    /// What was wrong.
-    wrong: Option<String>,
-}
-
-/// The rows of a batch, by its number: of lengths that cross pages and sectors.
-fn rows(batch: u64) -> impl Iterator<Item = ([u8; 16], Vec<u8>)> {
-    (0..1 + batch % 5).map(move |row| {
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&batch.to_be_bytes());
-        key[8..].copy_from_slice(&row.to_be_bytes());
-        let len = (batch * 37 + row * 411) % 1500;
-        (key, vec![(batch ^ row) as u8; len as usize])
-    })
-}
-
-fn batch(number: u64) -> Batch {
-    let mut batch = Batch::new();
-    for (key, value) in rows(number) {
-        batch.put(ROWS, key, value);
-    }
-    // Some rows of earlier batches go.
-    if let Some(old) = number.checked_sub(7) {
-        for (key, _) in rows(old) {
-            batch.remove(ROWS, key);
-        }
-    }
-    batch.put(COUNTS, *b"last", number.to_be_bytes());
-    batch
-}
-
-/// What the store holds after so many batches.
-fn expected(batches: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let first = batches.saturating_sub(6).max(1);
-    let all = (first..=batches).flat_map(rows);
-    all.map(|(key, value)| (key.to_vec(), value)).collect()
-}
-
-fn last(store: &RedbStore) -> Result<u64, StoreError> {
-    let last = store.get(COUNTS, b"last")?;
-    Ok(last.map_or(0, |bytes| {
-        u64::from_be_bytes(bytes.try_into().expect("eight bytes"))
-    }))
-}
-
-fn held(store: &RedbStore) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
-    let mut held = BTreeMap::new();
-    let (least, greatest): (&[u8], &[u8]) = (&[], &[0xFF; 16]);
-    store.scan(ROWS, least..=greatest, &mut |key, value| {
-        held.insert(key.to_vec(), value.to_vec());
-        true
-    })?;
-    Ok(held)
-}
-
-fn note(ctx: &Context, change: impl FnOnce(&mut Known) + 'static) {
-    ctx.observe("known", change);
-}
-
-/// Opens the store, and looks whether it is as it must be: all batches up to one that is not older than
-/// the last that was committed, whole, and nothing else.
-fn open(ctx: &Context) -> Result<(RedbStore, u64), StoreError> {
-    let store = RedbStore::open(ctx.files(), PATH)?;
-    let (last, held) = (last(&store)?, held(&store)?);
-    note(ctx, move |known| {
-        known.opened += 1;
-        let Known {
-            committed, begun, ..
-        } = *known;
-        if last < committed {
-            known.wrong = Some(format!(
-                "{committed} batches were committed, {last} are there"
-            ));
-        } else if last > begun {
-            known.wrong = Some(format!("{begun} batches were begun, {last} are there"));
-        } else if held != expected(last) {
-            known.wrong = Some(format!("after {last} batches the rows are others"));
-        }
-    });
-    Ok((store, last))
-}
-
-/// Commits batch after batch, each at once, and notes which are durable.
-async fn ledger(ctx: Context) -> Result<(), ExitReason> {
-    let (mut store, last) = open(&ctx).map_err(|error| {
-        let what = error.to_string();
-        note(&ctx, |known| known.wrong = Some(what));
-        ExitReason::error(error)
-    })?;
-    ctx.count("opened");
-    for number in last + 1.. {
-        note(&ctx, move |known| known.begun = number);
-        store.commit(&batch(number)).map_err(ExitReason::error)?;
-        note(&ctx, move |known| known.committed = number);
-        ctx.sleep(millis(20)).await;
-    }
-    Ok(())
-}
-
-fn scenario(faults: Faults) -> Scenario {
-    Scenario::new("ledger")
-        .node("house", ledger)
-        .faults(faults)
-        .always("what was committed is there", |view: &View| {
-            let known = view.observed::<Known>("known");
-            known
-                .and_then(|known| known.wrong.clone())
-                .map_or(Ok(()), Err)
-        })
-        .finally("it has committed and opened", |view: &View| {
-            let known = view.observed::<Known>("known");
-            known.is_some_and(|known| known.committed > 3 && known.opened > 0)
-        })
-        .horizon(secs(4))
-        .quiet(secs(2))
-}
-
-/// Crashes inside of commits and between them, and losses of power.
-fn crashes() -> Faults {
-    Faults::calm()
-        .crash(secs(1), millis(5))
-        .crash_calls(200)
-        .power_cut(secs(1), millis(5))
-}
-
-fn seeds(scenario: &Scenario, seeds: std::ops::Range<u64>) -> u64 {
-    let mut opened = 0;
-    for seed in seeds {
+/// What came of some runs that all hold: how often the store was opened, and how often the disk failed it.
+fn hold(scenario: &Scenario, seeds: u64) -> [u64; 2] {
+    let mut counted = [0; 2];
+    for seed in 0..seeds {
         let outcome = scenario.run(seed).expect("a scenario that can run");
         let violation = outcome.violation.as_ref();
         assert!(
@@ -154,20 +27,36 @@ fn seeds(scenario: &Scenario, seeds: std::ops::Range<u64>) -> u64 {
             "seed {seed}: {violation:?} {:?}",
             outcome.error
         );
-        opened += outcome.counters.get("opened").copied().unwrap_or(0);
+        for (count, name) in counted.iter_mut().zip(["opened", "failed"]) {
+            *count += outcome.counters.get(name).copied().unwrap_or(0);
+        }
     }
-    opened
+    counted
+}
+
+/// The first violation in so many seeds.
+fn found(scenario: &Scenario, seeds: u64) -> Option<(u64, Violation)> {
+    (0..seeds).find_map(|seed| {
+        let outcome = scenario.run(seed).expect("a scenario that can run");
+        Some((seed, outcome.violation?))
+    })
 }
 
 #[test]
 fn redb_has_what_it_committed_after_every_crash_and_loss_of_power() {
-    let opened = seeds(&scenario(crashes()), 0..100);
-    assert!(opened > 300, "opened {opened} times");
+    let [opened, failed] = hold(&scenario(REDB, crashes()), 100);
+    assert!(opened > 300 && failed == 0, "opened {opened} times");
+}
+
+#[test]
+fn redb_has_what_it_committed_on_a_disk_that_fails_and_crashes() {
+    let [opened, failed] = hold(&scenario(REDB, failing()), 100);
+    assert!(opened > 600 && failed > 300, "{opened} {failed}");
 }
 
 #[test]
 fn one_seed_gives_one_digest_with_a_database_too() {
-    let scenario = scenario(crashes());
+    let scenario = scenario(REDB, failing());
     for seed in 0..5 {
         let digests = [(); 2].map(|()| scenario.run(seed).expect("it can run").digest);
         assert_eq!(digests[0], digests[1]);
