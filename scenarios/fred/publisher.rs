@@ -18,7 +18,7 @@
 //! Task, watcher, store, cold start: that is an outbox. What it lacks is a reader at the other end that
 //! knows what it has done, and writes that down together with doing it. The sound form has both.
 
-use crate::mail::{store, storm};
+use crate::mail::{machine, store, storm};
 use netsplit::mail::queue::{Broker, Queue, QueueSettings};
 use netsplit::mail::{
     Batch, Inbox, Letter, Outbox, OutboxRef, Reader, RedbStore, Store, StoreError, Table, Verdict,
@@ -360,12 +360,14 @@ pub(crate) fn sound() -> Scenario {
         .summary("an outbox instead, and an engine that writes down what it answers together with the answer")
         .node("publisher", |ctx| {
             let outbox = || Outbox::new("outbox", |ctx| store(&ctx));
-            let tree = tree().child(child("outbox", outbox));
-            tree.child(child("publisher", || process(adapter))).run(ctx)
+            machine(ctx, move || {
+                let tree = tree().child(child("outbox", outbox));
+                tree.child(child("publisher", || process(adapter)))
+            })
         })
         .node("engine", |ctx| {
             let inbox = || Inbox::<Engine>::new("engine", |ctx| store(&ctx));
-            tree().child(child("inbox", inbox)).run(ctx)
+            machine(ctx, move || tree().child(child("inbox", inbox)))
         })
         .faults(storm())
         .finally("no letter is lost or stuck", |view| {

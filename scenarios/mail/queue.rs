@@ -14,7 +14,7 @@
 //! kills each worker as soon as it is started, until the supervisors give up, and the orders behind it stay
 //! where they are.
 
-use super::{store, storm};
+use super::{machine, store, storm};
 use netsplit::mail::queue::{Broker, Queue, QueueSettings};
 use netsplit::mail::{Batch, RedbStore, Store, Table};
 use netsplit::otp::process;
@@ -162,7 +162,11 @@ fn tree() -> Supervisor {
 
 fn post(settings: QueueSettings) -> Supervisor {
     tree().child(child("broker", move || {
-        Broker::new("broker", |ctx| store(ctx)).queue("orders", settings.clone())
+        let broker = Broker::new("broker", |ctx| store(ctx));
+        // An ack may be lost: who has had a letter for so long is asked no longer.
+        broker
+            .ack_timeout(secs(10))
+            .queue("orders", settings.clone())
     }))
 }
 
@@ -184,22 +188,22 @@ fn others_are_booked(view: &View) -> Result<(), String> {
 }
 
 fn scenario(name: &str, settings: fn() -> QueueSettings) -> Scenario {
-    let worker = |ctx| tree().child(child("worker", || process(worker))).run(ctx);
+    let worker = |ctx| machine(ctx, || tree().child(child("worker", || process(worker))));
     Scenario::new(name)
         .node("shop", |ctx| {
-            tree()
-                .child(child("shop", || process(shop)).transient())
-                .run(ctx)
+            machine(ctx, || {
+                tree().child(child("shop", || process(shop)).transient())
+            })
         })
-        .node("post", move |ctx| post(settings()).run(ctx))
+        .node("post", move |ctx| machine(ctx, move || post(settings())))
         .node("worker_1", worker)
         .node("worker_2", worker)
         .node("bank", |ctx| {
             let bank = || Server::<Bank>::with(()).name("bank");
-            tree().child(child("bank", bank)).run(ctx)
+            machine(ctx, move || tree().child(child("bank", bank)))
         })
         .node("clerk", |ctx| {
-            tree().child(child("clerk", || process(clerk))).run(ctx)
+            machine(ctx, || tree().child(child("clerk", || process(clerk))))
         })
         .faults(storm())
         .horizon(secs(60))

@@ -7,4 +7,6 @@ pub(crate) mod duplicate_ack;
 pub(crate) mod excessive_crash;
 pub(crate) mod killed_is_shutdown;
 pub(crate) mod poison_letter;
+pub(crate) mod sendgrid_dam;
+pub(crate) mod sound;
 pub(crate) mod supervisor_dies;

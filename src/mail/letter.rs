@@ -11,7 +11,13 @@ use std::fmt;
 use std::rc::Rc;
 
 /// What orders letters: those of one key, from one outbox to one recipient, are taken in the order in which
-/// they were accepted. Made of a number or a text; [`Key::NONE`] is no key, and 0 is the same.
+/// they were accepted. Made of a number, 0 as well as any other, or of a text; [`Key::NONE`] is no key.
+///
+/// ```
+/// use netsplit::mail::Key;
+/// assert!([0, 1, u64::MAX].iter().all(|number| Key::from(*number) != Key::NONE));
+/// assert_ne!(Key::from(0), Key::from(1));
+/// ```
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -21,7 +27,7 @@ impl Key {
     /// No order: such a letter waits for no other.
     pub const NONE: Key = Key(0);
 
-    /// The number that stands for it.
+    /// The number that stands for it: not the one of which it was made.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
         self.0
@@ -30,13 +36,13 @@ impl Key {
 
 impl From<u64> for Key {
     fn from(number: u64) -> Key {
-        Key(number)
+        Key(number.wrapping_add(1).max(1))
     }
 }
 
 impl From<&str> for Key {
     fn from(text: &str) -> Key {
-        Key(Name::new(text).as_u64())
+        Key(Name::new(text).as_u64().max(1))
     }
 }
 
