@@ -164,7 +164,10 @@ impl Content {
     /// What was changed before this number is durable.
     pub(super) fn harden(&mut self, number: u64, sector: usize) {
         let count = self.pending_before(number);
-        if self.medium.is_some() {
+        let is_plain = count == self.changes.len() && !self.changes.iter().any(Change::is_cut);
+        if is_plain {
+            self.write_to_medium(sector);
+        } else if self.medium.is_some() {
             let mut then = self.clone();
             then.rewind(count);
             let kept = Kept {
@@ -175,6 +178,21 @@ impl Content {
             self.medium = Some(then.left(sector, &kept));
         }
         self.forget(count);
+    }
+
+    /// All changes, of which none cuts, come to the disk where that holds another thing than the journal
+    /// tells: each sector as it is now.
+    fn write_to_medium(&mut self, sector: usize) {
+        let (Some(medium), false) = (&mut self.medium, self.changes.is_empty()) else {
+            return;
+        };
+        let length = self.bytes.len();
+        medium.resize(length, 0);
+        for sectors in self.changes.iter().map(|change| change.sectors(sector)) {
+            let (from, end) = (sectors.start * sector, sectors.end * sector);
+            let written = from.min(length)..end.min(length);
+            medium[written.clone()].copy_from_slice(&self.bytes[written]);
+        }
     }
 
     /// The older half of the changes is durable: systems write back what waits for long.

@@ -5,6 +5,7 @@ use super::entries::Place;
 use super::model::{Disk, FileHandle, On, stored_in};
 use super::serve::{Asker, Served, Speed};
 use crate::choice::{Choice, valid_path};
+use crate::kernel::time::Time;
 use crate::trace::{DiskFault, FileReason};
 
 impl Disk {
@@ -55,11 +56,13 @@ impl Disk {
         true
     }
 
-    /// How long a file is, in bytes, as the last operation on this disk found it.
+    /// How long a file is, in bytes.
     ///
     /// # Errors
     /// It is not open.
-    pub fn len(&self, file: FileHandle) -> Result<u64, FileReason> {
+    pub fn len(&mut self, now: Time, file: FileHandle) -> Result<u64, FileReason> {
+        // A sync that failed may have taken what was appended.
+        self.settle(now);
         let place = self.place(file)?;
         Ok(self.stored(place).content.bytes().len() as u64)
     }
@@ -150,8 +153,7 @@ impl Disk {
         file: FileHandle,
         bytes: &[u8],
     ) -> Served<u64> {
-        self.settle(asker.now);
-        let at = self.len(file).unwrap_or(0);
+        let at = self.len(asker.now, file).unwrap_or(0);
         let served = self.write_at(choice, asker, file, at, bytes);
         Served {
             result: served.result.map(|()| at),

@@ -153,7 +153,7 @@ fn what_was_written_is_read() {
     assert_eq!(bench.write(file, 0, b"J").result, Ok(()));
     assert_eq!(bench.read(file, 0, 11).unwrap(), b"Jello world");
     assert_eq!(bench.read(file, 6, 5).unwrap(), b"world");
-    assert_eq!(bench.disk.len(file), Ok(11));
+    assert_eq!(bench.disk.len(bench.asker.now, file), Ok(11));
     assert_eq!(bench.disk.contents("a"), Some(&b"Jello world"[..]));
 }
 
@@ -272,7 +272,7 @@ fn a_full_disk_takes_what_does_not_grow() {
     assert_eq!(bench.append(file, b"abc").result, Err(Full));
     assert_eq!(bench.write(file, u64::MAX, b"abc").result, Err(Full));
     assert_eq!(bench.truncate(file, 11).result, Err(Full));
-    assert_eq!(bench.disk.len(file), Ok(8));
+    assert_eq!(bench.disk.len(bench.asker.now, file), Ok(8));
     assert_eq!(bench.write(file, 6, b"abcd").result, Ok(()));
     bench.truncate(file, 3).result.unwrap();
     assert_eq!(bench.disk.used(), 3);

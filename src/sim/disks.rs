@@ -315,7 +315,7 @@ impl Own {
                         .ok_or(FileReason::NotOpen),
                 )
             }
-            FileOp::Len(file) => at_once(disk.len(handle(file)).map(FileAnswer::Number)),
+            FileOp::Len(file) => at_once(disk.len(by.now, handle(file)).map(FileAnswer::Number)),
             FileOp::ReadAt { file, at, into } => {
                 done(disk.read_at(choice, by, handle(file), at, into))
             }

@@ -1,4 +1,4 @@
-//! A host for life: one node on tokio, the real clock and TCP.
+//! A host for life: one node on tokio, the real clock, TCP and files.
 //!
 //! It proves the seam, and does no more than that asks for. A connection is set up by the first who sends;
 //! where it breaks, what was under way is lost. A datagram goes the same way as all else. There is no tick: a
@@ -10,11 +10,12 @@
     reason = "this host reads the real clocks: it is what a simulation stands for"
 )]
 
+use super::shelf::Shelf;
 use super::wire::{self, Event};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use netsplit::choice::Choice;
-use netsplit::process::{Core, Host, Packet, Runtime};
+use netsplit::process::{Core, FileAsker, FileDone, FileOp, Host, Packet, Runtime, Takes};
 use netsplit::trace::{Broken, Names, Trace};
 use netsplit::{Bounds, Context, ExitReason, IntoExit, Message, NodeId, Time};
 use std::any::Any;
@@ -53,6 +54,7 @@ struct Wires {
     peers: Vec<Peer>,
     events: mpsc::Sender<Event>,
     born: Duration,
+    shelf: Shelf,
 }
 
 impl Peer {
@@ -157,6 +159,13 @@ impl Host for Wires {
         let index = self.names.iter().position(|known| known == name);
         index.map(NodeId::new)
     }
+
+    fn file(&mut self, _: Core<'_>, _: FileAsker, op: FileOp<'_>) -> FileDone {
+        FileDone {
+            result: self.shelf.answer(op),
+            takes: Takes::Nanos(0),
+        }
+    }
 }
 
 /// A node that lives: its processes, and what it hears from outside.
@@ -188,6 +197,7 @@ impl Life {
             peers: names.iter().map(|_| Peer::default()).collect(),
             events: to_events.clone(),
             born,
+            shelf: Shelf::new(),
         };
         let bounds = Bounds {
             steps: u64::MAX,
@@ -262,6 +272,7 @@ impl Life {
         self.door.take().expect("it is up").abort();
         let (host, mut core) = self.runtime.core();
         let wires = Wires::of(host);
+        wires.shelf.close();
         for peer in (0..wires.peers.len()).map(NodeId::new) {
             wires.close(peer, &mut core);
         }

@@ -1,4 +1,4 @@
-//! The same actors in a simulation and in life: two nodes on tokio, real time and TCP over loopback.
+//! The same actors in a simulation and in life: two nodes on tokio, real time, TCP over loopback and files.
 //!
 //! This is the one place where tests wait for a real clock, a few milliseconds at a time: what is proved is
 //! that it can be one. In each test actors tell a story, and it must be the same in both worlds, word for
@@ -7,7 +7,10 @@
 mod bank;
 mod files;
 mod host;
+#[cfg(feature = "redb")]
+mod letters;
 mod packets;
+mod shelf;
 mod wire;
 
 use bank::{business, crash, flood, neighbour, parting, people, stop, tree};
@@ -211,6 +214,30 @@ fn a_node_that_is_stopped_closes_in_the_same_order_in_life() {
         "peers: []",
     ];
     plays(|ctx| tree().run(ctx), stop, &[("waits", Deed::Stop)], story);
+}
+
+#[cfg(feature = "redb")]
+#[test]
+fn files_a_database_on_them_and_letters_over_a_crash_are_the_same_in_life() {
+    let cues = &[
+        ("monitors", Deed::Crash),
+        ("the bank is down, and the letter is stored", Deed::Boot),
+    ];
+    let story = &[
+        "open `notes/today`: there is no such file",
+        "buy milk",
+        "read `notes/today`: that is behind the end of the file",
+        "[\"old/\", \"tomorrow\"]",
+        "there: false",
+        "8 bytes",
+        "locked: true",
+        "balance: 5",
+        "balance: 12",
+        "monitors",
+        "the bank is down, and the letter is stored",
+        "balance: 42",
+    ];
+    plays(letters::bank, letters::town, cues, story);
 }
 
 #[test]

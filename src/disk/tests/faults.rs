@@ -235,6 +235,61 @@ fn what_hangs_is_done_when_the_disk_is_released() {
 }
 
 #[test]
+fn a_file_is_as_long_as_a_sync_has_left_it_that_failed_and_is_over() {
+    let fails = vec![(Kind::DiskError, "a#0", 6, 2)];
+    let mut bench = Bench::with(taped(fails), Settings::default());
+    let file = bench.durable("a", b"old");
+    bench.asker.is_blocking = false;
+    bench.append(file, b" and new").result.unwrap();
+    let served = bench.sync(file);
+    let over = bench.asker.now.plus_nanos(served.takes_ns.unwrap());
+    let before = Time::from_nanos(over.as_nanos() - 1);
+    assert_eq!(bench.disk.len(before, file), Ok(11));
+    assert_eq!(bench.disk.len(over, file), Ok(3));
+}
+
+#[test]
+fn after_a_failed_sync_the_disk_holds_of_each_sector_what_a_later_sync_brought_there() {
+    const SECTOR: usize = 512;
+    for seed in 0..200 {
+        let mut bench = Bench::seeded(seed);
+        let file = bench.durable("a", &[1; 3000]);
+        let mut random = Choice::seeded(seed).stream(Lineage::RUN);
+        let mut below = |n: u64| (random.draw().1 % n) as usize;
+        // What reads see, what is on the disk, and which sectors wait to come there.
+        let (mut seen, mut held) = (vec![1; 3000], vec![1; 3000]);
+        let mut dirty = std::collections::BTreeSet::new();
+        for turn in 0..12 {
+            for _ in 0..below(4) {
+                let (at, bytes) = (below(4000), vec![below(250) as u8 + 2; 1 + below(1500)]);
+                bench.write(file, at as u64, &bytes).result.unwrap();
+                let end = at + bytes.len();
+                seen.resize(seen.len().max(end), 0);
+                seen[at..end].copy_from_slice(&bytes);
+                dirty.extend(at / SECTOR..end.div_ceil(SECTOR));
+            }
+            if turn == 3 {
+                let fails = (Kind::DiskError, "a#0", bench.asker.nth + 1, 1);
+                bench.choice = taped(vec![fails]);
+                bench.sync(file).result.unwrap_err();
+            } else {
+                bench.sync(file).result.unwrap();
+                if !dirty.is_empty() {
+                    held.resize(seen.len(), 0);
+                }
+                for sector in &dirty {
+                    let written = sector * SECTOR..((sector + 1) * SECTOR).min(seen.len());
+                    held[written.clone()].copy_from_slice(&seen[written]);
+                }
+            }
+            dirty.clear();
+        }
+        bench.crash();
+        assert_eq!(bench.disk.contents("a").unwrap(), held, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_disk_that_is_rolled_back_is_as_it_was_but_for_what_is_spared() {
     let mut bench = Bench::seeded(1);
     let file = bench.durable("a", b"1");
