@@ -8,9 +8,12 @@
     reason = "a global allocator cannot be without: it counts, and hands on"
 )]
 
+use netsplit::mail::queue::{Broker, Queue, QueueSettings};
+use netsplit::mail::{Batch, Draft, Outbox, Store, StoreError, Table};
 use netsplit::{Address, Context, Outcome, ReplyTo, Scenario, micros, millis, secs};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ops::RangeInclusive;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -312,4 +315,96 @@ fn memory_stays_flat_over_many_seeds() {
         (warm, warm),
         "live bytes after 200, half, all seeds"
     );
+}
+
+/// A store that keeps nothing: what mail holds in memory is what is live then. Nothing may be read from it.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Store for Nowhere {
+    fn get(&self, _: Table, _: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
+    fn scan(
+        &self,
+        _: Table,
+        _: RangeInclusive<&[u8]>,
+        _: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn len(&self, _: Table) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+/// What one more of these holds in memory, in bytes, on the average of N.
+fn bytes_of_one_more(scenario: Scenario) -> i64 {
+    let scenario = scenario.finally("it ended", |_| true).horizon(secs(1_000));
+    let outcome = run(&scenario, 7);
+    let live = |name| outcome.counters.get(name).copied().unwrap_or(0) as i64;
+    (live("more") - live("some")) / N as i64
+}
+
+fn note_live(ctx: &Context, name: &'static str) {
+    ctx.count_by(
+        name,
+        u64::try_from(LIVE_BYTES.get()).expect("more than nothing is live"),
+    );
+}
+
+/// What the check of each run knows of a letter that is not done with; tables grow by doubling.
+const CHECKED: i64 = 100;
+
+#[test]
+fn a_broker_holds_nothing_in_memory_for_a_letter_that_waits_behind_its_window() {
+    let waiting = |window| {
+        Scenario::new("waiting").client("home", move |ctx: Context| async move {
+            let broker = Broker::new("broker", |_| Ok(Nowhere)).window(window);
+            let broker = broker.start(&ctx).await.expect("a broker");
+            let jobs = Queue::<[u8; 16]>::new(broker, "jobs");
+            jobs.declare(QueueSettings::new()).await.expect("a queue");
+            for name in ["some", "more"] {
+                for _ in 0..N {
+                    jobs.publish(&[7; 16]).await.expect("room");
+                }
+                note_live(&ctx, name);
+            }
+        })
+    };
+    let behind = bytes_of_one_more(waiting(100));
+    assert!(behind <= CHECKED, "{behind} bytes a letter");
+    let within = bytes_of_one_more(waiting(1 << 20));
+    assert!(
+        (behind + 48..behind + 120).contains(&within),
+        "{within} bytes a letter, {behind} behind"
+    );
+}
+
+#[test]
+fn an_outbox_holds_a_few_hundred_bytes_for_a_letter_that_is_not_acked() {
+    let scenario = Scenario::new("kept")
+        .node(
+            "b",
+            |ctx: Context| async move { ctx.sleep(secs(100)).await },
+        )
+        .client("a", move |ctx: Context| async move {
+            let outbox = Outbox::new("outbox", |_| Ok(Nowhere));
+            let outbox = outbox.window(1).start(&ctx).await.expect("an outbox");
+            for name in ["some", "more"] {
+                for _ in 0..N {
+                    let draft = Draft::to(("b", "nobody")).key(7);
+                    outbox.post(draft, &[7_u8; 16]).await.expect("room");
+                }
+                note_live(&ctx, name);
+            }
+        });
+    let bytes = bytes_of_one_more(scenario);
+    assert!((100..400).contains(&bytes), "{bytes} bytes a letter");
 }

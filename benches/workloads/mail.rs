@@ -3,14 +3,17 @@
 use crate::meter::Measured;
 use crate::{measure, scenario};
 use netsplit::mail::{
-    Batch, Draft, Inbox, Letter, MemoryStore, Outbox, Reader, RedbStore, Store, StoreError, Table,
-    Verdict,
+    Batch, Draft, Inbox, Letter, MemoryStore, Outbox, Reader, RedbStore, SendError, Store,
+    StoreError, Table, Verdict,
 };
-use netsplit::{Context, secs};
+use netsplit::{Context, millis, secs};
 
 const TOTALS: Table = Table("totals");
 /// How many letters are handed in at once.
 const GROUP: u64 = 100;
+/// How many letters the outbox holds, and how many may be on their way.
+const BACKLOG: usize = 4_096;
+const WINDOW: u64 = 2_048;
 
 /// Adds up what it reads.
 struct Adder {
@@ -59,20 +62,21 @@ fn letters<S: Store>(
         })
         .client("a", move |ctx: Context| async move {
             let outbox = Outbox::new("outbox", open);
-            let outbox = outbox.backlog(usize::MAX).start(&ctx).await;
+            let outbox = outbox.backlog(BACKLOG).window(WINDOW).start(&ctx).await;
             let outbox = outbox.expect("an outbox");
             let (mut handed_in, mut letters) = (0, Vec::new());
+            let draft = Draft::to(("b", "adder"));
             while handed_in < n {
                 letters.clear();
                 letters.extend(handed_in..n.min(handed_in + GROUP));
-                let drafts = letters.iter().map(|number| {
-                    let draft = Draft::to(("b", "adder")).key(1 + number % 10);
-                    (draft, number)
-                });
-                let taken = outbox.post_all(drafts).await.expect("room for letters");
-                handed_in += taken.len() as u64;
-                // The outbox sends no more than its window before it hears of them.
-                ctx.sleep(netsplit::micros(100)).await;
+                let drafts = letters
+                    .iter()
+                    .map(|number| (draft.key(1 + number % 10), number));
+                match outbox.post_all(drafts).await {
+                    Ok(taken) => handed_in += taken.len() as u64,
+                    Err(SendError::Full { .. }) => ctx.sleep(millis(5)).await,
+                    Err(error) => panic!("{error}"),
+                }
             }
             ctx.sleep(secs(60)).await;
             assert!(outbox.dead(1).await.expect("a store").is_empty());

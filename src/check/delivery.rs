@@ -60,7 +60,10 @@ pub fn delivery(log: &Log) -> Result<(), Misdelivery> {
 /// ```
 #[derive(Debug, Default)]
 pub struct Delivery {
-    origins: FxHashMap<Name, Origin>,
+    origins: Vec<(Name, Origin)>,
+    /// Where each of them stands, and the one that was asked for last.
+    places: FxHashMap<Name, usize>,
+    last: usize,
     /// When the faults stopped.
     quiet: Time,
     complaint: Option<Misdelivery>,
@@ -76,7 +79,8 @@ impl Delivery {
     /// How many letters were accepted, and have neither had an effect nor were set aside.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.origins.values().map(Origin::waiting).sum()
+        let origins = self.origins.iter();
+        origins.map(|(_, origin)| origin.waiting()).sum()
     }
 
     /// Something became of a letter. After a complaint nothing is looked at any more.
@@ -84,10 +88,21 @@ impl Delivery {
         if self.complaint.is_some() {
             return;
         }
-        let origin = self.origins.entry(letter.origin).or_default();
+        let origin = self.origin(letter.origin);
         if let Err(wrong) = origin.tell(when, letter.number, what) {
             self.complaint = Some(complaint(origin, letter, wrong));
         }
+    }
+
+    fn origin(&mut self, name: Name) -> &mut Origin {
+        let is_last = |(last, _): &(Name, Origin)| *last == name;
+        if !self.origins.get(self.last).is_some_and(is_last) {
+            self.last = *self.places.entry(name).or_insert_with(|| {
+                self.origins.push((name, Origin::default()));
+                self.origins.len() - 1
+            });
+        }
+        &mut self.origins[self.last].1
     }
 
     /// The faults have stopped: from now on letters are expected to get on.
@@ -143,7 +158,7 @@ impl Watcher for Delivery {
     }
 
     fn name(&mut self, name: Name, text: &str) {
-        let origin = self.origins.entry(name).or_default();
+        let origin = self.origin(name);
         origin.text.get_or_insert_with(|| text.to_owned());
     }
 }

@@ -284,6 +284,8 @@ pub(super) struct Head {
     /// The outbox, by its name on a node.
     pub(super) from: Target,
     pub(super) to: Recipient,
+    /// Of which type their messages are.
+    pub(super) kind: Tag,
     /// The outbox sends this recipient nothing below this place any more.
     pub(super) lowest: u64,
 }
@@ -294,7 +296,6 @@ pub(super) struct Sheet {
     /// Its number at its outbox.
     pub(super) number: u64,
     pub(super) attempt: u32,
-    pub(super) kind: Tag,
     pub(super) key: Key,
     pub(super) follows: Option<LetterId>,
     pub(super) deadline_ns: Option<u64>,
@@ -322,7 +323,7 @@ impl Head {
             attempt: sheet.attempt,
             from: self.from,
             to: self.to,
-            kind: sheet.kind,
+            kind: self.kind,
             key: sheet.key,
             follows: sheet.follows,
             deadline_ns: sheet.deadline_ns,

@@ -8,11 +8,12 @@ use std::ops::RangeInclusive;
 /// How many bytes of a key are compared as numbers; mostly it has no more.
 const HEAD: usize = 16;
 
-/// A key, in the order of its bytes: a number for the first ones, zeros where there are fewer; how many
-/// there are; and the rest.
+/// A key, in the order of its bytes: numbers for the first ones, zeros where there are fewer; how many of
+/// those there are; and the rest.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    head: [u64; 2],
+    first: u64,
+    second: u64,
     head_length: u8,
     tail: Box<[u8]>,
 }
@@ -24,7 +25,8 @@ impl Key {
         padded[..head.len()].copy_from_slice(head);
         let number = u128::from_be_bytes(padded);
         Key {
-            head: [(number >> 64) as u64, number as u64],
+            first: (number >> 64) as u64,
+            second: number as u64,
             head_length: head.len() as u8,
             tail: tail.into(),
         }
@@ -32,7 +34,7 @@ impl Key {
 
     /// Shows its bytes.
     fn show<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R {
-        let number = u128::from(self.head[0]) << 64 | u128::from(self.head[1]);
+        let number = u128::from(self.first) << 64 | u128::from(self.second);
         let head = &number.to_be_bytes()[..usize::from(self.head_length)];
         if self.tail.is_empty() {
             to(head)

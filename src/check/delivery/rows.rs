@@ -19,9 +19,13 @@ pub(super) enum Found<'a, L> {
     Done(bool),
 }
 
+/// No row has this number.
+const NO_ROW: u64 = u64::MAX;
+
 /// Letters that share an entry.
 #[derive(Debug)]
 struct Row<L> {
+    number: u64,
     /// A bit for each that is not done with.
     open: u64,
     /// What is known of those, at their places.
@@ -34,7 +38,12 @@ struct Row<L> {
 /// All letters.
 #[derive(Debug)]
 pub(super) struct Rows<L> {
-    rows: FxHashMap<u64, Row<L>>,
+    rows: Vec<Row<L>>,
+    /// Where each of them stands, and the one that was asked for last.
+    places: FxHashMap<u64, usize>,
+    last: usize,
+    /// Places of rows that are no more.
+    free: Vec<usize>,
     /// Rows of which all letters have had their effect: the first of them, and the one after the last.
     full: BTreeMap<u64, u64>,
     spare: Vec<Box<[L; ROW]>>,
@@ -43,34 +52,57 @@ pub(super) struct Rows<L> {
 impl<L> Default for Rows<L> {
     fn default() -> Rows<L> {
         Rows {
-            rows: FxHashMap::default(),
+            rows: Vec::new(),
+            places: FxHashMap::default(),
+            last: 0,
+            free: Vec::new(),
             full: BTreeMap::new(),
             spare: Vec::new(),
         }
     }
 }
 
-impl<L> Default for Row<L> {
-    fn default() -> Row<L> {
-        Row {
-            open: 0,
-            letters: None,
-            done: 0,
-            effected: 0,
-        }
-    }
-}
-
 impl<L: Copy> Rows<L> {
+    /// Where a row stands.
+    fn place(&mut self, number: u64) -> Option<usize> {
+        let is_last = |row: &Row<L>| row.number == number;
+        if !self.rows.get(self.last).is_some_and(is_last) {
+            self.last = *self.places.get(&number)?;
+        }
+        Some(self.last)
+    }
+
+    /// Where a row stands that is not full, from now on.
+    fn place_or_new(&mut self, number: u64) -> usize {
+        self.place(number).unwrap_or_else(|| {
+            let row = Row {
+                number,
+                open: 0,
+                letters: None,
+                done: 0,
+                effected: 0,
+            };
+            let place = self.free.pop().unwrap_or(self.rows.len());
+            match self.rows.get_mut(place) {
+                Some(free) => *free = row,
+                None => self.rows.push(row),
+            }
+            self.places.insert(number, place);
+            self.last = place;
+            place
+        })
+    }
+
     /// What is known of this letter.
     pub(super) fn find(&mut self, number: u64) -> Found<'_, L> {
-        let (row, index, bit) = place(number);
-        let Some(row) = self.rows.get_mut(&row) else {
-            return match is_within(&self.full, row) {
+        let (row, index, bit) = split(number);
+        let Some(place) = self.place(row) else {
+            return match self.is_full(row) {
                 true => Found::Done(true),
                 false => Found::Nothing,
             };
         };
+        let row = &mut self.rows[place];
         match &mut row.letters {
             Some(letters) if row.open & bit != 0 => Found::Open(&mut letters[index]),
             _ if row.done & bit != 0 => Found::Done(row.effected & bit != 0),
@@ -80,11 +112,11 @@ impl<L: Copy> Rows<L> {
 
     /// This letter is known from now on, and not done with.
     pub(super) fn insert(&mut self, number: u64, letter: L) {
-        let (row, index, bit) = place(number);
-        let row = self.rows.entry(row).or_default();
-        let spare = &mut self.spare;
+        let (row, index, bit) = split(number);
+        let place = self.place_or_new(row);
+        let row = &mut self.rows[place];
         let letters = row.letters.get_or_insert_with(|| {
-            let spare = spare.pop();
+            let spare = self.spare.pop();
             spare.unwrap_or_else(|| Box::new([letter; ROW]))
         });
         letters[index] = letter;
@@ -93,11 +125,12 @@ impl<L: Copy> Rows<L> {
 
     /// This letter is done with, or has its effect after that.
     pub(super) fn done(&mut self, number: u64, effected: bool) {
-        let (place, _, bit) = place(number);
-        if !self.rows.contains_key(&place) && is_within(&self.full, place) {
+        let (number, _, bit) = split(number);
+        if self.place(number).is_none() && self.is_full(number) {
             return;
         }
-        let row = self.rows.entry(place).or_default();
+        let place = self.place_or_new(number);
+        let row = &mut self.rows[place];
         row.open &= !bit;
         row.done |= bit;
         if effected {
@@ -110,22 +143,31 @@ impl<L: Copy> Rows<L> {
             self.spare.push(letters);
         }
         if row.effected == u64::MAX {
-            self.rows.remove(&place);
-            self.fill(place);
+            row.number = NO_ROW;
+            self.places.remove(&number);
+            self.free.push(place);
+            self.fill(number);
         }
     }
 
     /// The letters that are not done with, in no order.
     pub(super) fn open(&self) -> impl Iterator<Item = (u64, &L)> {
-        self.rows.iter().flat_map(|(place, row)| {
+        let rows = self.rows.iter().filter(|row| row.number != NO_ROW);
+        rows.flat_map(|row| {
             let letters = row.letters.iter().flat_map(|letters| letters.iter());
-            let numbered = (place * ROW as u64..).zip(letters);
+            let numbered = (row.number * ROW as u64..).zip(letters);
             let is_open = |index: usize| row.open & 1 << index != 0;
             let open = numbered
                 .enumerate()
                 .filter(move |(index, _)| is_open(*index));
             open.map(|(_, letter)| letter)
         })
+    }
+
+    /// Whether all letters of a row have had their effect.
+    fn is_full(&self, row: u64) -> bool {
+        let before = self.full.range(..=row).next_back();
+        before.is_some_and(|(_, end)| row < *end)
     }
 
     /// Joins a row that is full with those beside it.
@@ -142,18 +184,12 @@ impl<L: Copy> Rows<L> {
     /// How many entries it takes.
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
-        self.open().count() + self.rows.len() + self.full.len()
+        self.open().count() + self.places.len() + self.full.len()
     }
 }
 
-/// Whether one of these ranges has this row.
-fn is_within(ranges: &BTreeMap<u64, u64>, row: u64) -> bool {
-    let before = ranges.range(..=row).next_back();
-    before.is_some_and(|(_, end)| row < *end)
-}
-
 /// The row of a letter, which of that it is, and its bit there.
-const fn place(number: u64) -> (u64, usize, u64) {
+const fn split(number: u64) -> (u64, usize, u64) {
     let index = number % ROW as u64;
     (number / ROW as u64, index as usize, 1 << index)
 }

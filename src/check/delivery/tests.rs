@@ -355,7 +355,7 @@ fn what_is_kept_grows_with_the_letters_in_flight_and_not_with_those_that_are_don
                 delivery.tell(moment(number), of(done), Mailed::Acked);
             }
         }
-        most = most.max(delivery.origins[&name].entries());
+        most = most.max(delivery.origin(name).entries());
     }
     assert_eq!(delivery.complaint(), None);
     assert!(most <= 11 + 7 + 5, "{most} entries");
@@ -368,9 +368,9 @@ fn what_is_kept_grows_with_the_letters_in_flight_and_not_with_those_that_are_don
 fn keys_are_forgotten_with_the_last_letter_that_may_still_have_an_effect() {
     for end in ["effected", "consumed", "repeated", "dead"] {
         let history = format!("a1 accepted 5\n a2 accepted 5\n a1 {end}\n a2 {end}");
-        let (delivery, _) = told(&history);
+        let (mut delivery, _) = told(&history);
         assert_eq!(delivery.complaint(), None, "{end}");
-        let origin = &delivery.origins[&letter("a1").origin];
+        let origin = delivery.origin(letter("a1").origin);
         assert_eq!(origin.keys(), 0, "{end}");
     }
 }

@@ -3,11 +3,13 @@
 use crate::mail::letter::{Answer, Head, Receipt, Recipient, Sheet};
 use crate::mail::outbox::read;
 use crate::mail::store::{Batch, Store, StoreError, Table};
-use crate::process::{Target, encode};
+use crate::process::{Tag, Target, encode};
 use crate::trace::Name;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use smallvec::SmallVec;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What is remembered of the letters of each outbox to each recipient.
 const MEMORY: Table = Table("inbox.memory");
@@ -87,9 +89,9 @@ struct Stream {
     origin: Name,
     memory: Memory,
     /// Letters that came before the one that they follow.
-    held: BTreeMap<u64, Sheet>,
-    /// The place that a letter waits for, and its own: of all that are held and not free.
-    waiting: BTreeSet<(u64, u64)>,
+    held: FxHashMap<u64, (Tag, Sheet)>,
+    /// By a place, those of the letters that wait for it.
+    waiting: FxHashMap<u64, SmallVec<[u64; 2]>>,
     /// The places of those that are held and wait for no other any more.
     free: BTreeSet<u64>,
     /// Whether the memory is to be stored.
@@ -99,17 +101,35 @@ struct Stream {
 impl Stream {
     /// Takes a letter out of those that are held.
     fn take_held(&mut self, place: u64) -> Option<Sheet> {
-        let sheet = self.held.remove(&place)?;
-        self.waiting.remove(&(sheet.after, place));
-        self.free.remove(&place);
+        if self.held.is_empty() {
+            return None;
+        }
+        let (_, sheet) = self.held.remove(&place)?;
+        if !self.free.remove(&place)
+            && let Entry::Occupied(mut waiting) = self.waiting.entry(sheet.after)
+        {
+            waiting.get_mut().retain(|waits| *waits != place);
+            if waiting.get().is_empty() {
+                waiting.remove();
+            }
+        }
         Some(sheet)
+    }
+
+    /// A letter waits for the one that it follows.
+    fn hold(&mut self, kind: Tag, sheet: Sheet) {
+        let (after, place) = (sheet.after, sheet.place);
+        self.take_held(place);
+        self.waiting.entry(after).or_default().push(place);
+        self.held.insert(place, (kind, sheet));
     }
 
     /// Nothing waits for this place any more.
     fn set_free(&mut self, after: u64) {
-        while let Some(&next) = self.waiting.range((after, 0)..=(after, u64::MAX)).next() {
-            self.waiting.remove(&next);
-            self.free.insert(next.1);
+        if !self.waiting.is_empty()
+            && let Some(places) = self.waiting.remove(&after)
+        {
+            self.free.extend(places);
         }
     }
 
@@ -117,14 +137,22 @@ impl Stream {
     fn forget_below(&mut self, lowest: u64) {
         self.memory.forget_below(lowest);
         let floor = self.memory.floor;
-        while let Some((&place, _)) = self.held.first_key_value()
-            && place < floor
-        {
+        let gone: Vec<u64> = self
+            .held
+            .keys()
+            .filter(|place| **place < floor)
+            .copied()
+            .collect();
+        for place in gone {
             self.take_held(place);
         }
-        while let Some(&(after, _)) = self.waiting.first()
-            && after < floor
-        {
+        let gone: Vec<u64> = self
+            .waiting
+            .keys()
+            .filter(|after| **after < floor)
+            .copied()
+            .collect();
+        for after in gone {
             self.set_free(after);
         }
     }
@@ -136,7 +164,9 @@ pub(crate) enum Arrival {
     /// It is handed to the reader, whose answer is [decided](Core::decided) before anything else comes. One
     /// without a body was given up by its sender: it is done without a reader, in its turn, as a later letter
     /// of its key may follow it, and it may follow one that is not done.
-    Hand(Sheet),
+    Hand,
+    /// The same with another attempt at it, which was held, and says that it was given up.
+    HandHeld(Sheet),
     /// It waits for the letter before it.
     Held,
     /// It was done, or refused, before: its sender is told so again.
@@ -190,8 +220,8 @@ impl Core {
             to,
             origin,
             memory,
-            held: BTreeMap::new(),
-            waiting: BTreeSet::new(),
+            held: FxHashMap::default(),
+            waiting: FxHashMap::default(),
             free: BTreeSet::new(),
             changed: false,
         });
@@ -212,6 +242,7 @@ impl Core {
             from,
             to,
             lowest,
+            ..
         } = *head;
         let Some(&at) = self.by_sender.get(&(origin, to)) else {
             let memory = Memory {
@@ -228,26 +259,24 @@ impl Core {
         at
     }
 
-    /// A letter of a stream has come.
-    pub(crate) fn arrives(&mut self, at: usize, sheet: Sheet) -> Arrival {
+    /// A letter of a stream has come, whose message is of this type.
+    pub(crate) fn arrives(&mut self, at: usize, kind: Tag, sheet: &Sheet) -> Arrival {
         let stream = &mut self.streams[at];
         let place = sheet.place;
         match stream.memory.mark(place) {
             _ if place.saturating_sub(stream.memory.floor) >= self.window => Arrival::Beyond,
-            Mark::Done => Arrival::Repeated(receipt(&sheet, Answer::Done)),
-            Mark::Refused(answer) => Arrival::Repeated(receipt(&sheet, answer.clone())),
+            Mark::Done => Arrival::Repeated(receipt(sheet, Answer::Done)),
+            Mark::Refused(answer) => Arrival::Repeated(receipt(sheet, answer.clone())),
             Mark::Open if stream.memory.is_open(sheet.after) => {
                 let held = stream.held.get(&place);
-                if held.is_none_or(|held| held.attempt < sheet.attempt) {
-                    stream.take_held(place);
-                    stream.waiting.insert((sheet.after, place));
-                    stream.held.insert(place, sheet);
+                if held.is_none_or(|(_, held)| held.attempt < sheet.attempt) {
+                    stream.hold(kind, sheet.clone());
                 }
                 Arrival::Held
             }
             Mark::Open => match stream.take_held(place) {
-                Some(held) if held.body.is_none() => Arrival::Hand(held),
-                _ => Arrival::Hand(sheet),
+                Some(held) if held.body.is_none() => Arrival::HandHeld(held),
+                _ => Arrival::Hand,
             },
         }
     }
@@ -270,8 +299,8 @@ impl Core {
         receipt(sheet, answer)
     }
 
-    /// A letter of this stream that was held, and waits for no other any more.
-    pub(crate) fn released(&mut self, at: usize) -> Option<Sheet> {
+    /// A letter of this stream that was held, and waits for no other any more; of which type its message is.
+    pub(crate) fn released(&mut self, at: usize) -> Option<(Tag, Sheet)> {
         let stream = &mut self.streams[at];
         let place = stream.free.pop_first()?;
         stream.held.remove(&place)

@@ -34,6 +34,8 @@ pub(super) struct InboxServer<R> {
     /// What is told of which letter, at which attempt, once the effects are committed.
     told: Vec<(LetterId, u32, Mailed)>,
     receipts: Vec<(Target, Receipts)>,
+    /// How many letters were held that is not counted as yet.
+    held: u64,
     /// Of which type its messages are.
     kind: Tag,
 }
@@ -65,6 +67,7 @@ impl<R: Reader> GenServer for InboxServer<R> {
             scratch: Batch::new(),
             told: Vec::new(),
             receipts: Vec::new(),
+            held: 0,
             kind: Tag::of::<R::Message>(),
         })
     }
@@ -75,7 +78,7 @@ impl<R: Reader> GenServer for InboxServer<R> {
         while let Some(Parcel { head, sheets }) = next {
             let stream = self.core.opens(&head);
             for sheet in sheets {
-                self.take(Opened { head, stream }, sheet, ctx).await;
+                self.take(Opened { head, stream }, &sheet, ctx).await;
                 read += 1;
                 if ctx.now().since(began) >= GROUP_TIME {
                     if let Err(error) = self.commit(ctx) {
@@ -110,10 +113,11 @@ impl<R: Reader> GenServer for InboxServer<R> {
 }
 
 impl<R: Reader> InboxServer<R> {
-    async fn take(&mut self, opened: Opened, sheet: Sheet, ctx: &Context<Parcel>) {
-        match self.core.arrives(opened.stream, sheet) {
-            Arrival::Hand(sheet) => self.hand(opened, sheet, ctx).await,
-            Arrival::Held => ctx.count("mail.inbox.held"),
+    async fn take(&mut self, opened: Opened, sheet: &Sheet, ctx: &Context<Parcel>) {
+        match self.core.arrives(opened.stream, opened.head.kind, sheet) {
+            Arrival::Hand => self.hand(opened, sheet, ctx).await,
+            Arrival::HandHeld(sheet) => self.hand(opened, &sheet, ctx).await,
+            Arrival::Held => self.held += 1,
             Arrival::Repeated(receipt) => {
                 let letter = opened.head.letter(receipt.number);
                 self.told.push((letter, receipt.attempt, Mailed::Repeated));
@@ -121,22 +125,24 @@ impl<R: Reader> InboxServer<R> {
             }
             Arrival::Beyond => ctx.count("mail.inbox.beyond_window"),
         }
-        while let Some(sheet) = self.core.released(opened.stream) {
-            self.hand(opened, sheet, ctx).await;
+        let Opened { head, stream } = opened;
+        while let Some((kind, sheet)) = self.core.released(stream) {
+            let head = Head { kind, ..head };
+            self.hand(Opened { head, stream }, &sheet, ctx).await;
         }
     }
 
     /// Hands a letter to the reader.
-    async fn hand(&mut self, opened: Opened, sheet: Sheet, ctx: &Context<Parcel>) {
+    async fn hand(&mut self, opened: Opened, sheet: &Sheet, ctx: &Context<Parcel>) {
         let Opened { head, stream } = opened;
         let (letter, attempt) = (head.letter(sheet.number), sheet.attempt);
-        let answer = match (&sheet.body, self.open(&sheet)) {
+        let answer = match (&sheet.body, self.open(head.kind, sheet)) {
             (None, _) => Answer::Done,
             (Some(_), None) => Answer::Unreadable,
             (Some(_), Some(message)) => {
                 ctx.tell_mail(letter, attempt, Mailed::Delivered);
                 let letter_read = Letter {
-                    envelope: head.envelope(&sheet),
+                    envelope: head.envelope(sheet),
                     message,
                     delivery: Delivery::new(letter, attempt),
                 };
@@ -150,16 +156,16 @@ impl<R: Reader> InboxServer<R> {
                 answer
             }
         };
-        let receipt = self.core.decided(stream, &sheet, answer);
+        let receipt = self.core.decided(stream, sheet, answer);
         self.acknowledge(&head, receipt);
     }
 
     /// The message of a letter, where it has one that can be read.
-    fn open(&self, sheet: &Sheet) -> Option<R::Message> {
+    fn open(&self, kind: Tag, sheet: &Sheet) -> Option<R::Message> {
         let bytes = sheet.body.as_ref()?.bytes();
-        let label = match sheet.kind == self.kind {
+        let label = match kind == self.kind {
             true => Labeled::of::<R::Message>(),
-            false => Labeled::from(sheet.kind),
+            false => Labeled::from(kind),
         };
         decode(label, bytes).ok()
     }
@@ -189,6 +195,9 @@ impl<R: Reader> InboxServer<R> {
 
     /// Commits effects and memory together, and then says so.
     fn commit(&mut self, ctx: &Context<Parcel>) -> Result<(), StoreError> {
+        if self.held > 0 {
+            ctx.count_by("mail.inbox.held", std::mem::take(&mut self.held));
+        }
         self.core.seal(&mut self.batch);
         if !self.batch.is_empty()
             && let Err(error) = self.store.commit(&self.batch)

@@ -69,6 +69,7 @@ fn head(lowest: u64) -> Head {
         origin: Name::new("outbox@a"),
         from: Target::Name(NodeId::new(0), Name::new("outbox")),
         to: Recipient::Named(NodeId::new(1), Name::new("inbox")),
+        kind: Tag::of::<u64>(),
         lowest,
     }
 }
@@ -77,7 +78,6 @@ fn sheet(place: u64, after: u64, attempt: u32, given_up: bool) -> Sheet {
     Sheet {
         number: place,
         attempt,
-        kind: Tag::of::<u64>(),
         key: Key::from(7),
         follows: None,
         deadline_ns: None,
@@ -126,7 +126,7 @@ impl Pair {
         naive.held.retain(|place, _| *place >= floor);
         let (place, after) = (sheet.place, sheet.after);
         let at = self.core.opens(&head(lowest));
-        let arrival = self.core.arrives(at, sheet);
+        let arrival = self.core.arrives(at, Tag::of::<u64>(), &sheet);
         let mut handed = None;
         if place >= floor + WINDOW {
             assert_eq!(arrival, Arrival::Beyond);
@@ -144,11 +144,12 @@ impl Pair {
             assert_eq!(arrival, Arrival::Held);
             naive.held.insert(place, after);
         } else {
-            let Arrival::Hand(sheet) = arrival else {
-                panic!("{place} is free to be read, and is {arrival:?}");
-            };
+            handed = Some(match arrival {
+                Arrival::Hand => sheet,
+                Arrival::HandHeld(held) => held,
+                _ => panic!("{place} is free to be read, and is {arrival:?}"),
+            });
             naive.held.remove(&place);
-            handed = Some(sheet);
         }
         let mut free = handed.or_else(|| self.released(at));
         while let Some(sheet) = free {
@@ -169,7 +170,7 @@ impl Pair {
     }
 
     fn released(&mut self, at: usize) -> Option<Sheet> {
-        let released = self.core.released(at);
+        let released = self.core.released(at).map(|(_, sheet)| sheet);
         let expected = self.naive.as_mut().and_then(Naive::released);
         assert_eq!(released.as_ref().map(|sheet| sheet.place), expected);
         released

@@ -284,10 +284,10 @@ impl Core {
         };
         slot.attempt += 1;
         slot.left = true;
+        let kind = slot.record.kind;
         let mut sheet = Sheet {
             number: slot.number,
             attempt: slot.attempt,
-            kind: slot.record.kind,
             key: slot.record.key,
             follows: slot.record.follows,
             deadline_ns: slot.record.deadline_ns,
@@ -306,6 +306,7 @@ impl Core {
             origin: self.known.origin,
             from: self.from,
             to,
+            kind,
             lowest,
         };
         stream.enclose(&mut self.effects.parcels, target, head, sheet);
@@ -427,9 +428,9 @@ impl Core {
 
     /// Forgets a letter; whether the window admits another for that is to be [seen](Core::advance) then.
     fn remove(&mut self, at: usize, place: u64, batch: &mut Batch) {
-        if let Some(slot) = self.streams[at].remove(place) {
+        if let Some(number) = self.streams[at].remove(place) {
             self.held -= 1;
-            record::remove_letter(batch, slot.number);
+            record::remove_letter(batch, number);
         }
     }
 

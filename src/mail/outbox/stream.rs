@@ -129,7 +129,8 @@ impl Stream {
         let bytes = SHEET_BYTES + sheet.body.as_ref().map_or(0, |body| body.bytes().len());
         let parcel = parcels.get_mut(last).filter(|(to, parcel)| {
             let has_room = before + bytes <= PARCEL_BYTES;
-            has_room && *to == target && parcel.head.to == head.to
+            let is_same = parcel.head.to == head.to && parcel.head.kind == head.kind;
+            has_room && *to == target && is_same
         });
         if let Some((_, parcel)) = parcel {
             parcel.sheets.push(sheet);
@@ -141,10 +142,12 @@ impl Stream {
         }
     }
 
-    pub(super) fn remove(&mut self, place: u64) -> Option<Slot> {
+    /// Forgets a letter: its number, where there is one at this place.
+    pub(super) fn remove(&mut self, place: u64) -> Option<u64> {
         let index = self.index(place)?;
-        let slot = self.slots.get_mut(index)?.take()?;
-        let key = slot.record.key;
+        let entry = self.slots.get_mut(index)?;
+        let (number, key) = entry.as_ref().map(|slot| (slot.number, slot.record.key))?;
+        *entry = None;
         if key != Key::NONE && self.last_of(key) == place {
             self.last.remove(&key);
         }
@@ -153,6 +156,6 @@ impl Stream {
             self.lowest += 1;
         }
         self.untried = self.untried.max(self.lowest);
-        Some(slot)
+        Some(number)
     }
 }

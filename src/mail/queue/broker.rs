@@ -202,6 +202,8 @@ struct Serving<S, O> {
     state: State,
     turn: Turn,
     answers: Vec<Answer>,
+    /// The bodies of the letters of this turn, by their numbers: mostly somebody waits for them.
+    fresh: Vec<(u64, Option<Vec<u8>>)>,
     consumers: BTreeMap<Tag, Consumer>,
     monitors: BTreeMap<MonitorRef, Tag>,
     /// Consumers that wait for letters, and may have some now.
@@ -238,6 +240,7 @@ where
             state,
             turn,
             answers: Vec::new(),
+            fresh: Vec::new(),
             consumers: BTreeMap::new(),
             monitors: BTreeMap::new(),
             stirred: Vec::new(),
@@ -371,8 +374,11 @@ impl<S: Store, O> Serving<S, O> {
             priority,
             deadline,
         };
-        let number = self.state.publish(&queue, incoming, &mut self.turn);
-        let letter = number.map(|number| self.state.letter(number));
+        let number = self.state.publish(&queue, &incoming, &mut self.turn);
+        let letter = number.map(|number| {
+            self.fresh.push((number, Some(incoming.body)));
+            self.state.letter(number)
+        });
         self.answers.push(Answer::Published(reply_to, letter));
     }
 
@@ -417,6 +423,7 @@ impl<S: Store, O> Serving<S, O> {
             }
             self.turn.batch.clear();
             let said = self.follow(ctx);
+            self.fresh.clear();
             if let Err(error) = said {
                 return self.fail(error);
             }
@@ -432,7 +439,7 @@ impl<S: Store, O> Serving<S, O> {
 
     /// Says and sends what follows from what is committed.
     fn follow(&mut self, ctx: &Context<ToBroker>) -> Result<(), StoreError> {
-        for effect in std::mem::take(&mut self.turn.effects) {
+        for effect in self.turn.effects.drain(..) {
             match effect {
                 Effect::Told {
                     number,
@@ -449,7 +456,7 @@ impl<S: Store, O> Serving<S, O> {
                 }
             }
         }
-        for answer in std::mem::take(&mut self.answers) {
+        for answer in self.answers.drain(..) {
             match answer {
                 Answer::Declared(reply_to, declared) => reply_to.reply(declared),
                 Answer::Published(reply_to, letter) => reply_to.reply(letter),
@@ -477,12 +484,20 @@ impl<S: Store, O> Serving<S, O> {
             // Somebody may have settled it by hand meanwhile.
             if self.state.holds(tag, number, attempt) {
                 let letter = self.state.letter(number);
+                // Numbers only rise.
+                let fresh = self
+                    .fresh
+                    .binary_search_by_key(&number, |(number, _)| *number);
+                let fresh = fresh.ok().and_then(|at| self.fresh[at].1.take());
                 carried.push(Carried {
                     letter,
                     attempt,
                     redelivered: record.is_redelivered(),
                     deaths: stored::deaths(&self.store, number, record.deaths)?,
-                    body: stored::body(&self.store, number)?,
+                    body: match fresh {
+                        Some(body) => body,
+                        None => stored::body(&self.store, number)?,
+                    },
                 });
                 if record.deaths == 0 {
                     ctx.tell_mail(letter, attempt, Mailed::Sent);

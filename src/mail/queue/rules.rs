@@ -9,10 +9,10 @@ use super::fate::{
 };
 use super::line::Line;
 use super::settings::{DeadLetters, QueueSettings, WhenFull};
-use super::stored::{self, BODIES, Counters, DEATHS, LETTERS, Place, Record, key};
+use super::stored::{self, BODIES, Counters, DEATHS, Place, Record, Records};
 use crate::mail::store::{Batch, Store, StoreError};
 use crate::trace::{LetterId, Name, WhyDead};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub(crate) struct Turn {
     pub(crate) uptime: u64,
     /// What must be stored before any effect.
     pub(crate) batch: Batch,
+    /// What goes there when the turn is [sealed](State::seal).
+    pub(super) records: Records,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -93,7 +95,7 @@ struct Consumer {
     queue: u32,
     prefetch: u32,
     /// The letters that it has.
-    held: BTreeSet<u64>,
+    held: FxHashSet<u64>,
 }
 
 /// A letter that is with a consumer.
@@ -230,10 +232,10 @@ impl State {
     pub(crate) fn publish(
         &mut self,
         name: &str,
-        incoming: Incoming,
+        incoming: &Incoming,
         turn: &mut Turn,
     ) -> Result<u64, PublishError> {
-        let placed = self.may_enter(name, &incoming, turn);
+        let placed = self.may_enter(name, incoming, turn);
         let (queue, deadline) = match placed {
             Ok(placed) => placed,
             Err(error) => {
@@ -251,7 +253,7 @@ impl State {
             before: 0,
             deaths: 0,
         };
-        turn.batch.put(BODIES, number.to_be_bytes(), incoming.body);
+        turn.batch.put(BODIES, number.to_be_bytes(), &incoming.body);
         self.enter(queue, Place { rank, at: number }, record, turn);
         self.counts.published += 1;
         tell(record, Fate::Accepted, turn);
@@ -315,7 +317,7 @@ impl State {
         known.consumers.insert(tag);
         known.is_exclusive = exclusively;
         known.free.push_back(tag);
-        let held = BTreeSet::new();
+        let held = FxHashSet::default();
         self.consumers.insert(
             tag,
             Consumer {
@@ -373,13 +375,12 @@ impl State {
         {
             held.has_begun = true;
             held.record.tries += 1;
-            let (key, value) = (key(held.queue, held.place), held.record.to_bytes());
             if self.queues[held.queue as usize]
                 .settings
                 .delivery_limit
                 .is_some()
             {
-                turn.batch.put(LETTERS, key, value);
+                turn.records.set(held.queue, held.place, Some(held.record));
             }
         }
     }
@@ -415,7 +416,7 @@ impl State {
         self.free_a_place(&held);
         match how {
             Settle::Ack => {
-                turn.batch.remove(LETTERS, key(held.queue, held.place));
+                turn.records.set(held.queue, held.place, None);
                 self.forget(held.record, turn);
                 self.counts.acked += 1;
                 tell(held.record, Fate::Acked, turn);
@@ -450,8 +451,9 @@ impl State {
         lines.filter_map(Line::next_deadline).min()
     }
 
-    /// Ends a turn: what is counted is stored with it.
+    /// Ends a turn: records and what is counted are stored with it.
     pub(crate) fn seal(&mut self, turn: &mut Turn) {
+        turn.records.write(&mut turn.batch);
         if self.counters != self.stored {
             self.counters.put(&mut turn.batch);
             self.stored = self.counters;
@@ -523,8 +525,7 @@ impl State {
             };
             known.line.take_first();
             record.attempts += 1;
-            turn.batch
-                .put(LETTERS, key(queue, place), record.to_bytes());
+            turn.records.set(queue, place, Some(record));
             consumer.held.insert(record.number);
             if (consumer.held.len() as u32) < consumer.prefetch {
                 known.free.push_back(tag);
@@ -572,10 +573,9 @@ impl State {
             return self.die(queue, place, record, WhyDead::TooOften, turn);
         }
         if by_nack && known.settings.delivery_limit.is_none() {
-            turn.batch.remove(LETTERS, key(queue, place));
+            turn.records.set(queue, place, None);
             place.at = self.count();
-            turn.batch
-                .put(LETTERS, key(queue, place), record.to_bytes());
+            turn.records.set(queue, place, Some(record));
         }
         self.queues[queue as usize].line.put(place, record);
         self.stirred.insert(queue);
@@ -583,7 +583,7 @@ impl State {
 
     /// A letter dies in a queue: it goes to that of the dead letters, or nowhere.
     fn die(&mut self, queue: u32, place: Place, record: Record, why: WhyDead, turn: &mut Turn) {
-        turn.batch.remove(LETTERS, key(queue, place));
+        turn.records.set(queue, place, None);
         self.counts.dead += 1;
         tell(record, Fate::Dead(why), turn);
         let known = &self.queues[queue as usize];
@@ -610,8 +610,7 @@ impl State {
     }
 
     fn enter(&mut self, queue: u32, place: Place, record: Record, turn: &mut Turn) {
-        turn.batch
-            .put(LETTERS, key(queue, place), record.to_bytes());
+        turn.records.set(queue, place, Some(record));
         self.queues[queue as usize].line.put(place, record);
         self.stirred.insert(queue);
     }

@@ -57,7 +57,7 @@ const RECORD_BYTES: usize = 29;
 const KEY_BYTES: usize = 13;
 
 impl Record {
-    pub(super) fn to_bytes(self) -> [u8; RECORD_BYTES] {
+    fn to_bytes(self) -> [u8; RECORD_BYTES] {
         let mut bytes = [0; RECORD_BYTES];
         bytes[..8].copy_from_slice(&self.number.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.deadline.to_be_bytes());
@@ -88,8 +88,38 @@ impl Record {
     }
 }
 
+/// Records that change together: of each, what it came to be is written.
+#[derive(Debug, Default)]
+pub(crate) struct Records(Vec<(u32, Place, Option<Record>)>);
+
+impl Records {
+    /// The record of this place, from now on; none where it has no letter any more.
+    pub(super) fn set(&mut self, queue: u32, place: Place, record: Option<Record>) {
+        self.0.push((queue, place, record));
+    }
+
+    /// Puts all changes into a batch, in the order of the places.
+    pub(super) fn write(&mut self, batch: &mut Batch) {
+        // Stable: of those of one place the last is the last.
+        self.0.sort_by_key(|(queue, place, _)| (*queue, *place));
+        let mut changes = self.0.drain(..).peekable();
+        while let Some((queue, place, record)) = changes.next() {
+            if changes
+                .peek()
+                .is_some_and(|next| (next.0, next.1) == (queue, place))
+            {
+                continue;
+            }
+            match record {
+                Some(record) => batch.put(LETTERS, key(queue, place), record.to_bytes()),
+                None => batch.remove(LETTERS, key(queue, place)),
+            }
+        }
+    }
+}
+
 /// The key of a letter's record.
-pub(super) fn key(queue: u32, place: Place) -> [u8; KEY_BYTES] {
+fn key(queue: u32, place: Place) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
     key[..4].copy_from_slice(&queue.to_be_bytes());
     key[4] = place.rank;

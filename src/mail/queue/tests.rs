@@ -33,7 +33,7 @@ fn with_letters(letters: u64) -> MemoryStore {
             priority: 0,
             deadline: None,
         };
-        state.publish("jobs", incoming, &mut turn).unwrap();
+        state.publish("jobs", &incoming, &mut turn).unwrap();
     }
     state.seal(&mut turn);
     store.commit(&turn.batch).unwrap();
@@ -69,7 +69,7 @@ fn queue_numbers_of_letters_are_never_given_twice_over_reboots() {
         priority: 0,
         deadline: None,
     };
-    assert_eq!(state.publish("jobs", incoming, &mut turn), Ok(4));
+    assert_eq!(state.publish("jobs", &incoming, &mut turn), Ok(4));
     // Nor are those of consumers: what one of an earlier boot says is not about this one.
     let again = state.consume("jobs", 10, false, &mut turn).unwrap();
     assert_ne!(again, tag);

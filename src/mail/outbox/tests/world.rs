@@ -4,7 +4,7 @@ use super::super::core::{Core, Effects, Moment, Options};
 use super::super::{Draft, Written, record};
 use crate::kernel::Time;
 use crate::mail::inbox::{self, Arrival};
-use crate::mail::letter::{Answer, Body, Parcel, Receipt, Receipts, Recipient};
+use crate::mail::letter::{Answer, Body, Parcel, Receipt, Receipts, Recipient, Sheet};
 use crate::mail::{Batch, MemoryStore, Store, Table};
 use crate::otp::BackOff;
 use crate::process::{Tag, Target};
@@ -240,15 +240,16 @@ impl World {
         let Parcel { head, sheets } = parcel;
         let at = self.inbox.opens(&head);
         for sheet in sheets {
-            let mut next = match self.inbox.arrives(at, sheet) {
-                Arrival::Hand(sheet) => Some(sheet),
+            let mut next = match self.inbox.arrives(at, head.kind, &sheet) {
+                Arrival::Hand => Some(sheet),
+                Arrival::HandHeld(held) => Some(held),
                 Arrival::Repeated(receipt) => {
                     receipts.push(receipt);
                     None
                 }
                 Arrival::Held | Arrival::Beyond => None,
             };
-            next = next.or_else(|| self.inbox.released(at));
+            next = next.or_else(|| self.released(at));
             while let Some(sheet) = next {
                 let answer = match &sheet.body {
                     Some(body) => self.read(body),
@@ -263,7 +264,7 @@ impl World {
                     effects += 1;
                 }
                 receipts.push(self.inbox.decided(at, &sheet, answer));
-                next = self.inbox.released(at);
+                next = self.released(at);
             }
         }
         self.inbox.seal(&mut batch);
@@ -278,6 +279,10 @@ impl World {
             to: head.to,
             receipts,
         }));
+    }
+
+    fn released(&mut self, at: usize) -> Option<Sheet> {
+        Some(self.inbox.released(at)?.1)
     }
 
     /// What the reader answers.

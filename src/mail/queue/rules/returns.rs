@@ -1,6 +1,6 @@
 //! Letters that are taken back from consumers which have done nothing wrong, or nothing at all.
 
-use super::{Held, LETTERS, State, Tag, Turn, key};
+use super::{Held, State, Tag, Turn};
 use std::collections::BTreeSet;
 
 impl State {
@@ -32,8 +32,7 @@ impl State {
             self.free_a_place(&held);
             if std::mem::take(&mut held.has_begun) {
                 held.record.tries -= 1;
-                let key = key(held.queue, held.place);
-                turn.batch.put(LETTERS, key, held.record.to_bytes());
+                turn.records.set(held.queue, held.place, Some(held.record));
             }
             self.give_back(held, false, turn);
         }

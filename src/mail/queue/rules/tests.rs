@@ -438,7 +438,7 @@ impl Both {
                     deadline,
                 };
                 // At time 0 no deadline is past.
-                let got = state.publish(QUEUES[queue], incoming, turn);
+                let got = state.publish(QUEUES[queue], &incoming, turn);
                 assert_eq!(
                     got.ok(),
                     model.publish(queue, priority, bytes, lives),
@@ -537,7 +537,7 @@ impl Both {
             );
         }
         let letters = self.model.letters.len() as u64;
-        assert_eq!(self.store.len(LETTERS), Ok(letters), "records");
+        assert_eq!(self.store.len(stored::LETTERS), Ok(letters), "records");
         assert_eq!(self.store.len(BODIES), Ok(letters), "bodies");
         let deaths = self
             .model
