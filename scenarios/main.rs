@@ -49,6 +49,8 @@ fn main() -> ExitCode {
         mail::by_hand::unsynced_store(),
         mail::queue::sound(),
         mail::queue::requeue_to_head(),
+        mail::lease::sound(),
+        mail::lease::no_fencing(),
         protocols::call::late_reply(),
         protocols::call::sound(),
         protocols::queue::duplicate_ack(),

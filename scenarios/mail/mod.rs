@@ -3,6 +3,7 @@
 
 pub(crate) mod by_hand;
 mod hasty;
+pub(crate) mod lease;
 mod ledger;
 pub(crate) mod outbox;
 pub(crate) mod queue;
