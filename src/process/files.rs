@@ -134,7 +134,7 @@ pub struct FileAsker {
     pub pid: Pid,
     /// Its line of descent.
     pub who: Lineage,
-    /// The how-manieth operation of that process it is.
+    /// The how-manieth operation of that process it is, from 1; 0 for a close, which its system makes for it.
     pub nth: u32,
     /// Whether it goes on before the time of the operation has passed.
     pub is_blocking: bool,
