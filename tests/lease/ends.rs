@@ -206,8 +206,7 @@ fn lease_of_a_node_that_is_paused_is_free_when_it_is_over() {
 }
 
 #[test]
-fn lease_of_a_node_that_is_written_off_is_free_when_it_is_over()
- {
+fn lease_of_a_node_that_is_written_off_is_free_when_it_is_over() {
     let blow = |sim: &mut Sim<'_, '_>| {
         sim.zombie("one");
         // Whoever takes its place has a connection of its own, which is lost as well.
