@@ -206,11 +206,10 @@ fn lease_of_a_node_that_is_paused_is_free_when_it_is_over() {
 }
 
 #[test]
-fn lease_of_a_node_that_is_written_off_is_free_when_it_is_over_though_the_next_knows_no_such_process()
- {
+fn lease_of_a_node_that_is_written_off_is_free_when_it_is_over() {
     let blow = |sim: &mut Sim<'_, '_>| {
         sim.zombie("one");
-        // The connection of the old one is lost, and the new one is asked about it.
+        // Whoever takes its place has a connection of its own, which is lost as well.
         sim.break_connection("post", "one");
     };
     passes_on("written off", blow, (1_300, 2_100));

@@ -32,7 +32,8 @@ enum Command {
         place: u32,
         token: u64,
     },
-    Wait(u64),
+    /// Perhaps nobody looks at the time before the next command.
+    Wait(u64, bool),
     /// With what was not committed: the last command has not been.
     Crash {
         lost: bool,
@@ -227,13 +228,17 @@ impl Both {
                 self.renew(1, place, token);
                 self.release(1, place, token);
             }
-            Command::Wait(time) => {
+            Command::Wait(time, looks) => {
                 turn.now += time;
                 model.now += time;
+                if !looks {
+                    return;
+                }
                 state.expire(turn);
             }
             Command::Crash { .. } => {}
         }
+        self.state.expire(&mut self.turn);
         self.model.settle();
         self.compare();
     }
@@ -361,7 +366,7 @@ fn command() -> impl Strategy<Value = Command> {
         5 => (0..6_usize).prop_map(Command::Renew),
         4 => (0..6_usize).prop_map(Command::Release),
         1 => (0..4_u32, 0..20_u64).prop_map(|(place, token)| Command::Forge { place, token }),
-        4 => (1..30_u64).prop_map(Command::Wait),
+        4 => (1..30_u64, any::<bool>()).prop_map(|(time, looks)| Command::Wait(time, looks)),
         2 => any::<bool>().prop_map(|lost| Command::Crash { lost }),
     ]
 }
