@@ -11,7 +11,7 @@
 //! notice: a letter like any other, which comes once. A human reads it, and writes back that they shall go
 //! on. All the time the mail waits where it is, with the writer.
 
-use crate::mail::storm;
+use crate::mail::{machine, storm};
 use netsplit::mail::{
     Batch, Inbox, Key, Letter, Outbox, OutboxRef, Reader, RedbStore, Store, StoreError, Table,
     Verdict,
@@ -241,13 +241,17 @@ pub(crate) fn scenario() -> Scenario {
     Scenario::new("supe/sound")
         .summary("all of it on outboxes, inboxes and supervisors: no letter is lost or stuck")
         .node("writer", |ctx| {
-            let writer = child("writer", || process(writer));
-            tree().child(outbox()).child(writer).run(ctx)
+            machine(ctx, || {
+                let writer = child("writer", || process(writer));
+                tree().child(outbox()).child(writer)
+            })
         })
-        .node("house", |ctx| house().run(ctx))
+        .node("house", |ctx| machine(ctx, house))
         .node("human", |ctx| {
             let inbox = || Inbox::<Human>::new("inbox", kept("inbox"));
-            tree().child(outbox()).child(child("inbox", inbox)).run(ctx)
+            machine(ctx, move || {
+                tree().child(outbox()).child(child("inbox", inbox))
+            })
         })
         .faults(storm())
         .horizon(secs(90))

@@ -121,6 +121,14 @@ impl Supervisors {
                 self.processes.named(pid, false);
                 Ok(())
             }
+            Event::Struck { pid, for_ns: 0, .. } => {
+                if let Some(index) = self.index_of(pid)
+                    && let Some(one) = self.one(index, pid)
+                {
+                    one.is_struck = true;
+                }
+                Ok(())
+            }
             Event::Crash { node, .. } | Event::Halt { node, .. } => {
                 self.node_ends(node);
                 Ok(())

@@ -450,6 +450,7 @@ impl Event {
                 | Event::Unnamed { .. }
                 | Event::Crash { .. }
                 | Event::Halt { .. }
+                | Event::Struck { .. }
         )
     }
 

@@ -109,6 +109,8 @@ pub(super) struct One {
     stopped_from: u32,
     /// The last thing that it did was to let a child go.
     let_go: bool,
+    /// A fault has befallen it, which may have crashed it.
+    pub(super) is_struck: bool,
 }
 
 impl One {
@@ -133,6 +135,7 @@ impl One {
             over: None,
             stopped_from: u32::MAX,
             let_go: false,
+            is_struck: false,
         }
     }
 
@@ -569,8 +572,9 @@ impl One {
 
     /// The supervisor's process ends for this reason.
     pub(super) fn ends(&self, processes: &Processes, reason: Reason) -> Result<(), Wrong> {
-        // Nothing of it runs where it is killed, and nothing right where its own code panics.
-        if matches!(reason, Reason::Killed | Reason::Panic) {
+        // Nothing of it runs where it is killed or crashes, and nothing right where its own code panics.
+        let crashes = self.is_struck && reason == Reason::Error;
+        if crashes || matches!(reason, Reason::Killed | Reason::Panic) {
             return Ok(());
         }
         if self.lives > 0 {

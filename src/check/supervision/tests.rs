@@ -159,6 +159,10 @@ impl Teller {
                 pid: pid(who),
                 name: Name::of(7),
             }),
+            "struck" => {
+                let (pid, for_ns, text) = (pid(who), 0, TextId::NONE);
+                self.push(Event::Struck { pid, for_ns, text });
+            }
             "crash" => self.push(Event::Crash {
                 node: NodeId::new(0),
                 incarnation: 0,
@@ -240,6 +244,11 @@ fn histories_of_one_for_one_that_are_as_they_should_be() {
     is_good(&format!(
         "{s} exits S killed, exits a1 killed, exits b1 killed, exits c1"
     ));
+    // Nor does one that a fault crashes do anything more.
+    is_good(&format!(
+        "{s} struck S, exits S error, exits a1 error, exits b1 error, exits c1"
+    ));
+    is_bad(&format!("{s} exits S error"), "a", Breach::LeavesRunning);
     // A new child that fails is forgotten, and so is its number.
     is_good(&format!("{s} starts d by_hand, fails d, up e1 by_hand"));
     // One that unlinked itself is not seen to.
