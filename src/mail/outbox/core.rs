@@ -119,6 +119,10 @@ impl Core {
                 stream.slots.push_back(None);
             }
         }
+        // They may have been stored by a commit of which nobody heard that it was made.
+        for (letter, why) in record::fates(store)? {
+            core.tell(letter, 0, Mailed::Dead(why));
+        }
         Ok(core)
     }
 

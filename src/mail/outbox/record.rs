@@ -168,6 +168,17 @@ pub(super) fn dead(store: &dyn Store, most: u64) -> Result<Vec<DeadMail>, StoreE
     Ok(found)
 }
 
+/// All letters that were set aside, and why.
+pub(super) fn fates(store: &dyn Store) -> Result<Vec<(LetterId, WhyDead)>, StoreError> {
+    let mut found = Vec::new();
+    each(store, DEAD, u64::MAX, &mut |_, value| {
+        let mail = read::<DeadMail>(value);
+        found.extend(mail.as_ref().map(|mail| (mail.letter, mail.why)));
+        mail.is_some()
+    })?;
+    Ok(found)
+}
+
 /// Shows the first entries of a table, at most so many; one that `show` cannot read is damage.
 fn each(
     store: &dyn Store,

@@ -164,6 +164,15 @@ impl State {
             state.add(name, settings, length);
         }
         state.fetch(store)?;
+        // They may have been stored by a commit of which nobody heard that it was made.
+        stored::first_deaths(store, |number, why| {
+            let (attempt, what) = (0, Fate::Dead(why));
+            turn.effects.push(Effect::Told {
+                number,
+                attempt,
+                what,
+            });
+        })?;
         Ok(state)
     }
 

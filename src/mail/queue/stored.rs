@@ -7,7 +7,7 @@
 use super::fate::Death;
 use super::settings::QueueSettings;
 use crate::mail::store::{Batch, Store, StoreError, Table};
-use crate::trace::Name;
+use crate::trace::{Name, WhyDead};
 
 /// Name and settings of each queue, under its number.
 pub(super) const QUEUES: Table = Table("queue.queues");
@@ -201,6 +201,30 @@ pub(super) fn deaths(
         death.ok_or_else(|| damaged("the death of a letter"))
     };
     (0..how_many).map(death).collect()
+}
+
+/// Of which letters it is stored that they have died, and why they first did.
+pub(super) fn first_deaths(
+    store: &impl Store,
+    mut each: impl FnMut(u64, WhyDead),
+) -> Result<(), StoreError> {
+    let (first, last) = (death_key(0, 0), death_key(u64::MAX, u8::MAX));
+    let mut good = true;
+    store.scan(DEATHS, &first[..]..=&last[..], &mut |key, value| {
+        if let [number @ .., 0] = key {
+            let number = number.try_into().map(u64::from_be_bytes);
+            let death = postcard::from_bytes::<Death>(value);
+            good = number.is_ok() && death.is_ok();
+            if let (Ok(number), Ok(death)) = (number, death) {
+                each(number, death.why);
+            }
+        }
+        good
+    })?;
+    if good {
+        return Ok(());
+    }
+    Err(damaged("the death of a letter"))
 }
 
 /// Writes a death.

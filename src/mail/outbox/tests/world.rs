@@ -156,7 +156,9 @@ impl World {
         }
         for fact in facts {
             if let Mailed::Dead(_) = fact.what {
-                assert!(self.dead.insert(fact.letter), "set aside twice");
+                // As no attempt it is told again of what a store has.
+                let is_new = self.dead.insert(fact.letter);
+                assert!(is_new || fact.attempt == 0, "set aside twice");
             }
         }
         for (_, parcel) in parcels {

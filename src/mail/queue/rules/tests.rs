@@ -502,6 +502,11 @@ impl Both {
                 }
                 Effect::Told {
                     number,
+                    attempt: 0,
+                    what: Fate::Dead(why),
+                } if self.died.contains(&(number, why)) => {}
+                Effect::Told {
+                    number,
                     what: Fate::Dead(why),
                     ..
                 } => self.died.push((number, why)),
