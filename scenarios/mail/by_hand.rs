@@ -15,7 +15,9 @@
 //!   (`mail/mutant_unsynced_store`).
 
 use super::hasty::HastyStore;
-use super::ledger::{BOOKS, LOST, Ledger, ONCE, Transfer, customer, judged, supervised};
+use super::ledger::{
+    BOOKS, LOST, Ledger, ONCE, Transfer, booked_once, customer, none_lost, stormy, supervised,
+};
 use super::{machine, store};
 use netsplit::mail::{Batch, Store, StoreError, Table};
 use netsplit::{
@@ -351,7 +353,7 @@ fn unsynced(ctx: &Context<Letter>) -> Stored {
 }
 
 fn mail<W: Way, A: Ack>(name: &str, open: fn(&Context<Letter>) -> Stored) -> Scenario {
-    judged(
+    stormy(
         Scenario::new(name)
             .node("shop", |ctx| {
                 let shop = || Server::<Shop<A>>::with(()).name("shop");
@@ -367,42 +369,55 @@ fn mail<W: Way, A: Ack>(name: &str, open: fn(&Context<Letter>) -> Stored) -> Sce
 
 /// The sound form.
 pub(crate) fn sound() -> Scenario {
-    mail::<Careful, Done>("mail/by_hand", synced).summary(
+    let mail = mail::<Careful, Done>("mail/by_hand", synced);
+    none_lost(booked_once(mail)).summary(
         "mail as people write it themselves, right: the mutants leave out one safeguard each",
     )
 }
 
 /// An ack says that something is done, and not what.
 pub(crate) fn ack_without_id() -> Scenario {
-    mail::<Careful, ThatIsDone>("mail/mutant_ack_without_id", synced)
-        .summary("an ack without an id: a second one of one letter is taken for that of the next")
-        .broken(LOST)
+    none_lost(mail::<Careful, ThatIsDone>(
+        "mail/mutant_ack_without_id",
+        synced,
+    ))
+    .summary("an ack without an id: a second one of one letter is taken for that of the next")
+    .broken(LOST)
 }
 
 /// A letter is acked before it is booked.
 pub(crate) fn ack_before_effect() -> Scenario {
-    mail::<AcksFirst, Done>("mail/mutant_ack_before_effect", synced)
-        .summary("an ack before the work is done: a crash between the two loses the letter")
-        .broken(LOST)
+    none_lost(mail::<AcksFirst, Done>(
+        "mail/mutant_ack_before_effect",
+        synced,
+    ))
+    .summary("an ack before the work is done: a crash between the two loses the letter")
+    .broken(LOST)
 }
 
 /// A letter is booked, and it is noted then that it is done.
 pub(crate) fn two_transactions() -> Scenario {
-    mail::<TwoTransactions, Done>("mail/mutant_two_transactions", synced)
-        .summary("effect and id in two transactions: a crash between the two does it again")
-        .broken(ONCE)
+    booked_once(mail::<TwoTransactions, Done>(
+        "mail/mutant_two_transactions",
+        synced,
+    ))
+    .summary("effect and id in two transactions: a crash between the two does it again")
+    .broken(ONCE)
 }
 
 /// A few letters are remembered, however late others may come.
 pub(crate) fn small_window() -> Scenario {
-    mail::<Forgets, Done>("mail/mutant_small_window", synced)
+    booked_once(mail::<Forgets, Done>("mail/mutant_small_window", synced))
         .summary("three letters are remembered: a copy of an older one, held up on its way, is done again")
         .broken(ONCE)
 }
 
 /// What is stored is not synced.
 pub(crate) fn unsynced_store() -> Scenario {
-    mail::<Careful, Done>("mail/mutant_unsynced_store", unsynced)
-        .summary("a store that does not sync: the power takes what was acked")
-        .broken(LOST)
+    none_lost(mail::<Careful, Done>(
+        "mail/mutant_unsynced_store",
+        unsynced,
+    ))
+    .summary("a store that does not sync: the power takes what was acked")
+    .broken(LOST)
 }

@@ -91,26 +91,31 @@ pub(crate) fn supervised() -> Supervisor {
     Supervisor::one_for_one().intensity(1000, secs(10))
 }
 
-/// A scenario of a shop, a bank and a customer, as they are to be: with what is promised, in every storm.
-pub(crate) fn judged(scenario: Scenario) -> Scenario {
-    scenario
-        .faults(storm())
-        .horizon(secs(60))
-        .quiet(secs(30))
-        .always(ONCE, |view| match books(view) {
-            Some(books) => books.is_in_order(),
+/// A scenario in every storm, for as long as a customer needs.
+pub(crate) fn stormy(scenario: Scenario) -> Scenario {
+    scenario.faults(storm()).horizon(secs(60)).quiet(secs(30))
+}
+
+/// What is booked is right at every moment.
+pub(crate) fn booked_once(scenario: Scenario) -> Scenario {
+    scenario.always(ONCE, |view| match books(view) {
+        Some(books) => books.is_in_order(),
+        None => Ok(()),
+    })
+}
+
+/// All that was promised is booked in the end.
+pub(crate) fn none_lost(scenario: Scenario) -> Scenario {
+    scenario.finally(LOST, |view| {
+        let promised = view.observed::<Vec<Transfer>>("promised");
+        let mut promised = promised.into_iter().flatten();
+        let booked =
+            |transfer: &&Transfer| books(view).is_some_and(|books| books.0.contains(transfer));
+        match promised.find(|transfer| !booked(transfer)) {
+            Some(lost) => Err(format!("{lost:?} is not booked")),
             None => Ok(()),
-        })
-        .finally(LOST, |view| {
-            let promised = view.observed::<Vec<Transfer>>("promised");
-            let mut promised = promised.into_iter().flatten();
-            let booked =
-                |transfer: &&Transfer| books(view).is_some_and(|books| books.0.contains(transfer));
-            match promised.find(|transfer| !booked(transfer)) {
-                Some(lost) => Err(format!("{lost:?} is not booked")),
-                None => Ok(()),
-            }
-        })
+        }
+    })
 }
 
 fn books(view: &View) -> Option<&Ledger> {

@@ -6,7 +6,7 @@
 //!
 //! What each of these safeguards is for is shown by those who leave one out: `mail/mutant_…`.
 
-use super::ledger::{Ledger, Transfer, customer, judged, supervised};
+use super::ledger::{Ledger, Transfer, booked_once, customer, none_lost, stormy, supervised};
 use super::{machine, store};
 use netsplit::mail::{Batch, Inbox, Letter, Outbox, OutboxRef, Reader, Store, StoreError, Verdict};
 use netsplit::{Context, Scenario, child, secs};
@@ -53,7 +53,7 @@ pub(crate) fn scenario() -> Scenario {
             machine(ctx, move || supervised().child(child("ledger", inbox)))
         })
         .client("customer", |ctx| customer(ctx, post));
-    judged(scenario).finally("no letter is lost or stuck", |view| {
+    none_lost(booked_once(stormy(scenario))).finally("no letter is lost or stuck", |view| {
         view.mail_is_through(secs(10))
     })
 }
